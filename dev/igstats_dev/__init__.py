@@ -1,0 +1,1 @@
+"""The igstats stack on a laptop."""

@@ -1,0 +1,1 @@
+"""Interceptors of every igstats server, in the order that `server` declares."""

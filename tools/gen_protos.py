@@ -1,0 +1,146 @@
+"""Generates the Python stubs of protos/ and checks the protos with buf.
+
+Usage: gen_protos.py {generate | drift | lint | breaking [BASE]}
+
+The generator is pinned apart from the runtime, and old on purpose: stubs made by a new protoc refuse older runtimes.
+It runs in an isolated environment of uv's. buf reads a descriptor set, so no schema registry is asked.
+"""
+
+import filecmp
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import google.api.annotations_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from protovalidate._gen.buf.validate import validate_pb
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCES = ROOT / "protos"
+STUBS = SOURCES / "python"
+GENERATOR = ("grpcio-tools==1.74.0", "mypy-protobuf==3.6.0", "setuptools<81")
+GOOGLE_API = Path(google.api.annotations_pb2.__file__).parents[2]
+UV = os.environ.get("UV", "uv")
+
+
+def validate_descriptors(folder: Path) -> Path:
+    """Writes the descriptors of buf/validate, taken from the protovalidate wheel, so that no source is copied."""
+    validate = FileDescriptorProto.FromString(bytes(validate_pb.desc().proto.to_binary()))
+    known = FileDescriptorSet()
+    for name in validate.dependency:
+        module = __import__(name.removesuffix(".proto").replace("/", ".") + "_pb2", fromlist=["DESCRIPTOR"])
+        module.DESCRIPTOR.CopyToProto(known.file.add())
+    known.file.append(validate)
+    path = folder / "validate.binpb"
+    path.write_bytes(known.SerializeToString())
+    return path
+
+
+def protoc(sources: Path, scratch: Path, *arguments: str) -> None:
+    """Runs the pinned protoc over every proto below `sources`."""
+    files = sorted(str(path.relative_to(sources)) for path in sources.glob("igstats/**/*.proto"))
+    requirements = [part for pin in GENERATOR for part in ("--with", pin)]
+    command = [
+        *(UV, "run", "--quiet", "--no-project", "--isolated", *requirements, "python", "-m", "grpc_tools.protoc"),
+        *(f"--descriptor_set_in={validate_descriptors(scratch)}", f"-I{sources}", f"-I{GOOGLE_API}"),
+        *arguments,
+        *files,
+    ]
+    subprocess.run(command, check=True, cwd=ROOT)  # noqa: S603
+
+
+def generate(target: Path) -> None:
+    """Writes stubs for messages, services and types into `target`."""
+    with tempfile.TemporaryDirectory() as scratch:
+        outputs = [f"--{kind}_out={target}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+        protoc(SOURCES, Path(scratch), *outputs, "buf/validate/validate.proto")
+    for folder in {path.parent for path in target.glob("igstats/**/*_pb2.py")}:
+        (folder / "__init__.py").touch()
+    for folder in {path.parent.parent for path in target.glob("igstats/**/*_pb2.py")}:
+        (folder / "__init__.py").touch()
+    for idle in target.glob("**/*_pb2_grpc.py"):
+        if "class " not in idle.read_text():  # a file of messages only: no service stubs
+            idle.unlink()
+            idle.with_suffix(".pyi").unlink(missing_ok=True)
+
+
+def drift() -> int:
+    """Answers 1, and names the files, when the committed stubs are not what the protos give."""
+    with tempfile.TemporaryDirectory() as fresh:
+        generate(Path(fresh))
+        made = {str(path.relative_to(fresh)) for path in Path(fresh).glob("**/*_pb2*")}
+        kept = {str(path.relative_to(STUBS)) for path in STUBS.glob("**/*_pb2*") if "__pycache__" not in str(path)}
+        _, differing, missing = filecmp.cmpfiles(fresh, STUBS, sorted(made), shallow=False)
+    stale = sorted({*differing, *missing, *(kept - made)})
+    for name in stale:
+        print(f"stubs differ from protos: {name} (run make protos)", file=sys.stderr)
+    return 1 if stale else 0
+
+
+def image(sources: Path, target: Path) -> Path:
+    """Writes a descriptor set with comments, for buf."""
+    with tempfile.TemporaryDirectory() as scratch:
+        protoc(
+            sources, Path(scratch), "--include_imports", "--include_source_info", f"--descriptor_set_out={target}"
+        )
+    return target
+
+
+def lint() -> int:
+    """Runs buf lint with STANDARD and COMMENTS."""
+    config = (
+        '{"version":"v2","lint":{"use":["STANDARD","COMMENTS"],"ignore":["google","buf"]},"breaking":{"use":["FILE"]}}'
+    )
+    with tempfile.TemporaryDirectory() as scratch:
+        path = image(SOURCES, Path(scratch) / "api.binpb")
+        return subprocess.run(["buf", "lint", str(path), "--config", config], check=False).returncode  # noqa: S603, S607
+
+
+def breaking(base: str) -> int:
+    """Runs buf breaking against the protos at a git revision. A revision without protos breaks nothing."""
+    with tempfile.TemporaryDirectory() as scratch:
+        old = Path(scratch) / "old"
+        old.mkdir()
+        archive = subprocess.run(  # noqa: S603
+            ["git", "archive", base, "protos/igstats"],  # noqa: S607
+            check=False,
+            cwd=ROOT,
+            capture_output=True,
+        )
+        if archive.returncode:
+            print(f"no protos at {base}: nothing to break")
+            return 0
+        subprocess.run(["tar", "-x", "-C", str(old)], input=archive.stdout, check=True)  # noqa: S603, S607
+        before = image(old / "protos", Path(scratch) / "old.binpb")
+        after = image(SOURCES, Path(scratch) / "new.binpb")
+        config = '{"version":"v2","breaking":{"use":["FILE"],"ignore":["google","buf"]}}'
+        command = ["buf", "breaking", str(after), "--against", str(before), "--config", config]
+        return subprocess.run(command, check=False).returncode  # noqa: S603
+
+
+def main() -> int:
+    """Runs the subcommand."""
+    match sys.argv[1:]:
+        case ["generate"]:
+            for old in STUBS.glob("**/*_pb2*"):
+                if "__pycache__" not in str(old):
+                    old.unlink()
+            shutil.rmtree(STUBS / "buf", ignore_errors=True)
+            generate(STUBS)
+            return 0
+        case ["drift"]:
+            return drift()
+        case ["lint"]:
+            return lint()
+        case ["breaking", *base]:
+            return breaking(base[0] if base else "HEAD")
+        case _:
+            print(__doc__, file=sys.stderr)
+            return 2
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
