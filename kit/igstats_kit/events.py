@@ -1,0 +1,272 @@
+"""Facts on NATS JetStream: CloudEvents (binary mode) in, out, de-duplicated, and visibly parked when they cannot be handled.
+
+A publish that failed is "unknown", never "not sent": it is repeated with the same id. JetStream is never the only place
+that holds a promise (outbox before it, inbox behind it).
+"""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+from nats.js import JetStreamContext
+from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from igstats_kit.declare import Store
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.log import get_logger
+from igstats_kit.sql import Database, shielded
+from igstats_kit.tables import parked
+from igstats_kit.telemetry import EVENTS_HANDLED, EVENTS_PARKED
+
+_PUBLISH_SECONDS = 5.0
+_FETCH_SECONDS = 5.0
+_ACK_WAIT_SECONDS = 30.0
+_PARK_AFTER = 8
+_RETRY_DELAYS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
+_DUPLICATE_WINDOW_SECONDS = 120.0
+
+_log = get_logger()
+
+
+@dataclass(frozen=True)
+class Event:
+    """One fact: a CloudEvent whose data is a serialised protobuf message of `type`."""
+
+    id: str
+    subject: str
+    type: str
+    time: datetime
+    data: bytes
+    attempts: int = 1
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A JetStream stream and what it holds. File storage, limits retention, full means refuse."""
+
+    name: str
+    subjects: tuple[str, ...]
+    max_age: timedelta
+    data: Store
+    replicas: int = 1
+
+    def config(self) -> StreamConfig:
+        """The stream as the server must have it."""
+        return StreamConfig(
+            name=self.name,
+            subjects=list(self.subjects),
+            retention=RetentionPolicy.LIMITS,
+            discard=DiscardPolicy.NEW,
+            storage=StorageType.FILE,
+            max_age=self.max_age.total_seconds(),
+            duplicate_window=_DUPLICATE_WINDOW_SECONDS,
+            num_replicas=self.replicas,
+        )
+
+
+def _headers(event: Event, source: str) -> dict[str, str]:
+    """CloudEvents binary mode, NATS protocol binding 1.0.2 section 3.1, and the id that JetStream de-duplicates by."""
+    return {
+        "Nats-Msg-Id": event.id,
+        "ce-specversion": "1.0",
+        "ce-id": event.id,
+        "ce-source": source,
+        "ce-type": event.type,
+        "ce-time": event.time.isoformat(),
+        "ce-datacontenttype": "application/protobuf",
+    }
+
+
+def _event(message: Msg) -> Event:
+    headers = message.headers or {}
+    return Event(
+        id=headers.get("ce-id", ""),
+        subject=message.subject,
+        type=headers.get("ce-type", ""),
+        time=datetime.fromisoformat(headers["ce-time"]) if "ce-time" in headers else datetime.now(UTC),
+        data=message.data,
+        attempts=message.metadata.num_delivered,
+    )
+
+
+@dataclass
+class Bus:
+    """A connection to NATS as one service. `healthy` turns false when the server denies a publish."""
+
+    client: Client
+    jetstream: JetStreamContext
+    service: str
+    healthy: bool = True
+
+    @classmethod
+    async def connect(cls, url: str, service: str, tls: ssl.SSLContext, *, hostname: str = "nats") -> "Bus":
+        """Connects for ever: the client reconnects without limit and notices a silent server within 10 s."""
+        client = Client()
+        bus = cls(client, client.jetstream(timeout=_PUBLISH_SECONDS), service)
+        await client.connect(
+            url,
+            name=service,
+            tls=tls,
+            tls_hostname=hostname,
+            inbox_prefix=f"_INBOX_{service}",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=0.25,
+            ping_interval=5,
+            max_outstanding_pings=2,
+            error_cb=bus._on_error,
+        )
+        return bus
+
+    async def _on_error(self, error: Exception) -> None:
+        # A denied publish shows as a mere timeout to the caller; the reason comes only here.
+        if "permissions violation" in str(error).lower():
+            self.healthy = False
+            _log.error("nats denied", error=str(error))
+        else:
+            _log.warning("nats trouble", error=str(error))
+
+    async def ensure(self, stream: Stream) -> None:
+        """Creates the stream or brings its settings to what the code declares."""
+        try:
+            await self.jetstream.stream_info(stream.name)
+        except NotFoundError:
+            await self.jetstream.add_stream(stream.config())
+        else:
+            await self.jetstream.update_stream(stream.config())
+
+    async def publish(self, event: Event) -> None:
+        """Publishes and waits until the server has it on disk.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE; the event may be stored nevertheless, so repeat it with the same id.
+        """
+        headers = _headers(event, f"igstats/{self.service}")
+        try:
+            await self.jetstream.publish(event.subject, event.data, timeout=_PUBLISH_SECONDS, headers=headers)
+        except (NatsError, TimeoutError, OSError) as error:
+            raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="nats") from error
+
+    async def close(self) -> None:
+        """Sends what waits and closes."""
+        await self.client.close()
+
+
+_TAKE = text(
+    "INSERT INTO inbox (consumer, event_id) SELECT :consumer, id FROM unnest(CAST(:ids AS text[])) AS id"
+    " ON CONFLICT DO NOTHING RETURNING event_id"
+)
+
+
+async def take_inbox(connection: AsyncConnection, consumer: str, events: Sequence[Event]) -> list[Event]:
+    """Records the events as handled by the running transaction and returns those not handled before."""
+    by_id = {event.id: event for event in events}
+    taken = await connection.execute(_TAKE, {"consumer": consumer, "ids": list(by_id)})
+    fresh = set(taken.scalars())
+    return [event for event in by_id.values() if event.id in fresh]
+
+
+Handler = Callable[[Sequence[Event]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """A durable pull consumer: `durable` on `stream`, for messages of `subject`."""
+
+    stream: str
+    durable: str
+    subject: str
+
+    def config(self) -> ConsumerConfig:
+        """The consumer as the server must have it. Unlimited deliveries: the server forgets a message past a limit."""
+        return ConsumerConfig(
+            durable_name=self.durable,
+            filter_subject=self.subject,
+            ack_policy=AckPolicy.EXPLICIT,
+            ack_wait=_ACK_WAIT_SECONDS,
+            max_deliver=-1,
+            max_ack_pending=1024,
+        )
+
+
+class Consumer:
+    """Hands events to `handle` in batches, at least once each.
+
+    `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A batch that
+    fails is tried again event by event, so that one bad event harms no other; an event that keeps failing is parked.
+    """
+
+    def __init__(
+        self, bus: Bus, database: Database, subscription: Subscription, handle: Handler, *, batch: int = 256
+    ) -> None:
+        self._bus = bus
+        self._database = database
+        self._subscription = subscription
+        self._handle = handle
+        self._batch = batch
+
+    async def run(self) -> None:
+        """Consumes until cancelled; outlives restarts of the server and the wait for a stream not made yet."""
+        while True:
+            try:
+                await self._consume(await self._subscribe())
+            except (NatsError, OSError, TimeoutError) as error:
+                _log.warning("consumer waits", consumer=self._subscription.durable, error=type(error).__name__)
+                await asyncio.sleep(_RETRY_DELAYS[0])
+
+    async def _subscribe(self) -> JetStreamContext.PullSubscription:
+        wanted = self._subscription
+        await self._bus.jetstream.add_consumer(wanted.stream, wanted.config())
+        return await self._bus.jetstream.pull_subscribe_bind(wanted.durable, wanted.stream)
+
+    async def _consume(self, pull: JetStreamContext.PullSubscription) -> None:
+        try:
+            while True:
+                try:
+                    messages = await pull.fetch(self._batch, timeout=_FETCH_SECONDS)
+                except TimeoutError:
+                    # Nothing came. A consumer that a wiped server has forgotten shows here: make it again.
+                    await self._bus.jetstream.consumer_info(self._subscription.stream, self._subscription.durable)
+                    continue
+                await self._dispatch(messages)
+        finally:
+            await pull.unsubscribe()
+
+    async def _dispatch(self, messages: Sequence[Msg]) -> None:
+        try:
+            await shielded(self._handle([_event(message) for message in messages]))
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises, its events must be retried or parked
+            if len(messages) > 1:
+                for message in messages:
+                    await self._dispatch([message])
+            else:
+                await self._give_back(messages[0], error)
+        else:
+            EVENTS_HANDLED.labels(consumer=self._subscription.durable).inc(len(messages))
+            await asyncio.gather(*(message.ack() for message in messages))
+
+    async def _give_back(self, message: Msg, error: Exception) -> None:
+        event = _event(message)
+        waiting = isinstance(error, DomainError) and error.reason is Reason.DEPENDENCY_UNAVAILABLE
+        _log.warning("event failed", consumer=self._subscription.durable, event_id=event.id, error=type(error).__name__)
+        if event.attempts < _PARK_AFTER or waiting:
+            await message.nak(delay=_RETRY_DELAYS[min(event.attempts, len(_RETRY_DELAYS)) - 1])
+            return
+        await self._park(event, error)
+        await message.ack()
+
+    async def _park(self, event: Event, error: Exception) -> None:
+        row = {"consumer": self._subscription.durable, "event_id": event.id, "subject": event.subject}
+        row |= {"type": event.type, "data": event.data, "error": type(error).__name__, "attempts": event.attempts}
+        async with self._database.transaction() as connection:
+            await connection.execute(insert(parked).values(row).on_conflict_do_nothing())
+        EVENTS_PARKED.labels(consumer=self._subscription.durable).inc()
+        _log.error("event parked", consumer=self._subscription.durable, event_id=event.id)

@@ -1,0 +1,108 @@
+"""PostgreSQL: one engine per service, every timeout set, driver errors wrapped once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from igstats_kit.errors import DomainError, Reason
+
+T = TypeVar("T")
+
+_AFTER_COMMIT = "igstats_after_commit"
+# A frozen server must not freeze its callers; jit costs more than it gives on statements this small.
+_SETTINGS = {
+    "statement_timeout": "30000",
+    "lock_timeout": "10000",
+    "idle_in_transaction_session_timeout": "30000",
+    "tcp_user_timeout": "10000",
+    "jit": "off",
+}
+
+
+async def shielded(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Awaits `coroutine` to its end even when the caller is cancelled meanwhile; raises the cancellation afterwards."""
+    task = asyncio.ensure_future(coroutine)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            await asyncio.wait([task])
+        raise
+
+
+def notify_after_commit(connection: AsyncConnection) -> None:
+    """Marks the running transaction: `Database.after_commit` is called once it is committed."""
+    connection.info[_AFTER_COMMIT] = True
+
+
+def _unavailable(error: BaseException) -> DomainError:
+    wrapped = DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql")
+    wrapped.__cause__ = error
+    return wrapped
+
+
+@asynccontextmanager
+async def _wrapping() -> AsyncIterator[None]:
+    """One shape for all: asyncpg raises some connection errors outside DBAPIError."""
+    try:
+        yield
+    except DBAPIError as error:
+        if error.connection_invalidated or isinstance(error.orig, (OSError, asyncpg.PostgresConnectionError)):
+            raise _unavailable(error) from error
+        raise
+    except (OSError, PoolTimeout, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
+        raise _unavailable(error) from error
+    except asyncpg.PostgresError as error:  # start-up refusals: "the database system is starting up"
+        raise _unavailable(error) from error
+
+
+class Database:
+    """One service's database. `url` has the form postgresql+asyncpg://user@host:port/name."""
+
+    def __init__(self, url: str, *, pool_size: int = 8) -> None:
+        self.after_commit: list[Callable[[], None]] = []
+        self._engine = create_async_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            connect_args={"timeout": 5, "server_settings": _SETTINGS},
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that commits when the block ends well. The commit survives a cancelled caller.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE; the commit may or may not have happened, so retries need a unique key.
+        """
+        async with _wrapping(), self._engine.connect() as connection:
+            await connection.begin()
+            try:
+                yield connection
+            except BaseException:
+                connection.info.pop(_AFTER_COMMIT, None)
+                await shielded(connection.rollback())
+                raise
+            notify = connection.info.pop(_AFTER_COMMIT, False)
+            await shielded(connection.commit())
+        if notify:
+            for callback in self.after_commit:
+                callback()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading; nothing is committed."""
+        async with _wrapping(), self._engine.connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Closes all connections."""
+        await self._engine.dispose()

@@ -1,0 +1,135 @@
+"""Tables that every service has: outbox, inbox, fences and receipts. Declared like all others."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    func,
+)
+
+from igstats_kit.declare import days, impersonal, plain
+
+KIT_METADATA = MetaData()
+_NOW = func.now()
+
+
+def _when(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=_NOW, info=plain())
+
+
+outbox = Table(
+    "outbox",
+    KIT_METADATA,
+    Column("position", BigInteger, Identity(always=True), primary_key=True, info=plain()),
+    Column("event_id", Text, nullable=False, unique=True, info=plain()),
+    Column("subject", Text, nullable=False, info=plain()),
+    Column("type", Text, nullable=False, info=plain()),
+    Column("data", LargeBinary, nullable=False, info=plain()),
+    _when("created_at"),
+    info=impersonal("events that wait for NATS; payloads hold no personal value"),
+)
+
+inbox = Table(
+    "inbox",
+    KIT_METADATA,
+    Column("consumer", Text, nullable=False, info=plain()),
+    Column("event_id", Text, nullable=False, info=plain()),
+    _when("created_at"),
+    PrimaryKeyConstraint("consumer", "event_id"),
+    Index("inbox_created_at", "created_at"),
+    info=impersonal("events already handled", retention=days(40)),
+)
+
+parked = Table(
+    "parked",
+    KIT_METADATA,
+    Column("consumer", Text, nullable=False, info=plain()),
+    Column("event_id", Text, nullable=False, info=plain()),
+    Column("subject", Text, nullable=False, info=plain()),
+    Column("type", Text, nullable=False, info=plain()),
+    Column("data", LargeBinary, nullable=False, info=plain()),
+    Column("error", Text, nullable=False, info=plain()),
+    Column("attempts", Integer, nullable=False, info=plain()),
+    _when("created_at"),
+    PrimaryKeyConstraint("consumer", "event_id"),
+    info=impersonal("events that could not be handled and wait for a person"),
+)
+
+tombstones = Table(
+    "tombstones",
+    KIT_METADATA,
+    Column("token", LargeBinary, primary_key=True, info=plain()),
+    Column("request_id", Text, nullable=False, info=plain()),
+    _when("created_at"),
+    info=impersonal("keyed tokens of erased persons, so that their data is refused (CCPA 7022(e), GDPR 17(3)(b))"),
+)
+
+restrictions = Table(
+    "restrictions",
+    KIT_METADATA,
+    Column("token", LargeBinary, primary_key=True, info=plain()),
+    Column("request_id", Text, nullable=False, info=plain()),
+    _when("created_at"),
+    info=impersonal("keyed tokens of persons who restricted processing (GDPR 18)"),
+)
+
+subject_keys = Table(
+    "subject_keys",
+    KIT_METADATA,
+    Column("request_id", Text, nullable=False, info=plain()),
+    Column("store", Text, nullable=False, info=plain()),
+    Column("key", Text, nullable=False, info=plain()),
+    PrimaryKeyConstraint("request_id", "store", "key"),
+    info=impersonal("internal keys that a running request has found; removed when it is attested"),
+)
+
+needles = Table(
+    "needles",
+    KIT_METADATA,
+    Column("request_id", Text, primary_key=True, info=plain()),
+    Column("sealed", LargeBinary, nullable=False, info=plain()),
+    info=impersonal("sealed values that the sweep searches for; removed when the request is attested"),
+)
+
+task_receipts = Table(
+    "task_receipts",
+    KIT_METADATA,
+    Column("task_id", Text, primary_key=True, info=plain()),
+    Column("request_id", Text, nullable=False, index=True, info=plain()),
+    Column("phase", Integer, nullable=False, info=plain()),
+    Column("receipt", LargeBinary, nullable=False, info=plain()),
+    Column("signature", LargeBinary, nullable=False, info=plain()),
+    Column("key_id", Text, nullable=False, info=plain()),
+    _when("created_at"),
+    info=impersonal("what this holder stated about each task: ids, counts, digests", retention=days(730)),
+)
+
+holder_state = Table(
+    "holder_state",
+    KIT_METADATA,
+    Column("holder", Text, primary_key=True, info=plain()),
+    Column("erasure_sequence", BigInteger, nullable=False, info=plain()),
+    info=impersonal("how far this database has applied the erasure ledger"),
+)
+
+retention_runs = Table(
+    "retention_runs",
+    KIT_METADATA,
+    Column("run_id", Text, nullable=False, info=plain()),
+    Column("store", Text, nullable=False, info=plain()),
+    Column("removed", BigInteger, nullable=False, info=plain()),
+    Column("skipped", BigInteger, nullable=False, info=plain()),
+    _when("created_at"),
+    PrimaryKeyConstraint("run_id", "store"),
+    info=impersonal("what each retention run removed and skipped", retention=days(400)),
+)
+
+KIT_TABLES = tuple(KIT_METADATA.sorted_tables)
