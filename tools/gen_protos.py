@@ -2,6 +2,7 @@
 
 Usage: gen_protos.py {generate | drift | lint | breaking [BASE]}
 
+`breaking` compares with a git revision: BASE, or the commit that set the current version of igstats-protos.
 The generator is pinned apart from the runtime, and old on purpose: stubs made by a new protoc refuse older runtimes.
 It runs in an isolated environment of uv's. buf reads a descriptor set, so no schema registry is asked.
 """
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import google.api.annotations_pb2
@@ -24,6 +26,7 @@ STUBS = SOURCES / "python"
 GENERATOR = ("grpcio-tools==1.74.0", "mypy-protobuf==3.6.0", "setuptools<81")
 GOOGLE_API = Path(google.api.annotations_pb2.__file__).parents[2]
 UV = os.environ.get("UV", "uv")
+BUF = str(Path(sys.executable).with_name("buf"))
 
 
 def validate_descriptors(folder: Path) -> Path:
@@ -55,7 +58,8 @@ def protoc(sources: Path, scratch: Path, *arguments: str) -> None:
 def generate(target: Path) -> None:
     """Writes stubs for messages, services and types into `target`."""
     with tempfile.TemporaryDirectory() as scratch:
-        outputs = [f"--{kind}_out={target}" for kind in ("python", "grpc_python", "mypy", "mypy_grpc")]
+        outputs = [f"--{kind}_out={target}" for kind in ("python", "grpc_python")]
+        outputs += [f"--{kind}_out=quiet:{target}" for kind in ("mypy", "mypy_grpc")]
         protoc(SOURCES, Path(scratch), *outputs, "buf/validate/validate.proto")
     for folder in {path.parent for path in target.glob("igstats/**/*_pb2.py")}:
         (folder / "__init__.py").touch()
@@ -83,20 +87,32 @@ def drift() -> int:
 def image(sources: Path, target: Path) -> Path:
     """Writes a descriptor set with comments, for buf."""
     with tempfile.TemporaryDirectory() as scratch:
-        protoc(
-            sources, Path(scratch), "--include_imports", "--include_source_info", f"--descriptor_set_out={target}"
-        )
+        protoc(sources, Path(scratch), "--include_imports", "--include_source_info", f"--descriptor_set_out={target}")
     return target
 
 
+def buf(command: str, *arguments: str) -> int:
+    """Runs buf with the rules of buf.yaml."""
+    return subprocess.run([BUF, command, *arguments, "--config", str(ROOT / "buf.yaml")], check=False).returncode  # noqa: S603
+
+
 def lint() -> int:
-    """Runs buf lint with STANDARD and COMMENTS."""
-    config = (
-        '{"version":"v2","lint":{"use":["STANDARD","COMMENTS"],"ignore":["google","buf"]},"breaking":{"use":["FILE"]}}'
-    )
+    """Runs buf lint over the protos."""
     with tempfile.TemporaryDirectory() as scratch:
-        path = image(SOURCES, Path(scratch) / "api.binpb")
-        return subprocess.run(["buf", "lint", str(path), "--config", config], check=False).returncode  # noqa: S603, S607
+        return buf("lint", str(image(SOURCES, Path(scratch) / "api.binpb")))
+
+
+def git(*arguments: str) -> bytes:
+    """Answers what git prints, nothing when it fails."""
+    command = ["git", *arguments]
+    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True).stdout  # noqa: S603
+
+
+def last_promise() -> str:
+    """Names the commit that set the current version of igstats-protos: what came with it must not be broken."""
+    version = tomllib.loads((STUBS / "pyproject.toml").read_text())["project"]["version"]
+    line = f'version = "{version}"'
+    return git("log", "-1", "--format=%H", f"-S{line}", "--", "protos/python/pyproject.toml").decode().strip()
 
 
 def breaking(base: str) -> int:
@@ -104,21 +120,14 @@ def breaking(base: str) -> int:
     with tempfile.TemporaryDirectory() as scratch:
         old = Path(scratch) / "old"
         old.mkdir()
-        archive = subprocess.run(  # noqa: S603
-            ["git", "archive", base, "protos/igstats"],  # noqa: S607
-            check=False,
-            cwd=ROOT,
-            capture_output=True,
-        )
-        if archive.returncode:
-            print(f"no protos at {base}: nothing to break")
+        archive = git("archive", base, "protos/igstats") if base else b""
+        if not archive:
+            print(f"no protos at {base or 'an earlier commit of this version'}: nothing to break")
             return 0
-        subprocess.run(["tar", "-x", "-C", str(old)], input=archive.stdout, check=True)  # noqa: S603, S607
+        subprocess.run(["tar", "-x", "-C", str(old)], input=archive, check=True)  # noqa: S603, S607
         before = image(old / "protos", Path(scratch) / "old.binpb")
         after = image(SOURCES, Path(scratch) / "new.binpb")
-        config = '{"version":"v2","breaking":{"use":["FILE"],"ignore":["google","buf"]}}'
-        command = ["buf", "breaking", str(after), "--against", str(before), "--config", config]
-        return subprocess.run(command, check=False).returncode  # noqa: S603
+        return buf("breaking", str(after), "--against", str(before))
 
 
 def main() -> int:
@@ -136,7 +145,7 @@ def main() -> int:
         case ["lint"]:
             return lint()
         case ["breaking", *base]:
-            return breaking(base[0] if base else "HEAD")
+            return breaking(base[0] if base else last_promise())
         case _:
             print(__doc__, file=sys.stderr)
             return 2
