@@ -1,0 +1,92 @@
+"""Settings of a service: read from the environment once, checked at start, printable without secrets."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, FilePath
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/@]+):\d{1,5}")
+
+
+def _host_port(value: str) -> str:
+    if not _HOST_PORT.fullmatch(value):
+        raise ValueError("an address has the form host:port")
+    return value
+
+
+def _postgresql(value: str) -> str:
+    if not value.startswith("postgresql+asyncpg://"):
+        raise ValueError("a database URL starts with postgresql+asyncpg://")
+    return value
+
+
+def _without_password(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.password is None:
+        return value
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":[redacted]@")).geturl()
+
+
+Address = Annotated[str, AfterValidator(_host_port)]
+DatabaseUrl = Annotated[str, AfterValidator(_postgresql)]
+
+
+def shared(name: str, **options: Any) -> Any:  # noqa: ANN401 - a pydantic field takes the type of its annotation
+    """A field that every service reads from the same variable, IGSTATS_<name>."""
+    return Field(validation_alias=f"IGSTATS_{name}", **options)
+
+
+class ServiceConfig(BaseSettings):
+    """What every service needs. A service subclasses it, names itself and sets its `env_prefix`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="ignore", env_ignore_empty=True, validate_by_name=True, hide_input_in_errors=True
+    )
+
+    service: ClassVar[str]
+
+    nats_url: str = shared("NATS_URL", repr=False)
+    tls_ca: FilePath = shared("TLS_CA")
+    suppression_key: FilePath = shared("SUPPRESSION_KEY")
+    access_seal_key: FilePath | None = shared("ACCESS_SEAL_KEY", default=None)
+    privacy_address: Address = shared("PRIVACY_ADDRESS", default="privacy:7443")
+    stats_address: Address = shared("STATS_ADDRESS", default="stats:7443")
+    audit_address: Address = shared("AUDIT_ADDRESS", default="audit:7443")
+
+    database_url: DatabaseUrl = Field(repr=False)
+    listen: Address
+    health_listen: Address | None = None
+    metrics_listen: Address | None = None
+    tls_cert: FilePath
+    tls_key: FilePath
+    receipt_key: FilePath
+    seal_key: FilePath
+
+    @classmethod
+    def load(cls, **values: Any) -> Self:  # noqa: ANN401 - any field, checked by pydantic
+        """Reads the environment; `values` win over it.
+
+        Raises:
+            pydantic.ValidationError: A setting is missing or wrong. The text names it and never shows its value.
+        """
+        return cls(**values)
+
+    def describe(self) -> dict[str, str]:
+        """The settings as text for people and logs, passwords redacted. Secrets are files, so only paths show."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields}
+        return {name: "" if value is None else _without_password(str(value)) for name, value in fields.items()}
+
+
+def read_secret(path: Path) -> bytes:
+    """Reads a key file exactly as it is.
+
+    Raises:
+        ValueError: The file is empty.
+    """
+    content = path.read_bytes()
+    if not content:
+        raise ValueError(f"{path} is empty")
+    return content

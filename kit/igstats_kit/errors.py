@@ -1,0 +1,224 @@
+"""The one error of igstats: a reason from the protos, a public text, a hint how to go on.
+
+Pure: neither gRPC nor protobuf. `status` carries these errors over the wire and back.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Names of igstats.error.v1.ErrorReason without their prefix; that file explains each."""
+
+    INTERNAL = "INTERNAL"
+    DEPENDENCY_UNAVAILABLE = "DEPENDENCY_UNAVAILABLE"
+    FIELD_INVALID = "FIELD_INVALID"
+    METHOD_UNKNOWN = "METHOD_UNKNOWN"
+    CALLER_NOT_ALLOWED = "CALLER_NOT_ALLOWED"
+    DEADLINE_TOO_SHORT = "DEADLINE_TOO_SHORT"
+    MESSAGE_TOO_LARGE = "MESSAGE_TOO_LARGE"
+    BODY_INVALID = "BODY_INVALID"
+    PAGE_TOKEN_INVALID = "PAGE_TOKEN_INVALID"  # noqa: S105 - a reason, not a password
+    API_KEY_MISSING = "API_KEY_MISSING"
+    API_KEY_MALFORMED = "API_KEY_MALFORMED"
+    API_KEY_UNKNOWN = "API_KEY_UNKNOWN"
+    API_KEY_EXPIRED = "API_KEY_EXPIRED"
+    API_KEY_REVOKED = "API_KEY_REVOKED"
+    SCOPE_MISSING = "SCOPE_MISSING"
+    RATE_LIMITED = "RATE_LIMITED"
+    SIGNATURE_REQUIRED = "SIGNATURE_REQUIRED"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    IDEMPOTENCY_KEY_IN_USE = "IDEMPOTENCY_KEY_IN_USE"
+    PROFILE_NOT_FOUND = "PROFILE_NOT_FOUND"
+    CONNECTION_NOT_FOUND = "CONNECTION_NOT_FOUND"
+    METRIC_UNKNOWN = "METRIC_UNKNOWN"
+    TIME_RANGE_INVALID = "TIME_RANGE_INVALID"
+    SUBJECT_ERASED = "SUBJECT_ERASED"
+    SUBJECT_RESTRICTED = "SUBJECT_RESTRICTED"
+    INSTAGRAM_TOKEN_DEAD = "INSTAGRAM_TOKEN_DEAD"  # noqa: S105 - a reason, not a password
+    INSTAGRAM_THROTTLED = "INSTAGRAM_THROTTLED"
+    INSTAGRAM_UNAVAILABLE = "INSTAGRAM_UNAVAILABLE"
+    INSTAGRAM_REFUSED = "INSTAGRAM_REFUSED"
+    REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
+    TRANSITION_NOT_ALLOWED = "TRANSITION_NOT_ALLOWED"
+    SUBJECT_UNIDENTIFIED = "SUBJECT_UNIDENTIFIED"
+    HOLDER_UNKNOWN = "HOLDER_UNKNOWN"
+    TASK_NOT_OWNED = "TASK_NOT_OWNED"
+    RECEIPT_INVALID = "RECEIPT_INVALID"
+    EXPORT_NOT_READY = "EXPORT_NOT_READY"
+    EXPORT_EXPIRED = "EXPORT_EXPIRED"
+    ENTRY_NOT_FOUND = "ENTRY_NOT_FOUND"
+    EVIDENCE_NOT_READY = "EVIDENCE_NOT_READY"
+    KEY_NOT_FOUND = "KEY_NOT_FOUND"
+    ACCOUNT_NOT_FOUND = "ACCOUNT_NOT_FOUND"
+    TREE_SIZE_INVALID = "TREE_SIZE_INVALID"
+
+
+@dataclass(frozen=True)
+class PublicError:
+    """What the world is told about a reason: gRPC code name, text, and what to do about it."""
+
+    code: str
+    text: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class Violation:
+    """A field of a request and the rule that it breaks."""
+
+    field: str
+    description: str
+
+
+class DomainError(Exception):
+    """An expected failure. Metadata is sent to the caller: ids, names and limits, never personal values."""
+
+    def __init__(
+        self,
+        reason: Reason,
+        /,
+        *,
+        violations: Sequence[Violation] = (),
+        retry_after: float | None = None,
+        **metadata: str,
+    ) -> None:
+        self.reason = reason
+        self.violations = tuple(violations)
+        self.retry_after = retry_after
+        self.metadata = metadata
+        super().__init__(f"{reason}: {self.public.text}")
+
+    @property
+    def public(self) -> PublicError:
+        """The catalogue's row of the reason."""
+        return CATALOGUE[self.reason]
+
+
+CATALOGUE: Mapping[Reason, PublicError] = {
+    Reason.INTERNAL: PublicError(
+        "INTERNAL", "Something went wrong on our side.", "Try again; if it stays, tell us the call id of the answer."
+    ),
+    Reason.DEPENDENCY_UNAVAILABLE: PublicError(
+        "UNAVAILABLE", "A part of igstats does not answer.", "Try again with the same idempotency key."
+    ),
+    Reason.FIELD_INVALID: PublicError(
+        "INVALID_ARGUMENT", "A field of the request breaks its rule.", "Correct the fields that the violations name."
+    ),
+    Reason.METHOD_UNKNOWN: PublicError(
+        "UNIMPLEMENTED", "There is no such method.", "Check the method's name and version against the API reference."
+    ),
+    Reason.CALLER_NOT_ALLOWED: PublicError(
+        "PERMISSION_DENIED", "The calling service may not use this method.", "Add it to the method's access row."
+    ),
+    Reason.DEADLINE_TOO_SHORT: PublicError(
+        "DEADLINE_EXCEEDED", "The call leaves too little time.", "Send a deadline of at least the minimum."
+    ),
+    Reason.MESSAGE_TOO_LARGE: PublicError(
+        "RESOURCE_EXHAUSTED", "The message is larger than the limit.", "Send less at once, or ask for smaller pages."
+    ),
+    Reason.BODY_INVALID: PublicError(
+        "INVALID_ARGUMENT", "The body is not the method's JSON.", "Compare it with the API reference."
+    ),
+    Reason.PAGE_TOKEN_INVALID: PublicError(
+        "INVALID_ARGUMENT", "The page token fits no such query.", "Start again without a page token."
+    ),
+    Reason.API_KEY_MISSING: PublicError(
+        "UNAUTHENTICATED", "The call carries no API key.", "Send the key as a bearer token in the authorization header."
+    ),
+    Reason.API_KEY_MALFORMED: PublicError(
+        "UNAUTHENTICATED", "The API key is mistyped or cut.", "Copy the whole key again; its checksum does not fit."
+    ),
+    Reason.API_KEY_UNKNOWN: PublicError(
+        "UNAUTHENTICATED", "There is no such API key.", "Check that the key belongs to this environment, or create one."
+    ),
+    Reason.API_KEY_EXPIRED: PublicError(
+        "UNAUTHENTICATED", "The API key has expired.", "Create a new key, or reroll this one."
+    ),
+    Reason.API_KEY_REVOKED: PublicError(
+        "UNAUTHENTICATED", "The API key was revoked.", "Use another key of the account."
+    ),
+    Reason.SCOPE_MISSING: PublicError(
+        "PERMISSION_DENIED", "The API key lacks the scope of this method.", "Use a key that has the scope."
+    ),
+    Reason.RATE_LIMITED: PublicError(
+        "RESOURCE_EXHAUSTED", "Too many calls.", "Wait for the time given and spread the calls."
+    ),
+    Reason.SIGNATURE_REQUIRED: PublicError(
+        "UNAUTHENTICATED", "A valid signature is required.", "Sign the request as RFC 9421 says."
+    ),
+    Reason.IDEMPOTENCY_KEY_REUSED: PublicError(
+        "FAILED_PRECONDITION", "The idempotency key was used before.", "Use a new key for a new request."
+    ),
+    Reason.IDEMPOTENCY_KEY_IN_USE: PublicError(
+        "ABORTED", "A call with this idempotency key is still running.", "Repeat the call later with the same key."
+    ),
+    Reason.PROFILE_NOT_FOUND: PublicError(
+        "NOT_FOUND", "The account can read no such profile.", "List the account's connections."
+    ),
+    Reason.CONNECTION_NOT_FOUND: PublicError(
+        "NOT_FOUND", "The account has no such connection.", "List the account's connections for their ids."
+    ),
+    Reason.METRIC_UNKNOWN: PublicError(
+        "INVALID_ARGUMENT", "There is no such metric.", "Use a name of the metric catalogue."
+    ),
+    Reason.TIME_RANGE_INVALID: PublicError(
+        "INVALID_ARGUMENT", "The time range is not valid.", "End after the start and within the limit."
+    ),
+    Reason.SUBJECT_ERASED: PublicError(
+        "FAILED_PRECONDITION", "The person has asked for erasure.", "Do not send this data again."
+    ),
+    Reason.SUBJECT_RESTRICTED: PublicError(
+        "FAILED_PRECONDITION", "The person has restricted the use of data.", "Wait until the restriction is lifted."
+    ),
+    Reason.INSTAGRAM_TOKEN_DEAD: PublicError(
+        "FAILED_PRECONDITION", "Instagram refuses the connection's token.", "Have the owner connect again."
+    ),
+    Reason.INSTAGRAM_THROTTLED: PublicError(
+        "RESOURCE_EXHAUSTED", "Instagram's rate limit for this connection is used up.", "Wait for the time given."
+    ),
+    Reason.INSTAGRAM_UNAVAILABLE: PublicError(
+        "UNAVAILABLE", "Instagram does not answer.", "Try again later; stored statistics can still be read."
+    ),
+    Reason.INSTAGRAM_REFUSED: PublicError(
+        "FAILED_PRECONDITION", "Instagram refused the call for good.", "Check the connection's permissions."
+    ),
+    Reason.REQUEST_NOT_FOUND: PublicError(
+        "NOT_FOUND", "The account has no such request.", "List the account's requests for their ids."
+    ),
+    Reason.TRANSITION_NOT_ALLOWED: PublicError(
+        "FAILED_PRECONDITION", "The request's state forbids this step.", "Read the request's state first."
+    ),
+    Reason.SUBJECT_UNIDENTIFIED: PublicError(
+        "INVALID_ARGUMENT", "The request names nobody.", "Give at least one identifier of the person."
+    ),
+    Reason.HOLDER_UNKNOWN: PublicError(
+        "NOT_FOUND", "No holder is registered under this name.", "Register the holder before it leases tasks."
+    ),
+    Reason.TASK_NOT_OWNED: PublicError(
+        "PERMISSION_DENIED", "The task belongs to another holder.", "A holder may act on its own tasks only."
+    ),
+    Reason.RECEIPT_INVALID: PublicError(
+        "INVALID_ARGUMENT", "The receipt does not fit its task.", "Send the receipt exactly as it was signed."
+    ),
+    Reason.EXPORT_NOT_READY: PublicError(
+        "FAILED_PRECONDITION", "The export package is not complete yet.", "Come back when the request is fulfilled."
+    ),
+    Reason.EXPORT_EXPIRED: PublicError(
+        "NOT_FOUND", "The export package has expired and was destroyed.", "Open a new access request."
+    ),
+    Reason.ENTRY_NOT_FOUND: PublicError(
+        "NOT_FOUND", "There is no such log entry.", "Check the log's name and size; old entries leave by age."
+    ),
+    Reason.EVIDENCE_NOT_READY: PublicError(
+        "FAILED_PRECONDITION", "The evidence is not complete yet.", "Come back when the request has ended."
+    ),
+    Reason.KEY_NOT_FOUND: PublicError(
+        "NOT_FOUND", "The account has no such key.", "List the account's keys for their ids."
+    ),
+    Reason.ACCOUNT_NOT_FOUND: PublicError("NOT_FOUND", "There is no such account.", "Check the account's id."),
+    Reason.TREE_SIZE_INVALID: PublicError(
+        "INVALID_ARGUMENT", "The tree size is not valid.", "Use a size from 1 to the log's size."
+    ),
+}

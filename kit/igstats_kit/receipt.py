@@ -1,0 +1,54 @@
+"""Signed receipts: what a holder did, in bytes that anyone with its public key can check."""
+
+import hashlib
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from google.protobuf.message import DecodeError
+from igstats.holder.v1.receipt_pb2 import Receipt, SignedReceipt
+
+from igstats_kit.errors import DomainError, Reason
+
+_DOMAIN = b"igstats/receipt/v1\n"
+_KEY_ID_BYTES = 8
+
+
+def key_id(public_key: bytes) -> str:
+    """Short name of a raw public key."""
+    return hashlib.sha256(public_key).digest()[:_KEY_ID_BYTES].hex()
+
+
+class Signer:
+    """Signs receipts with a holder's Ed25519 key, given as PEM."""
+
+    def __init__(self, pem: bytes) -> None:
+        key = load_pem_private_key(pem, password=None)
+        if not isinstance(key, Ed25519PrivateKey):
+            raise TypeError("a receipt key is an Ed25519 key")
+        self._key = key
+        self.public_key = key.public_key().public_bytes_raw()
+        self.key_id = key_id(self.public_key)
+
+    def sign(self, receipt: Receipt) -> SignedReceipt:
+        """Signs the deterministic bytes of `receipt`."""
+        payload = receipt.SerializeToString(deterministic=True)
+        return SignedReceipt(receipt=payload, signature=self._key.sign(_DOMAIN + payload), key_id=self.key_id)
+
+
+def verify(signed: SignedReceipt, public_key: bytes) -> Receipt:
+    """Checks a signature and returns the receipt it covers.
+
+    Raises:
+        DomainError: RECEIPT_INVALID; `check` in its metadata names what failed.
+    """
+    if signed.key_id != key_id(public_key):
+        raise DomainError(Reason.RECEIPT_INVALID, check="key_id")
+    try:
+        key = Ed25519PublicKey.from_public_bytes(public_key)
+        key.verify(signed.signature, _DOMAIN + signed.receipt)
+        return Receipt.FromString(signed.receipt)
+    except (InvalidSignature, ValueError) as error:
+        raise DomainError(Reason.RECEIPT_INVALID, check="signature") from error
+    except DecodeError as error:
+        raise DomainError(Reason.RECEIPT_INVALID, check="content") from error
