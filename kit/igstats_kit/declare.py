@@ -1,7 +1,7 @@
 """Data declarations: a column, stream or file that can hold personal data says so once, where it is defined.
 
-Everything else is derived from them (`plan`): Describe, erase, export, sweep, restriction, retention and the register of
-processing. `Declarations.problems` is empty in every service, by test and at start-up.
+Everything else is derived from them (`plan`): Describe, erase, export, sweep, restriction, retention and the register
+of processing. `Declarations.problems` is empty in every service, by test and at start-up.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class Field:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A table whose rows name a subject: `tokens` are the columns that hold subject tokens, `key` is the subject's key."""
+    """A table whose rows name a subject: `tokens` are its columns of subject tokens, `key` is the subject's key."""
 
     kind: str
     key: str

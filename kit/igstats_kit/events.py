@@ -1,4 +1,4 @@
-"""Facts on NATS JetStream: CloudEvents (binary mode) in, out, de-duplicated, and visibly parked when they cannot be handled.
+"""Facts on NATS JetStream: CloudEvents (binary mode) in, out, de-duplicated, and parked when they cannot be handled.
 
 A publish that failed is "unknown", never "not sent": it is repeated with the same id. JetStream is never the only place
 that holds a promise (outbox before it, inbox behind it).
@@ -6,9 +6,10 @@ that holds a promise (outbox before it, inbox behind it).
 
 import asyncio
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -30,6 +31,7 @@ from igstats_kit.telemetry import EVENTS_HANDLED, EVENTS_PARKED
 _PUBLISH_SECONDS = 5.0
 _FETCH_SECONDS = 5.0
 _ACK_WAIT_SECONDS = 30.0
+_RECONNECT_SECONDS = 0.25
 _PARK_AFTER = 8
 _RETRY_DELAYS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 _DUPLICATE_WINDOW_SECONDS = 120.0
@@ -119,7 +121,7 @@ class Bus:
             tls_hostname=hostname,
             inbox_prefix=f"_INBOX_{service}",
             max_reconnect_attempts=-1,
-            reconnect_time_wait=0.25,
+            reconnect_time_wait=_RECONNECT_SECONDS,  # type: ignore[arg-type]  # a float works; nats-py types it as int
             ping_interval=5,
             max_outstanding_pings=2,
             error_cb=bus._on_error,
@@ -174,7 +176,7 @@ async def take_inbox(connection: AsyncConnection, consumer: str, events: Sequenc
     return [event for event in by_id.values() if event.id in fresh]
 
 
-Handler = Callable[[Sequence[Event]], Awaitable[None]]
+Handler = Callable[[Sequence[Event]], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
@@ -200,8 +202,8 @@ class Subscription:
 class Consumer:
     """Hands events to `handle` in batches, at least once each.
 
-    `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A batch that
-    fails is tried again event by event, so that one bad event harms no other; an event that keeps failing is parked.
+    `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A batch
+    that fails is tried again event by event, so that one bad event harms no other; an event that keeps failing is parked.
     """
 
     def __init__(
@@ -264,8 +266,9 @@ class Consumer:
         await message.ack()
 
     async def _park(self, event: Event, error: Exception) -> None:
-        row = {"consumer": self._subscription.durable, "event_id": event.id, "subject": event.subject}
-        row |= {"type": event.type, "data": event.data, "error": type(error).__name__, "attempts": event.attempts}
+        row: dict[str, object] = {"consumer": self._subscription.durable, "event_id": event.id}
+        row |= {"subject": event.subject, "type": event.type, "data": event.data}
+        row |= {"error": type(error).__name__, "attempts": event.attempts}
         async with self._database.transaction() as connection:
             await connection.execute(insert(parked).values(row).on_conflict_do_nothing())
         EVENTS_PARKED.labels(consumer=self._subscription.durable).inc()

@@ -99,6 +99,17 @@ needles = Table(
     info=impersonal("sealed values that the sweep searches for; removed when the request is attested"),
 )
 
+replayed_erasures = Table(
+    "replayed_erasures",
+    KIT_METADATA,
+    Column("request_id", Text, nullable=False, info=plain()),
+    Column("store", Text, nullable=False, info=plain()),
+    Column("erased", BigInteger, nullable=False, info=plain()),
+    _when("created_at"),
+    PrimaryKeyConstraint("request_id", "store"),
+    info=impersonal("rows that the ledger replay erased, for the receipt of the request", retention=days(730)),
+)
+
 task_receipts = Table(
     "task_receipts",
     KIT_METADATA,

@@ -67,6 +67,14 @@ def _create_receipt_tables() -> None:
         sa.Column("sealed", sa.LargeBinary, nullable=False),
     )
     op.create_table(
+        "replayed_erasures",
+        sa.Column("request_id", sa.Text, nullable=False),
+        sa.Column("store", sa.Text, nullable=False),
+        sa.Column("erased", sa.BigInteger, nullable=False),
+        _when(),
+        sa.PrimaryKeyConstraint("request_id", "store"),
+    )
+    op.create_table(
         "task_receipts",
         sa.Column("task_id", sa.Text, primary_key=True),
         sa.Column("request_id", sa.Text, nullable=False),

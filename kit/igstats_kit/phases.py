@@ -1,0 +1,137 @@
+"""What a holder does in each phase of a request, and the receipt it writes about it."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+
+from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, Retained, StoreCount
+from igstats.holder.v1.task_pb2 import Phase, Task
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from igstats_kit.clock import Clock
+from igstats_kit.describe import describe, digest
+from igstats_kit.subjects import Case, Kept, Result, Subjects
+from igstats_kit.tables import replayed_erasures, task_receipts
+
+LOCKING = frozenset({Phase.PHASE_FENCE, Phase.PHASE_ERASE, Phase.PHASE_RESTRICT, Phase.PHASE_LIFT})
+"""Phases that take the subjects' locks exclusively."""
+
+# The phase whose outcome is the holder's last word on a request.
+_DECISIVE = frozenset({Phase.PHASE_ERASE, Phase.PHASE_EXPORT, Phase.PHASE_RESTRICT, Phase.PHASE_LIFT})
+
+
+def case_of(task: Task) -> Case:
+    """The request of a task as this holder's stores see it."""
+    values = tuple(identifier.value for identifier in task.identifiers)
+    return Case(task.request_id, tuple(task.tokens), values)
+
+
+class Phases:
+    """Runs tasks of one phase inside the caller's transaction; every task gets a receipt."""
+
+    def __init__(self, holder: str, subjects: Subjects, clock: Clock) -> None:
+        self.description = describe(holder, subjects.declarations)
+        self._holder = holder
+        self._subjects = subjects
+        self._clock = clock
+        self._digest = digest(self.description)
+        self._steps: Mapping[int, Callable[[AsyncConnection, Sequence[Task]], Awaitable[list[Receipt]]]] = {
+            Phase.PHASE_FENCE: self._fence,
+            Phase.PHASE_ERASE: self._erase,
+            Phase.PHASE_SWEEP: self._sweep,
+            Phase.PHASE_ATTEST: self._attest,
+            Phase.PHASE_RESTRICT: self._restrict,
+            Phase.PHASE_LIFT: self._lift,
+        }
+
+    async def run(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        """Does the tasks, phase by phase."""
+        by_phase: dict[int, list[Task]] = defaultdict(list)
+        for task in tasks:
+            by_phase[task.phase].append(task)
+        receipts: list[Receipt] = []
+        for phase in sorted(by_phase):
+            receipts += await self._steps[phase](connection, by_phase[phase])
+        return receipts
+
+    def receipt(
+        self, task: Task, outcome: Outcome.ValueType, result: Result | None = None, explanation: str = ""
+    ) -> Receipt:
+        """A receipt of this holder for `task`."""
+        made = Receipt(
+            task_id=task.task_id,
+            request_id=task.request_id,
+            holder=self._holder,
+            right=task.right,
+            phase=task.phase,
+            outcome=outcome,
+            description_digest=self._digest,
+            explanation=explanation,
+        )
+        made.executed_time.FromDatetime(self._clock.now())
+        if result is not None:
+            made.counts.extend(StoreCount(store=name, count=result.counts[name]) for name in sorted(result.counts))
+            made.retained.extend(map(_retained, result.kept))
+        return made
+
+    async def _fence(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        await self._subjects.fence(connection, list(map(case_of, tasks)))
+        return [self.receipt(task, Outcome.OUTCOME_DONE) for task in tasks]
+
+    async def _erase(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        results = await self._subjects.erase(connection, list(map(case_of, tasks)))
+        replayed = select(replayed_erasures).where(replayed_erasures.c.request_id.in_(results))
+        for row in await connection.execute(replayed):
+            results[row.request_id].counts[row.store] += row.erased
+        return [self.receipt(task, _erased(results[task.request_id]), results[task.request_id]) for task in tasks]
+
+    async def _sweep(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        found = await self._subjects.sweep(connection, list(map(case_of, tasks)))
+        return [self._swept(task, found[task.request_id]) for task in tasks]
+
+    def _swept(self, task: Task, found: Result) -> Receipt:
+        if not found.counts:
+            return self.receipt(task, Outcome.OUTCOME_DONE)
+        places = ", ".join(sorted(found.counts))
+        return self.receipt(task, Outcome.OUTCOME_NEEDS_HUMAN, found, f"data of the person is still in: {places}")
+
+    async def _restrict(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        await self._subjects.restrict(connection, list(map(case_of, tasks)))
+        return [self.receipt(task, Outcome.OUTCOME_RESTRICTED) for task in tasks]
+
+    async def _lift(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        await self._subjects.lift(connection, list(map(case_of, tasks)))
+        return [self.receipt(task, Outcome.OUTCOME_LIFTED) for task in tasks]
+
+    async def _attest(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        requests = [task.request_id for task in tasks]
+        earlier: dict[str, list[bytes]] = defaultdict(list)
+        wanted = select(task_receipts).where(task_receipts.c.request_id.in_(requests)).order_by(task_receipts.c.phase)
+        for row in await connection.execute(wanted):
+            earlier[row.request_id].append(bytes(row.receipt))
+        await self._subjects.forget(connection, requests)
+        return [self._attested(task, earlier[task.request_id]) for task in tasks]
+
+    def _attested(self, task: Task, earlier: Iterable[bytes]) -> Receipt:
+        before = [(raw, Receipt.FromString(raw)) for raw in earlier]
+        decisive = next((receipt for _, receipt in before if receipt.phase in _DECISIVE), None)
+        if decisive is None:
+            return self.receipt(task, Outcome.OUTCOME_NEEDS_HUMAN, None, "this holder has no record of having acted")
+        made = self.receipt(task, decisive.outcome)
+        made.counts.extend(decisive.counts)
+        made.retained.extend(decisive.retained)
+        made.earlier_digests.extend(hashlib.sha256(raw).digest() for raw, _ in before)
+        return made
+
+
+def _erased(result: Result) -> Outcome.ValueType:
+    if result.kept:
+        return Outcome.OUTCOME_RETAINED
+    return Outcome.OUTCOME_ERASED if result.counts else Outcome.OUTCOME_NOT_HELD
+
+
+def _retained(kept: Kept) -> Retained:
+    made = Retained(store=kept.store, fields=kept.fields, ground=kept.ground, count=kept.count)
+    made.until_time.FromDatetime(kept.until)
+    return made

@@ -1,0 +1,192 @@
+"""What a holder does to subjects, derived from its declarations: fence, erase, sweep, export, restrict."""
+
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import TextClause, delete, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from igstats_kit import plan
+from igstats_kit.declare import Declarations
+from igstats_kit.fence import lock
+from igstats_kit.seal import Sealer
+from igstats_kit.tables import needles, subject_keys
+
+_FENCES = {
+    name: text(
+        f"INSERT INTO {name} (token, request_id) SELECT token, request_id"  # noqa: S608 - two fixed names
+        " FROM unnest(CAST(:tokens AS bytea[]), CAST(:requests AS text[])) AS s(token, request_id)"
+        " ON CONFLICT DO NOTHING"
+    )
+    for name in ("tombstones", "restrictions")
+}
+_KEEP_NEEDLES = text(
+    "INSERT INTO needles (request_id, sealed) SELECT * FROM unnest(CAST(:requests AS text[]), CAST(:sealed AS bytea[]))"
+    " ON CONFLICT DO NOTHING"
+)
+_LIFT = text("DELETE FROM restrictions WHERE token = ANY(CAST(:tokens AS bytea[]))")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request at this holder: the person's tokens, and the identifiers as given (needles)."""
+
+    request_id: str
+    tokens: tuple[bytes, ...]
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Rows that stay on a legal ground."""
+
+    store: str
+    fields: tuple[str, ...]
+    ground: str
+    until: datetime
+    count: int
+
+
+@dataclass
+class Result:
+    """What happened to one request: rows by store, and what stays."""
+
+    counts: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    kept: list[Kept] = field(default_factory=list)
+
+
+Keys = Mapping[tuple[str, str], Sequence[str]]
+
+
+class Subjects:
+    """Acts on the subjects of a batch of requests, inside the caller's transaction."""
+
+    def __init__(self, declarations: Declarations, sealer: Sealer) -> None:
+        self.declarations = declarations
+        self._sealer = sealer
+        self._anchors = [table.name for table, _ in plan.anchors(declarations)]
+        self._resolve = plan.resolve(declarations)
+        self._needles = plan.needles(declarations)
+        self._erase = plan.erase(declarations)
+        self._retained = plan.retained(declarations)
+        self._sweep = plan.sweep(declarations)
+        self._exports = plan.exports(declarations)
+
+    async def fence(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
+        """Installs tombstones, finds the subjects, and keeps the values that the sweep will search for."""
+        await self._close_in(connection, cases)
+        keys = await self._keys(connection, cases)
+        values: dict[str, set[str]] = {case.request_id: set(case.values) for case in cases}
+        for anchor, key, value in await self._run(connection, self._needles, keys):
+            for request_id in keys[anchor, key]:
+                values[request_id].add(value)
+        sealed = [self._sealer.seal(json.dumps(sorted(found)).encode(), name) for name, found in values.items()]
+        await connection.execute(_KEEP_NEEDLES, {"requests": list(values), "sealed": sealed})
+
+    async def _close_in(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
+        pairs = _pairs(cases)
+        await lock(connection, pairs["tokens"], exclusive=True)
+        await connection.execute(_FENCES["tombstones"], pairs)
+        if self._resolve is not None:
+            await connection.execute(self._resolve, pairs)
+
+    async def erase(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Result]:
+        """Deletes or redacts what the declarations say. Fences again first: a database restored meanwhile forgot it."""
+        await self._close_in(connection, cases)
+        keys = await self._keys(connection, cases)
+        results = {case.request_id: Result() for case in cases}
+        for store, anchor, key, count in await self._run(connection, self._erase, keys):
+            for request_id in keys[anchor, key]:
+                results[request_id].counts[store] += count
+        for store, anchor, key, count, newest in await self._run(connection, self._retained, keys):
+            for request_id in keys[anchor, key]:
+                results[request_id].kept.append(self._kept(store, count, newest))
+        return results
+
+    def _kept(self, store: str, count: int, newest: datetime) -> Kept:
+        table = self.declarations.tables[store]
+        rule = next(found.on_erase for other, found in self.declarations.stores() if other is table)
+        fields = tuple(column.name for column in table.columns if column.info["data"].category)
+        return Kept(store, fields, rule.ground, newest + timedelta(days=rule.days), count)
+
+    async def sweep(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Result]:
+        """Searches every declared store for the subjects' keys and needles; counts name places, never values."""
+        keys = await self._keys(connection, cases)
+        owners = await self._needle_owners(connection, cases)
+        results = {case.request_id: Result() for case in cases}
+        found = await self._run(connection, self._sweep, keys, needles=list(owners))
+        for place, anchor, value, count in found:
+            for request_id in keys[anchor, value] if anchor else owners[value]:
+                results[request_id].counts[place] += count
+        return results
+
+    async def _needle_owners(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, set[str]]:
+        owners: dict[str, set[str]] = defaultdict(set)
+        wanted = select(needles).where(needles.c.request_id.in_([case.request_id for case in cases]))
+        for row in await connection.execute(wanted):
+            for value in json.loads(self._sealer.open(bytes(row.sealed), row.request_id)):
+                owners[value].add(row.request_id)
+        for case in cases:
+            for value in case.values:
+                owners[value].add(case.request_id)
+        return owners
+
+    async def forget(self, connection: AsyncConnection, requests: Sequence[str]) -> None:
+        """Removes keys and needles: the request needs them no more."""
+        for table in (subject_keys, needles):
+            await connection.execute(delete(table).where(table.c.request_id.in_(requests)))
+
+    async def export(self, connection: AsyncConnection, case: Case) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yields (store, row) of everything an access export includes."""
+        if self._resolve is not None:
+            await connection.execute(self._resolve, _pairs([case]))
+        keys = await self._keys(connection, [case])
+        binds = self._binds(keys)
+        for table, query in self._exports:
+            rows = await connection.stream(query, _known(query, binds))
+            async for row in rows.mappings():
+                yield table.name, dict(row)
+
+    async def restrict(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
+        """Installs restrictions: the data stays and is not used (GDPR 18)."""
+        pairs = _pairs(cases)
+        await lock(connection, pairs["tokens"], exclusive=True)
+        await connection.execute(_FENCES["restrictions"], pairs)
+
+    async def lift(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
+        """Takes restrictions away."""
+        await connection.execute(_LIFT, {"tokens": _pairs(cases)["tokens"]})
+
+    async def _keys(self, connection: AsyncConnection, cases: Iterable[Case]) -> Keys:
+        requests = [case.request_id for case in cases]
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        rows = await connection.execute(select(subject_keys).where(subject_keys.c.request_id.in_(requests)))
+        for row in rows:
+            found[row.store, row.key].append(row.request_id)
+        return found
+
+    def _binds(self, keys: Keys) -> dict[str, list[str]]:
+        binds: dict[str, list[str]] = {plan.bind(name): [] for name in self._anchors}
+        for anchor, key in keys:
+            binds[plan.bind(anchor)].append(key)
+        return binds
+
+    async def _run(
+        self, connection: AsyncConnection, query: TextClause | None, keys: Keys, **binds: list[str]
+    ) -> Sequence[Any]:
+        if query is None or not (keys or binds):
+            return []
+        return (await connection.execute(query, _known(query, self._binds(keys) | binds))).all()
+
+
+def _known(query: TextClause, binds: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {name: value for name, value in binds.items() if name in query._bindparams}  # noqa: SLF001
+
+
+def _pairs(cases: Iterable[Case]) -> dict[str, list[Any]]:
+    pairs = [(case.request_id, token) for case in cases for token in case.tokens]
+    return {"requests": [request for request, _ in pairs], "tokens": [token for _, token in pairs]}
