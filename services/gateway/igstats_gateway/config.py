@@ -1,0 +1,28 @@
+"""What can be set."""
+
+from typing import ClassVar
+
+from igstats_kit.config import Address, ServiceConfig, shared
+from pydantic import Field, FilePath
+from pydantic_settings import SettingsConfigDict
+
+DEAREST_METHOD = 10  # units; a smaller allowance would make some methods uncallable
+
+
+class GatewayConfig(ServiceConfig):
+    """Settings of the gateway."""
+
+    model_config = SettingsConfigDict(env_prefix="IGSTATS_GATEWAY_")
+    service: ClassVar[str] = "gateway"
+
+    access_seal_key: FilePath = shared("ACCESS_SEAL_KEY")
+    public_grpc_listen: Address
+    public_http_listen: Address
+    public_tls_cert: FilePath
+    public_tls_key: FilePath
+    key_pepper: FilePath
+    minute_units: int = Field(default=600, ge=DEAREST_METHOD)
+    unary_seconds: float = Field(default=30.0, gt=0)
+    stream_seconds: float = Field(default=600.0, gt=0)
+    drain_seconds: float = Field(default=10.0, ge=0)
+    security_contact: str = "mailto:privacy@example.com"

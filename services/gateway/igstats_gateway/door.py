@@ -1,0 +1,45 @@
+"""The chain that every call from outside goes through, by gRPC and by HTTP alike.
+
+authenticate, scope, signature, limit; then the call is served; then it is metered, however it ended.
+"""
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason
+from ulid import ULID
+
+from igstats_gateway.authentication import Authentication
+from igstats_gateway.limits import Limits, require_granted
+from igstats_gateway.metering import Metering
+from igstats_gateway.model import Call, Client, Rule
+
+
+class Door:
+    """Opens, admits and closes calls."""
+
+    def __init__(self, authentication: Authentication, limits: Limits, metering: Metering, clock: Clock) -> None:
+        self._authentication = authentication
+        self._limits = limits
+        self._metering = metering
+        self._clock = clock
+
+    def open(self, protocol: str, client: Client) -> Call:
+        """A new call with its own id."""
+        return Call(f"req_{ULID()}".lower(), protocol, client, self._clock.now())
+
+    async def admit(self, call: Call, rule: Rule, authorization: str) -> None:
+        """Lets the call in, and writes into it what was learned on the way.
+
+        Raises:
+            DomainError: The caller is unknown, lacks the scope or signature, or has used up the allowance.
+        """
+        call.caller = await self._authentication.caller(authorization)
+        if rule.scope not in call.caller.scopes:
+            raise DomainError(Reason.SCOPE_MISSING, scope=rule.scope)
+        if rule.signature_required:
+            raise DomainError(Reason.SIGNATURE_REQUIRED)
+        call.spending = await self._limits.spend(call.caller.account_id, rule.cost)
+        require_granted(call.spending)
+
+    def close(self, call: Call, status: int, reason: str = "") -> None:
+        """Meters the call. `status` is the number of its gRPC code."""
+        self._metering.note(call, status, reason)

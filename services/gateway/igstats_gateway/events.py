@@ -1,0 +1,33 @@
+"""What the gateway publishes."""
+
+from collections.abc import Iterable
+
+from igstats.event.v1.events_pb2 import AccessRecord, AccessRecorded
+
+from igstats_gateway.model import CallRecord
+
+SERVICE = "gateway"
+ACCESS_SUBJECT = "igstats.gateway.v1.access.recorded"
+ACCESS_STREAM = "ACCESS"
+ACCESS_HOURS = 24
+
+
+def _access_record(record: CallRecord) -> AccessRecord:
+    made = AccessRecord(
+        call_id=record.call_id,
+        account_id=record.account_id,
+        key_id=record.key_id,
+        method=record.method,
+        protocol=record.protocol,
+        status=record.status,
+        reason=record.reason,
+        latency_us=record.latency_us,
+        sealed_client=record.sealed_client,
+    )
+    made.called_time.FromDatetime(record.called_time)
+    return made
+
+
+def access_recorded(records: Iterable[CallRecord]) -> AccessRecorded:
+    """The event for a batch of calls."""
+    return AccessRecorded(records=map(_access_record, records))

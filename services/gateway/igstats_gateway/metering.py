@@ -1,0 +1,109 @@
+"""Every call leaves a record, refused ones included: one event for many, and usage counted by day and method."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError
+from igstats_kit.log import get_logger
+from igstats_kit.seal import Sealer
+
+from igstats_gateway.model import Call, CallRecord, Client
+
+BATCH = 256
+GATHER_SECONDS = 0.05
+SEAL_CONTEXT = "access"
+_RETRY_SECONDS = 0.5
+_CAPACITY = 50_000
+_MICROSECOND = timedelta(microseconds=1)
+
+_log = get_logger()
+
+WriteRecords = Callable[[str, Sequence[CallRecord]], Awaitable[int]]
+"""Stores usage and event of a batch in one transaction; answers how many records lost their (fenced) person.
+
+The batch has an id: a batch whose commit is unknown is written again under the same one.
+"""
+
+
+def seal_client(sealer: Sealer, client: Client) -> bytes:
+    """Where a call came from, for the audit service's eyes only."""
+    plain = {"ip_address": client.ip_address, "user_agent": client.user_agent}
+    return sealer.seal(json.dumps(plain).encode(), SEAL_CONTEXT)
+
+
+class Metering:
+    """Gathers records for a moment and writes them together."""
+
+    def __init__(self, write: WriteRecords, sealer: Sealer, clock: Clock) -> None:
+        self._write = write
+        self._sealer = sealer
+        self._clock = clock
+        self._waiting: list[CallRecord] = []
+        self._batch: list[CallRecord] = []
+        self._writing = asyncio.Lock()
+        self._noted = asyncio.Event()
+        self._full = asyncio.Event()
+        self.lost: Counter[str] = Counter()
+
+    def note(self, call: Call, status: int, reason: str) -> None:
+        """Takes the record of a call that has just ended; never waits and never fails the call."""
+        if len(self._waiting) >= _CAPACITY:
+            self.lost["overflow"] += 1
+            return
+        self._waiting.append(self._record(call, status, reason))
+        self._noted.set()
+        if len(self._waiting) >= BATCH:
+            self._full.set()
+
+    def _record(self, call: Call, status: int, reason: str) -> CallRecord:
+        return CallRecord(
+            call_id=call.call_id,
+            account_id=call.account_id,
+            key_id=call.caller.key_id if call.caller else "",
+            method=call.method,
+            protocol=call.protocol,
+            status=status,
+            reason=reason,
+            called_time=call.called_time,
+            latency_us=max(0, (self._clock.now() - call.called_time) // _MICROSECOND),
+            sealed_client=seal_client(self._sealer, call.client),
+        )
+
+    async def run(self) -> None:
+        """Writes until cancelled."""
+        while True:
+            await self._noted.wait()
+            await self._gather()
+            try:
+                await self.flush()
+            except DomainError as error:
+                _log.warning("metering waits", reason=error.reason)
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _gather(self) -> None:
+        try:
+            await asyncio.wait_for(self._full.wait(), GATHER_SECONDS)
+        except TimeoutError:
+            return
+
+    async def flush(self) -> None:
+        """Writes all that waits.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE; what could not be written waits on.
+        """
+        async with self._writing:
+            while self._waiting or self._batch:
+                await self._flush_batch()
+            self._noted.clear()
+            self._full.clear()
+
+    async def _flush_batch(self) -> None:
+        if not self._batch:  # otherwise the last one failed, and goes again unchanged
+            self._batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        self.lost["fenced"] += await self._write(self._batch[0].call_id, self._batch)
+        self._batch = []

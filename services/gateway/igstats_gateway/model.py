@@ -1,0 +1,209 @@
+"""What the gateway knows: accounts, keys, usage, and the call that is being answered."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from math import ceil, floor
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a caller needs for a method; read from the descriptors."""
+
+    scope: str
+    cost: int
+    signature_required: bool
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls, as far as the key says."""
+
+    account_id: str
+    key_id: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Client:
+    """Where a call came from."""
+
+    ip_address: str = ""
+    user_agent: str = ""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A rate limit: `quota` units in `window` seconds, regained evenly."""
+
+    name: str
+    quota: int
+    window: int
+
+    @property
+    def seconds_per_unit(self) -> float:
+        """How long one unit takes to come back."""
+        return self.window / self.quota
+
+
+@dataclass(frozen=True)
+class Spending:
+    """An account's allowance after a call asked for some of it."""
+
+    policy: Policy
+    granted: bool
+    cost: int
+    full_in: float  # seconds until the whole allowance is back
+
+    @property
+    def remaining(self) -> int:
+        """Units left now."""
+        left = (self.policy.window - self.full_in) / self.policy.seconds_per_unit
+        return max(0, floor(left + 1e-6))
+
+    @property
+    def wait(self) -> int:
+        """Whole seconds: until a refused call fits, or until the allowance is full after a granted one."""
+        if self.granted:
+            return ceil(self.full_in)
+        return max(1, ceil(self.full_in + self.cost * self.policy.seconds_per_unit - self.policy.window))
+
+
+@dataclass
+class Call:
+    """One call from outside, from the first byte to its record. The chain fills in what it learns."""
+
+    call_id: str
+    protocol: str
+    client: Client
+    called_time: datetime
+    method: str = ""
+    caller: Caller | None = None
+    spending: Spending | None = None
+
+    @property
+    def account_id(self) -> str:
+        """The calling account; empty when the key was refused."""
+        return self.caller.account_id if self.caller else ""
+
+
+@dataclass(frozen=True)
+class CallRecord:
+    """A call as it ended."""
+
+    call_id: str
+    account_id: str
+    key_id: str
+    method: str
+    protocol: str
+    status: int  # number of the gRPC status code
+    reason: str
+    called_time: datetime
+    latency_us: int
+    sealed_client: bytes
+
+
+@dataclass(frozen=True)
+class StoredKey:
+    """What the store says about a key."""
+
+    key_id: str
+    account_id: str
+    key_hash: bytes
+    label: str
+    scopes: tuple[str, ...]
+    created_time: datetime
+    expire_time: datetime | None = None
+    revoked_time: datetime | None = None
+    last_used_day: date | None = None
+
+
+@dataclass(frozen=True)
+class Contact:
+    """A contact person of an account. An empty id means a new one."""
+
+    contact_id: str
+    email: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Billing:
+    """Billing details of an account."""
+
+    name: str = ""
+    address: str = ""
+    vat_number: str = ""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A customer."""
+
+    account_id: str
+    company: str
+    created_time: datetime
+    contacts: tuple[Contact, ...] = ()
+    billing: Billing | None = None
+
+
+@dataclass(frozen=True)
+class AccountChange:
+    """What an account wants changed; what is empty stays as it is."""
+
+    company: str = ""
+    contacts: Sequence[Contact] = ()
+    billing: Billing | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Calls of one method on one day."""
+
+    day: date
+    method: str
+    calls: int
+    errors: int
+
+
+@dataclass(frozen=True)
+class LoggedCall:
+    """One call of the API log."""
+
+    call_id: str
+    key_id: str
+    method: str
+    protocol: str
+    status: int
+    reason: str
+    called_time: datetime
+    latency_us: int
+    ip_address: str
+    user_agent: str
+
+
+@dataclass(frozen=True)
+class CallPage:
+    """A page of the API log."""
+
+    calls: Sequence[LoggedCall] = field(default_factory=tuple)
+    next_page_token: str = ""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where the answer to an idempotency key is kept. Records from before `valid_since` do not count any more."""
+
+    account_id: str
+    method: str
+    key_digest: bytes
+    valid_since: datetime
+
+
+@dataclass(frozen=True)
+class StoredAnswer:
+    """What is in a slot. The body is sealed."""
+
+    request_digest: bytes
+    status: int | None  # HTTP status; None while the first call is running
+    sealed_body: bytes
