@@ -62,7 +62,8 @@ def _redact(_logger: object, _method: str, fields: _Fields) -> _Fields:
 
 
 def _place(frame: traceback.FrameSummary) -> str:
-    return f"{'/'.join(frame.filename.rsplit('/', 2)[-2:])}:{frame.lineno} {frame.name.strip('<>')}"
+    file = "/".join(frame.filename.rsplit("/", 2)[-2:])
+    return f"{file}:{frame.lineno} {frame.name}".replace("<", "").replace(">", "")
 
 
 def _exception(given: object) -> BaseException | None:

@@ -18,7 +18,7 @@ _TRANSPORT = {
     grpc.StatusCode.DEADLINE_EXCEEDED: Reason.DEPENDENCY_UNAVAILABLE,
     grpc.StatusCode.CANCELLED: Reason.DEPENDENCY_UNAVAILABLE,
     grpc.StatusCode.UNIMPLEMENTED: Reason.METHOD_UNKNOWN,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: Reason.MESSAGE_TOO_LARGE,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: Reason.DEPENDENCY_UNAVAILABLE,
 }
 
 
@@ -55,12 +55,13 @@ def from_status(status: Status) -> DomainError | None:
         _unpack(detail, info, bad, retry)
     if info.domain != DOMAIN or info.reason not in Reason.__members__:
         return None
-    return DomainError(
+    error = DomainError(
         Reason(info.reason),
         violations=[Violation(found.field, found.description) for found in bad.field_violations],
         retry_after=retry.retry_delay.ToMilliseconds() / 1000 if retry.HasField("retry_delay") else None,
-        **info.metadata,
     )
+    error.metadata.update(info.metadata)
+    return error
 
 
 def _unpack(detail: Any, *targets: ErrorInfo | BadRequest | RetryInfo) -> None:
@@ -85,5 +86,8 @@ def from_rpc_error(error: grpc.aio.AioRpcError, *, dependency: str = "") -> Doma
     if found := answered(error):
         return found
     reason = _TRANSPORT.get(error.code(), Reason.INTERNAL)
-    metadata = {"dependency": dependency} if dependency and reason is Reason.DEPENDENCY_UNAVAILABLE else {}
-    return DomainError(reason, **metadata)
+    if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in (error.details() or ""):
+        reason = Reason.MESSAGE_TOO_LARGE
+    if reason is Reason.DEPENDENCY_UNAVAILABLE and dependency:
+        return DomainError(reason, dependency=dependency)
+    return DomainError(reason)

@@ -29,7 +29,11 @@ def server_credentials(config: ServiceConfig) -> grpc.ServerCredentials:
                 return configuration()
         return None
 
-    return grpc.dynamic_ssl_server_credentials(configuration(), renewed, require_client_authentication=True)
+    return grpc.dynamic_ssl_server_credentials(
+        configuration(),
+        renewed,  # type: ignore[arg-type]  # None means "as before"; the stub forgets it
+        require_client_authentication=True,
+    )
 
 
 def channel_credentials(config: ServiceConfig) -> grpc.ChannelCredentials:
