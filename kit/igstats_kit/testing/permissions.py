@@ -1,0 +1,79 @@
+"""Who may say and hear what on NATS: one table, from which the server's user list is made.
+
+A service can only speak under its own name, so that holder X alone can publish a receipt of holder X, and can only
+read through its own durable consumers.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from igstats_kit.testing.certificates import spiffe_id
+
+
+@dataclass(frozen=True)
+class Rights:
+    """The streams a service owns and the durable consumers it reads by: (stream, durable) -> filter subject."""
+
+    owns: frozenset[str] = frozenset()
+    consumes: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def _tasks(holder: str) -> dict[tuple[str, str], str]:
+    return {("TASKS", f"{holder}-tasks"): f"igstats.privacy.v1.task.{holder}"}
+
+
+RECEIPTS = "igstats.*.v1.receipt.issued"
+
+RIGHTS: Mapping[str, Rights] = {
+    "gateway": Rights(owns=frozenset({"ACCESS"}), consumes=_tasks("gateway")),
+    "stats": Rights(
+        owns=frozenset({"SYNC", "PROFILES"}),
+        consumes=_tasks("stats") | {("SYNC", "stats-sync"): "igstats.stats.v1.sync.requested"},
+    ),
+    "privacy": Rights(
+        owns=frozenset({"TASKS", "RECEIPTS", "REQUESTS"}),
+        consumes=_tasks("privacy") | {("RECEIPTS", "privacy-receipts"): RECEIPTS},
+    ),
+    "audit": Rights(
+        owns=frozenset({"RECORDS"}),
+        consumes=_tasks("audit")
+        | {
+            ("RECEIPTS", "audit-receipts"): RECEIPTS,
+            ("REQUESTS", "audit-requests"): "igstats.privacy.v1.request.*",
+            ("RECORDS", "audit-records"): "igstats.*.v1.record.made",
+            ("ACCESS", "audit-access"): "igstats.gateway.v1.access.recorded",
+        },
+    ),
+}
+
+
+def _publishes(service: str, rights: Rights) -> Iterator[str]:
+    yield f"igstats.{service}.>"
+    yield "$JS.API.INFO"
+    for stream in sorted(rights.owns | {stream for stream, _ in rights.consumes}):
+        yield f"$JS.API.STREAM.INFO.{stream}"
+    for stream in sorted(rights.owns):
+        yield f"$JS.API.STREAM.CREATE.{stream}"
+        yield f"$JS.API.STREAM.UPDATE.{stream}"
+    for (stream, durable), subject in rights.consumes.items():
+        yield f"$JS.API.CONSUMER.CREATE.{stream}.{durable}.{subject}"
+        yield f"$JS.API.CONSUMER.INFO.{stream}.{durable}"
+        yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
+        yield f"$JS.ACK.{stream}.{durable}.>"
+
+
+def user(service: str, rights: Rights) -> dict[str, object]:
+    """The user that the service's certificate maps to."""
+    return {
+        "user": spiffe_id(service),
+        "permissions": {
+            "publish": {"allow": list(_publishes(service, rights))},
+            "subscribe": {"allow": [f"_INBOX_{service}.>"]},
+        },
+    }
+
+
+def users(rights: Mapping[str, Rights] = RIGHTS, *, operator: str = "") -> list[dict[str, object]]:
+    """Every user of a server; the operator, when named, may do anything (tests and the demo, never a service)."""
+    everyone = [user(service, row) for service, row in rights.items()]
+    return [*everyone, {"user": spiffe_id(operator)}] if operator else everyone
