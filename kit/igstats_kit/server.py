@@ -23,6 +23,7 @@ from igstats_kit.interceptors.validate import ValidateInterceptor
 from igstats_kit.tls import server_credentials
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+LIVE = "live"  # health name of the process itself: what a liveness probe asks, whatever the dependencies do
 _MAX_RUNNING = 2000
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -120,6 +121,7 @@ class RpcServer:
         """
         require_complete(self._access, self._registrar.methods)
         await self.set_serving(serving=False)
+        await self._health.set(LIVE, HealthCheckResponse.SERVING)
         self._add_open_services()
         port = self._main.add_secure_port(self.config.listen, server_credentials(self.config))
         await self._main.start()
