@@ -190,6 +190,7 @@ class Subscription:
     def config(self) -> ConsumerConfig:
         """The consumer as the server must have it. Unlimited deliveries: the server forgets a message past a limit."""
         return ConsumerConfig(
+            name=self.durable,
             durable_name=self.durable,
             filter_subject=self.subject,
             ack_policy=AckPolicy.EXPLICIT,
@@ -202,8 +203,8 @@ class Subscription:
 class Consumer:
     """Hands events to `handle` in batches, at least once each.
 
-    `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A batch
-    that fails is tried again event by event, so that one bad event harms no other; an event that keeps failing is parked.
+    `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A
+    batch that fails is tried again event by event, so that one bad event harms no other; an event that keeps failing is parked.
     """
 
     def __init__(

@@ -5,16 +5,18 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from igstats.holder.v1.holder_tasks_service_pb2 import UploadExportRequest
-from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 from igstats.holder.v1.task_pb2 import Task
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.phases import case_of
 from igstats_kit.subjects import Result, Subjects
+
+if TYPE_CHECKING:  # the generated types name it, the generated code does not
+    from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 
 _CHUNK_BYTES = 200 * 1024
 
@@ -65,7 +67,7 @@ class _Pieces:
 
 
 async def export(
-    connection: AsyncConnection, subjects: Subjects, stub: HolderTasksServiceAsyncStub, task: Task
+    connection: AsyncConnection, subjects: Subjects, stub: "HolderTasksServiceAsyncStub", task: Task
 ) -> Result:
     """Uploads everything that an access export includes; returns the rows sent per store.
 

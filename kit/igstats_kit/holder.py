@@ -5,10 +5,10 @@ stored receipt and sends the same bytes again, so that every delivery ends in th
 """
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from igstats.event.v1.events_pb2 import ReceiptsIssued, TasksOffered
 from igstats.holder.v1.holder_tasks_service_pb2 import LeaseTasksRequest, RegisterHolderRequest
-from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
 from igstats.holder.v1.task_pb2 import Phase, Task
 from sqlalchemy import select, text
@@ -26,6 +26,9 @@ from igstats_kit.receipt import Signer
 from igstats_kit.sql import Database
 from igstats_kit.subjects import Subjects
 from igstats_kit.tables import task_receipts
+
+if TYPE_CHECKING:  # the generated types name it, the generated code does not
+    from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 
 _LEASE_LIMIT = 512
 _GIVE_UP_ATTEMPTS = 6
@@ -47,7 +50,7 @@ class HolderRunner:
         subjects: Subjects,
         database: Database,
         bus: Bus,
-        stub: HolderTasksServiceAsyncStub,
+        stub: "HolderTasksServiceAsyncStub",
         signer: Signer,
         clock: Clock,
     ) -> None:

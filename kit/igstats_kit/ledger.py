@@ -5,9 +5,9 @@ before it serves, without anyone telling it that it was restored.
 """
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from igstats.holder.v1.holder_tasks_service_pb2 import Erasure, ListErasuresRequest
-from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +20,9 @@ from igstats_kit.sql import Database
 from igstats_kit.subjects import Case, Subjects
 from igstats_kit.tables import holder_state, replayed_erasures
 
+if TYPE_CHECKING:  # the generated types name it, the generated code does not
+    from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
+
 _PAGE = 500
 _HOUR_SECONDS = 3600.0
 
@@ -30,7 +33,7 @@ class LedgerReplay:
     """Applies erasures that this database has not seen."""
 
     def __init__(
-        self, holder: str, subjects: Subjects, database: Database, stub: HolderTasksServiceAsyncStub, clock: Clock
+        self, holder: str, subjects: Subjects, database: Database, stub: "HolderTasksServiceAsyncStub", clock: Clock
     ) -> None:
         self._holder = holder
         self._subjects = subjects

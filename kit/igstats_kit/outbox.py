@@ -35,7 +35,7 @@ async def enqueue(connection: AsyncConnection, subject: str, message: Message, *
 
 
 class Relay:
-    """Publishes outbox rows. Replicas may run side by side: rows are taken with SKIP LOCKED, a duplicate keeps its id."""
+    """Publishes outbox rows. Replicas run side by side: rows are taken with SKIP LOCKED, a duplicate keeps its id."""
 
     def __init__(self, database: Database, bus: Bus) -> None:
         self._database = database

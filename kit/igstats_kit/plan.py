@@ -3,7 +3,7 @@
 Names in it come from declarations only, values are always bound: ruff's S608 does not apply (see pyproject).
 
 Subjects are bound as arrays of keys, one bind per anchor table (`k_<anchor>`, text[]), so that each table is read by
-its index. Every statement answers rows that name the store and the key, so that counts find their way back to the request.
+its index. Every statement answers rows that name the store and the key: so counts find their way back to the request.
 """
 
 from collections.abc import Iterator

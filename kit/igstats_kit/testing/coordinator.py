@@ -1,0 +1,120 @@
+"""A stand-in for privacy towards one holder: hands out tasks, takes exports and receipts, keeps an erasure ledger."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, cast
+
+from igstats.event.v1.events_pb2 import ReceiptsIssued, TasksOffered
+from igstats.holder.v1.holder_tasks_service_pb2 import (
+    Erasure,
+    LeaseTasksRequest,
+    LeaseTasksResponse,
+    ListErasuresRequest,
+    ListErasuresResponse,
+    RegisterHolderRequest,
+    RegisterHolderResponse,
+    UploadExportRequest,
+    UploadExportResponse,
+)
+from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
+from igstats.holder.v1.receipt_pb2 import Receipt
+from igstats.holder.v1.task_pb2 import Phase, Right, Task
+
+from igstats_kit.receipt import verify
+from igstats_kit.tokens import Tokens
+
+if TYPE_CHECKING:  # the generated types name it, the generated code does not
+    from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
+
+ERASURE = (Phase.PHASE_FENCE, Phase.PHASE_ERASE, Phase.PHASE_SWEEP, Phase.PHASE_ATTEST)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody made up: identifiers by kind, and values that must be nowhere once they are erased."""
+
+    identifiers: dict[str, str]
+    needles: tuple[str, ...]
+
+
+@dataclass
+class Coordinator:
+    """Has the methods of HolderTasksServiceAsyncStub; tests offer tasks and read receipts."""
+
+    tokens: Tokens
+    public_key: bytes = b""
+    tasks: dict[str, Task] = field(default_factory=dict)
+    erasures: list[Erasure] = field(default_factory=list)
+    exports: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+
+    @property
+    def stub(self) -> "HolderTasksServiceAsyncStub":
+        """Itself, where a stub is wanted."""
+        return cast("HolderTasksServiceAsyncStub", self)
+
+    def plan(
+        self, holder: str, request_id: str, person: Person, phases: Iterable[Phase.ValueType], right: Right.ValueType
+    ) -> list[str]:
+        """Makes the tasks of a request; returns their ids in phase order."""
+        made = [self._task(holder, request_id, person, phase, right) for phase in phases]
+        self.tasks |= {task.task_id: task for task in made}
+        return [task.task_id for task in made]
+
+    def _task(
+        self, holder: str, request_id: str, person: Person, phase: Phase.ValueType, right: Right.ValueType
+    ) -> Task:
+        name = Phase.Name(phase).removeprefix("PHASE_")
+        kinds = {kind: IdentifierKind.Value(f"IDENTIFIER_KIND_{kind}") for kind in person.identifiers}
+        return Task(
+            task_id=f"{request_id}/{holder}/{name}",
+            request_id=request_id,
+            holder=holder,
+            right=right,
+            phase=phase,
+            identifiers=[Identifier(kind=kinds[kind], value=value) for kind, value in person.identifiers.items()],
+            tokens=[self.tokens.of(kind, value) for kind, value in person.identifiers.items()],
+        )
+
+    def erased(self, request_id: str, person: Person) -> None:
+        """Writes an erasure into the ledger."""
+        tokens = [self.tokens.of(kind, value) for kind, value in person.identifiers.items()]
+        self.erasures.append(Erasure(sequence=len(self.erasures) + 1, request_id=request_id, tokens=tokens))
+
+    async def RegisterHolder(self, request: RegisterHolderRequest) -> RegisterHolderResponse:  # noqa: N802 - gRPC name
+        """Keeps the public key."""
+        self.public_key = request.public_key
+        return RegisterHolderResponse()
+
+    async def LeaseTasks(self, request: LeaseTasksRequest) -> LeaseTasksResponse:  # noqa: N802 - gRPC name
+        """Hands out the named tasks."""
+        leased = [self.tasks[name] for name in request.task_ids if name in self.tasks]
+        for task in leased:
+            task.attempt += 1
+        return LeaseTasksResponse(tasks=leased)
+
+    async def UploadExport(self, pieces: AsyncIterator[UploadExportRequest]) -> UploadExportResponse:  # noqa: N802 - gRPC name
+        """Takes an export."""
+        digest, task_id, rows = hashlib.sha256(), "", 0
+        async for piece in pieces:
+            task_id = piece.task_id or task_id
+            digest.update(piece.lines)
+            rows += piece.row_count
+            self.exports.setdefault(task_id, []).append((piece.store, piece.lines))
+        return UploadExportResponse(digest=digest.digest(), row_count=rows)
+
+    async def ListErasures(self, request: ListErasuresRequest) -> ListErasuresResponse:  # noqa: N802 - gRPC name
+        """Reads the ledger."""
+        newer = [entry for entry in self.erasures if entry.sequence > request.after_sequence]
+        return ListErasuresResponse(erasures=newer[: request.page_size or None])
+
+    def read(self, published: Sequence[bytes]) -> dict[str, Receipt]:
+        """Verifies serialised ReceiptsIssued and returns the receipts by task."""
+        signed = [one for data in published for one in ReceiptsIssued.FromString(data).receipts]
+        receipts = [verify(one, self.public_key) for one in signed]
+        return {receipt.task_id: receipt for receipt in receipts}
+
+
+def offer(holder: str, task_ids: Sequence[str]) -> bytes:
+    """Payload of a task offer."""
+    return TasksOffered(holder=holder, task_ids=task_ids).SerializeToString()

@@ -1,0 +1,140 @@
+"""Facts on a real NATS server: published after the commit, handled once, parked when they cannot be handled."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from igstats.event.v1.events_pb2 import SyncRequested
+from igstats_kit import events
+from igstats_kit.declare import impersonal_store
+from igstats_kit.events import Bus, Consumer, Event, Stream, Subscription, take_inbox
+from igstats_kit.outbox import Relay, enqueue
+from igstats_kit.sql import Database
+from igstats_kit.tables import inbox, outbox, parked
+from sqlalchemy import Table, func, select
+
+MakeDatabase = Callable[[str], Awaitable[Database]]
+MakeBus = Callable[[str], Awaitable[Bus]]
+
+SUBJECT = "igstats.stats.v1.sync.requested"
+SYNC = Stream("SYNC", (SUBJECT,), timedelta(days=1), impersonal_store("test"))
+READER = Subscription("SYNC", "stats-sync", SUBJECT)
+
+
+async def _count(database: Database, table: Table) -> int:
+    async with database.read() as connection:
+        return await connection.scalar(select(func.count()).select_from(table)) or 0
+
+
+class Reader:
+    """Handles events like a service does, and remembers what it did."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.handled: list[str] = []
+        self.bad: set[str] = set()
+        self.news = asyncio.Event()
+
+    async def handle(self, batch: Sequence[Event]) -> None:
+        async with self.database.transaction() as connection:
+            fresh = await take_inbox(connection, READER.durable, batch)
+            ids = [SyncRequested.FromString(event.data).connection_id for event in fresh]
+            if self.bad & set(ids):
+                raise ValueError("cannot be handled")
+        self.handled += ids
+        self.news.set()
+
+    async def until(self, count: int) -> None:
+        while len(self.handled) < count:
+            self.news.clear()
+            await asyncio.wait_for(self.news.wait(), 30)
+
+
+@asynccontextmanager
+async def _running(*workers: Callable[[], Awaitable[None]]) -> AsyncIterator[None]:
+    tasks = [asyncio.ensure_future(worker()) for worker in workers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+async def stats(bus: MakeBus) -> Bus:
+    made = await bus("stats")
+    await made.ensure(SYNC)
+    return made
+
+
+async def _ask(database: Database, *names: str) -> None:
+    async with database.transaction() as connection:
+        for name in names:
+            await enqueue(connection, SUBJECT, SyncRequested(connection_id=name), event_id=f"event-{name}")
+
+
+async def test_a_fact_reaches_its_consumer_and_leaves_the_outbox(database: MakeDatabase, stats: Bus) -> None:
+    kept = await database("stats")
+    reader, relay = Reader(kept), Relay(kept, stats)
+    consumer = Consumer(stats, kept, READER, reader.handle)
+    async with _running(consumer.run, relay.run):
+        await _ask(kept, "a", "b", "c")
+        await reader.until(3)
+    assert sorted(reader.handled) == ["a", "b", "c"]
+    assert await _count(kept, outbox) == 0
+    assert await _count(kept, inbox) == 3
+
+
+async def test_nothing_is_published_when_the_transaction_fails(database: MakeDatabase, stats: Bus) -> None:
+    kept = await database("stats")
+    with pytest.raises(RuntimeError):
+        async with kept.transaction() as connection:
+            await enqueue(connection, SUBJECT, SyncRequested(connection_id="a"))
+            raise RuntimeError("after the write")
+    assert await Relay(kept, stats).publish_batch() == 0
+    assert (await stats.jetstream.stream_info("SYNC")).state.messages == 0
+
+
+async def test_a_repeated_publish_is_stored_once(stats: Bus) -> None:
+    event = Event("same", SUBJECT, "t", datetime.now(UTC), b"")
+    await stats.publish(event)
+    await stats.publish(event)
+    assert (await stats.jetstream.stream_info("SYNC")).state.messages == 1
+
+
+async def test_an_event_delivered_twice_is_handled_once(database: MakeDatabase) -> None:
+    reader = Reader(await database("stats"))
+    event = Event("same", SUBJECT, "t", datetime.now(UTC), SyncRequested(connection_id="a").SerializeToString())
+    await reader.handle([event, event])
+    await reader.handle([event])
+    assert reader.handled == ["a"]
+
+
+async def test_a_bad_event_is_parked_and_harms_no_other(
+    database: MakeDatabase, stats: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_RETRY_DELAYS", (0.01,))
+    kept = await database("stats")
+    reader = Reader(kept)
+    reader.bad.add("poison")
+    await _ask(kept, "a", "poison", "b")
+    await Relay(kept, stats).publish_batch()
+    async with _running(Consumer(stats, kept, READER, reader.handle).run):
+        await reader.until(2)
+        while await _count(kept, parked) == 0:
+            await asyncio.sleep(0.01)
+    async with kept.read() as connection:
+        row = (await connection.execute(select(parked))).one()
+    assert sorted(reader.handled) == ["a", "b"]
+    assert (row.event_id, row.error) == ("event-poison", "ValueError")
+
+
+async def test_a_stranger_cannot_publish_in_anothers_name(bus: MakeBus, stats: Bus) -> None:
+    gateway = await bus("gateway")
+    with pytest.raises(events.DomainError):
+        await gateway.publish(Event("forged", SUBJECT, "t", datetime.now(UTC), b""))
+    assert not gateway.healthy
+    assert (await stats.jetstream.stream_info("SYNC")).state.messages == 0
