@@ -1,0 +1,142 @@
+"""The manifests are valid, and every pod is as closed as it can be."""
+
+import shutil
+
+import kubernetes_validate
+import pytest
+from igstats_kit import server
+from manifests import NO_KUBECTL, OVERLAY, Manifest, container, environment, kustomized, name, of_kind, pod, rendered
+
+VERSIONS = ("1.34", str(kubernetes_validate.latest_version()))
+SERVICES = ("audit", "gateway", "privacy", "stats")
+DRAIN_SECONDS = 20  # lifecycle: RPCs 10 s, closing hooks a few more
+MANIFESTS = rendered()
+WORKLOADS = of_kind(MANIFESTS, "Deployment", "Job")
+DEPLOYMENTS = of_kind(MANIFESTS, "Deployment")
+
+
+def port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def mounted(workload: Manifest) -> set[str]:
+    return {mount["mountPath"] for mount in container(workload)["volumeMounts"]}
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason=NO_KUBECTL)
+def test_the_overlay_renders_into_one_namespace() -> None:
+    namespaced = [manifest for manifest in kustomized(OVERLAY) if manifest["kind"] != "Namespace"]
+    assert {manifest["metadata"]["namespace"] for manifest in namespaced} == {"igstats-dev"}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("manifest", MANIFESTS, ids=name)
+def test_a_manifest_fits_the_schema_of_kubernetes(manifest: Manifest, version: str) -> None:
+    kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_misspelt_field_would_be_found() -> None:
+    wrong = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "x"}, "spec": {"prots": []}}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(wrong, VERSIONS[0], strict=True)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "Job", "Service", "ServiceAccount", "PodDisruptionBudget"])
+def test_every_service_has_one_of_each(kind: str) -> None:
+    names = {manifest["metadata"]["name"].removesuffix("-migration") for manifest in of_kind(MANIFESTS, kind)}
+    assert names == set(SERVICES)
+
+
+def test_the_namespace_admits_restricted_pods_only() -> None:
+    (namespace,) = of_kind(MANIFESTS, "Namespace")
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=name)
+def test_a_pod_has_no_privilege(workload: Manifest) -> None:
+    security = pod(workload)["securityContext"]
+    assert security["runAsNonRoot"] is True
+    assert security["runAsUser"] == security["runAsGroup"] == security["fsGroup"] == 10001
+    assert security["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container(workload)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": True,
+    }
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=name)
+def test_a_pod_has_an_account_of_its_own_and_no_token(workload: Manifest) -> None:
+    accounts = {account["metadata"]["name"]: account for account in of_kind(MANIFESTS, "ServiceAccount")}
+    service = workload["metadata"]["name"].removesuffix("-migration")
+    assert pod(workload)["serviceAccountName"] == service
+    assert pod(workload)["automountServiceAccountToken"] is False
+    assert accounts[service]["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize("workload", WORKLOADS, ids=name)
+def test_a_pod_says_what_it_needs_and_where_it_may_write(workload: Manifest) -> None:
+    resources = container(workload)["resources"]
+    assert set(resources["requests"]) == set(resources["limits"]) == {"cpu", "memory", "ephemeral-storage"}
+    writable = [volume for volume in pod(workload)["volumes"] if "emptyDir" in volume]
+    assert [volume["emptyDir"]["sizeLimit"] for volume in writable] == ["64Mi"]
+    assert {volume["name"] for volume in pod(workload)["volumes"]} == {
+        mount["name"] for mount in container(workload)["volumeMounts"]
+    }
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
+def test_probes_use_the_plaintext_health_port_and_liveness_asks_for_no_dependency(deployment: Manifest) -> None:
+    service = deployment["metadata"]["name"]
+    health = port(environment(deployment, MANIFESTS)[f"IGSTATS_{service.upper()}_HEALTH_LISTEN"])
+    found = container(deployment)
+    assert found["startupProbe"]["grpc"] == found["readinessProbe"]["grpc"] == {"port": health}
+    assert found["livenessProbe"]["grpc"] == {"port": health, "service": server.LIVE}
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
+def test_the_ports_of_a_container_are_those_it_is_told_to_listen_on(deployment: Manifest) -> None:
+    variables = environment(deployment, MANIFESTS)
+    told = {port(value) for variable, value in variables.items() if variable.endswith("LISTEN")}
+    assert {entry["containerPort"] for entry in container(deployment)["ports"]} == told
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
+def test_a_rollout_takes_nothing_away_before_its_successor_is_ready(deployment: Manifest) -> None:
+    spec = deployment["spec"]
+    assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    pause = container(deployment)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod(deployment)["terminationGracePeriodSeconds"] > pause + DRAIN_SECONDS
+
+
+@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
+def test_replicas_spread_over_zones_and_nodes(deployment: Manifest) -> None:
+    constraints = pod(deployment)["topologySpreadConstraints"]
+    assert {found["topologyKey"] for found in constraints} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    assert all(found["labelSelector"]["matchLabels"] == selector for found in constraints)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_selectors_find_the_servers_of_the_service_and_never_its_migration(service: str) -> None:
+    labels = {"app.kubernetes.io/name": service, "app.kubernetes.io/component": "server"}
+    named = [found for found in MANIFESTS if found["metadata"]["name"] == service]
+    (deployment,) = of_kind(named, "Deployment")
+    (budget,) = of_kind(named, "PodDisruptionBudget")
+    (front,) = of_kind(named, "Service")
+    assert deployment["spec"]["template"]["metadata"]["labels"].items() >= labels.items()
+    assert deployment["spec"]["selector"]["matchLabels"] == labels
+    assert budget["spec"]["selector"]["matchLabels"] == labels
+    assert budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+    assert front["spec"]["selector"] == labels
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_migration_gets_the_settings_and_secrets_of_its_service(service: str) -> None:
+    (server_of,) = [found for found in DEPLOYMENTS if found["metadata"]["name"] == service]
+    (job,) = [found for found in of_kind(MANIFESTS, "Job") if found["metadata"]["name"] == f"{service}-migration"]
+    assert container(job)["args"] == ["migrate"]
+    assert container(job)["image"] == container(server_of)["image"]
+    assert environment(job, MANIFESTS) == environment(server_of, MANIFESTS)
+    assert pod(job)["volumes"] == pod(server_of)["volumes"]
+    assert mounted(job) == mounted(server_of)

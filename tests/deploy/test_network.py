@@ -1,0 +1,89 @@
+"""The network policies allow exactly the calls that the access tables and the routes allow."""
+
+import importlib
+import importlib.util
+
+import pytest
+from manifests import Manifest, of_kind, rendered
+
+MANIFESTS = rendered()
+POLICIES = of_kind(MANIFESTS, "NetworkPolicy")
+SERVICES = ("audit", "gateway", "privacy", "stats")
+NAME = "app.kubernetes.io/name"
+RPC_PORT = 7443
+
+
+def selected(peer: Manifest) -> str:
+    """The service that a selector names; empty when it names none."""
+    found: str = peer.get("podSelector", {}).get("matchLabels", {}).get(NAME, "")
+    return found
+
+
+def allowed(direction: str, peers: str) -> set[tuple[str, str]]:
+    """(this service, other service) of every policy for RPCs in one direction."""
+    return {
+        (selected(policy["spec"]), selected(peer))
+        for policy in POLICIES
+        for rule in policy["spec"].get(direction, [])
+        if {"port": RPC_PORT} in rule.get("ports", [])
+        for peer in rule.get(peers, [])
+    }
+
+
+def declared() -> set[tuple[str, str]]:
+    """(caller, callee) of every row of every access table, but for calls to oneself."""
+    return {
+        (caller, service)
+        for service in SERVICES
+        if importlib.util.find_spec(f"igstats_{service}.access")
+        for row in importlib.import_module(f"igstats_{service}.access").ACCESS.values()
+        for caller in row.callers
+        if caller in SERVICES and caller != service
+    }
+
+
+def test_the_first_policy_denies_everything_both_ways() -> None:
+    (deny,) = [policy for policy in POLICIES if policy["metadata"]["name"] == "default-deny"]
+    assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_a_service_may_reach_exactly_those_that_list_it_as_a_caller() -> None:
+    assert allowed("egress", "to") == declared()
+
+
+def test_a_service_is_reached_by_exactly_the_callers_it_lists() -> None:
+    assert {(caller, callee) for callee, caller in allowed("ingress", "from")} == declared()
+
+
+def test_the_gateway_may_reach_every_upstream_of_its_routes() -> None:
+    routes = importlib.import_module("igstats_gateway.routes")
+    upstreams = {upstream for upstream in routes.UPSTREAMS.values() if upstream != "gateway"}
+    assert {("gateway", upstream) for upstream in upstreams} <= allowed("egress", "to")
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy["metadata"]["name"])
+def test_no_policy_but_the_first_and_dns_is_about_every_pod(policy: Manifest) -> None:
+    everyone = policy["spec"]["podSelector"] == {}
+    assert everyone == (policy["metadata"]["name"] in {"default-deny", "dns"})
+
+
+def test_only_the_gateway_is_reached_from_outside() -> None:
+    open_to_all = [
+        (selected(policy["spec"]), sorted(port["port"] for port in rule["ports"]))
+        for policy in POLICIES
+        for rule in policy["spec"].get("ingress", [])
+        if "from" not in rule
+    ]
+    assert open_to_all == [("gateway", [8443, 8444])]
+
+
+def test_only_stats_reaches_the_outside_and_never_a_private_range() -> None:
+    outgoing = [
+        (selected(policy["spec"]), peer["ipBlock"])
+        for policy in POLICIES
+        for rule in policy["spec"].get("egress", [])
+        for peer in rule["to"]
+        if "ipBlock" in peer
+    ]
+    assert {service for service, _ in outgoing} == {"stats"}
+    assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(outgoing[0][1]["except"])

@@ -1,0 +1,95 @@
+"""Every setting that a service needs is set, no other is, and every file it names is mounted."""
+
+import importlib
+from pathlib import PurePosixPath
+
+import pytest
+from igstats_kit.config import ServiceConfig
+from manifests import Manifest, container, environment, of_kind, pod, rendered
+from pydantic.fields import FieldInfo
+
+SERVICES = ("audit", "gateway", "privacy", "stats")
+MANIFESTS = rendered()
+DEPLOYMENTS = {manifest["metadata"]["name"]: manifest for manifest in of_kind(MANIFESTS, "Deployment")}
+
+
+def settings(service: str) -> type[ServiceConfig]:
+    module = importlib.import_module(f"igstats_{service}.config")
+    found: type[ServiceConfig] = getattr(module, f"{service.capitalize()}Config")
+    return found
+
+
+def variable(config: type[ServiceConfig], name: str, field: FieldInfo) -> str:
+    alias = field.validation_alias
+    return alias if isinstance(alias, str) else f"{config.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def variables(service: str) -> dict[str, bool]:
+    """Every variable that the service reads, and whether it must be set."""
+    config = settings(service)
+    return {variable(config, name, field): field.is_required() for name, field in config.model_fields.items()}
+
+
+def folders(deployment: Manifest) -> dict[str, set[str]]:
+    """Mount path -> the files that the secrets mounted there must have, by secret."""
+    volumes = {volume["name"]: volume for volume in pod(deployment)["volumes"]}
+    return {mount["mountPath"]: secrets(volumes[mount["name"]]) for mount in container(deployment)["volumeMounts"]}
+
+
+def secrets(volume: Manifest) -> set[str]:
+    if "secret" in volume:
+        return {volume["secret"]["secretName"]}
+    sources = volume.get("projected", {}).get("sources", [])
+    return {source["secret"]["name"] for source in sources}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_required_setting_is_set(service: str) -> None:
+    required = {name for name, needed in variables(service).items() if needed}
+    assert required - set(environment(DEPLOYMENTS[service], MANIFESTS)) == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_setting_is_set_that_the_service_does_not_read(service: str) -> None:
+    told = {name for name in environment(DEPLOYMENTS[service], MANIFESTS) if name.startswith("IGSTATS_")}
+    assert told - set(variables(service)) == set()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_probes_and_metrics_have_a_port(service: str) -> None:
+    told = environment(DEPLOYMENTS[service], MANIFESTS)
+    assert {f"IGSTATS_{service.upper()}_HEALTH_LISTEN", f"IGSTATS_{service.upper()}_METRICS_LISTEN"} <= set(told)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_file_that_a_setting_names_lies_in_a_mounted_secret(service: str) -> None:
+    paths = [PurePosixPath(value) for value in environment(DEPLOYMENTS[service], MANIFESTS).values() if value[0] == "/"]
+    mounts = folders(DEPLOYMENTS[service])
+    assert paths
+    assert [str(path) for path in paths if not mounts.get(str(path.parent))] == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_mounts_its_own_secrets_and_the_shared_keys_it_reads_and_nothing_else(service: str) -> None:
+    shared = {"igstats-suppression"}
+    if "IGSTATS_ACCESS_SEAL_KEY" in environment(DEPLOYMENTS[service], MANIFESTS):
+        shared.add("igstats-access-seal")
+    mounted = set().union(*folders(DEPLOYMENTS[service]).values())
+    assert {name for name in mounted if not name.startswith(f"{service}-")} == shared
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_addresses_name_a_service_and_the_port_it_serves_on(service: str) -> None:
+    fronts = {
+        f"{front['metadata']['name']}:{port['port']}"
+        for front in of_kind(MANIFESTS, "Service")
+        for port in front["spec"]["ports"]
+    }
+    told = environment(DEPLOYMENTS[service], MANIFESTS)
+    addresses = {value for name, value in told.items() if name.endswith("_ADDRESS")}
+    assert addresses - fronts == set()
+
+
+def test_only_gateway_and_audit_can_open_the_sealed_client_of_a_call() -> None:
+    holders = {name for name in SERVICES if "IGSTATS_ACCESS_SEAL_KEY" in environment(DEPLOYMENTS[name], MANIFESTS)}
+    assert holders == {"gateway", "audit"}
