@@ -49,6 +49,7 @@ class ServiceConfig(BaseSettings):
     service: ClassVar[str]
 
     nats_url: str = shared("NATS_URL", repr=False)
+    nats_monitor_url: str | None = shared("NATS_MONITOR_URL", default=None)
     tls_ca: FilePath = shared("TLS_CA")
     suppression_key: FilePath = shared("SUPPRESSION_KEY")
     access_seal_key: FilePath | None = shared("ACCESS_SEAL_KEY", default=None)

@@ -5,9 +5,11 @@ that holds a promise (outbox before it, inbox behind it).
 """
 
 import asyncio
+import json
 import ssl
+import urllib.request
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -100,14 +102,20 @@ def _event(message: Msg) -> Event:
     )
 
 
+def _read_json(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=_PUBLISH_SECONDS) as answer:  # noqa: S310 - an operator's setting
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
 @dataclass
 class Bus:
-    """A connection to NATS as one service. `healthy` turns false when the server denies a publish."""
+    """A connection to NATS as one service. `denied` is set when the server denies it something."""
 
     client: Client
     jetstream: JetStreamContext
     service: str
-    healthy: bool = True
+    denied: asyncio.Event = field(default_factory=asyncio.Event)
 
     @classmethod
     async def connect(cls, url: str, service: str, tls: ssl.SSLContext, *, hostname: str = "nats") -> "Bus":
@@ -131,10 +139,20 @@ class Bus:
     async def _on_error(self, error: Exception) -> None:
         # A denied publish shows as a mere timeout to the caller; the reason comes only here.
         if "permissions violation" in str(error).lower():
-            self.healthy = False
+            self.denied.set()
             _log.error("nats denied", error=str(error))
         else:
             _log.warning("nats trouble", error=str(error))
+
+    async def prove_durability(self, monitor_url: str) -> None:
+        """Asks the server's monitor whether an acknowledged message is on disk.
+
+        Raises:
+            RuntimeError: `sync_interval: always` is not set: a power cut would lose acknowledged messages.
+        """
+        found = await asyncio.to_thread(_read_json, f"{monitor_url}/varz")
+        if not found.get("jetstream", {}).get("config", {}).get("sync_always"):
+            raise RuntimeError("nats-server must run JetStream with sync_interval: always")
 
     async def ensure(self, stream: Stream) -> None:
         """Creates the stream or brings its settings to what the code declares."""

@@ -9,10 +9,12 @@ import pytest
 from igstats.event.v1.events_pb2 import SyncRequested
 from igstats_kit import events
 from igstats_kit.declare import impersonal_store
+from igstats_kit.errors import DomainError
 from igstats_kit.events import Bus, Consumer, Event, Stream, Subscription, take_inbox
 from igstats_kit.outbox import Relay, enqueue
 from igstats_kit.sql import Database
 from igstats_kit.tables import inbox, outbox, parked
+from igstats_kit.testing.nats import Nats
 from sqlalchemy import Table, func, select
 
 MakeDatabase = Callable[[str], Awaitable[Database]]
@@ -90,10 +92,14 @@ async def test_a_fact_reaches_its_consumer_and_leaves_the_outbox(database: MakeD
 
 async def test_nothing_is_published_when_the_transaction_fails(database: MakeDatabase, stats: Bus) -> None:
     kept = await database("stats")
-    with pytest.raises(RuntimeError):
+
+    async def write_and_fail() -> None:
         async with kept.transaction() as connection:
             await enqueue(connection, SUBJECT, SyncRequested(connection_id="a"))
             raise RuntimeError("after the write")
+
+    with pytest.raises(RuntimeError):
+        await write_and_fail()
     assert await Relay(kept, stats).publish_batch() == 0
     assert (await stats.jetstream.stream_info("SYNC")).state.messages == 0
 
@@ -124,7 +130,7 @@ async def test_a_bad_event_is_parked_and_harms_no_other(
     await Relay(kept, stats).publish_batch()
     async with _running(Consumer(stats, kept, READER, reader.handle).run):
         await reader.until(2)
-        while await _count(kept, parked) == 0:
+        while await _count(kept, parked) == 0:  # noqa: ASYNC110 - only the database knows
             await asyncio.sleep(0.01)
     async with kept.read() as connection:
         row = (await connection.execute(select(parked))).one()
@@ -134,7 +140,11 @@ async def test_a_bad_event_is_parked_and_harms_no_other(
 
 async def test_a_stranger_cannot_publish_in_anothers_name(bus: MakeBus, stats: Bus) -> None:
     gateway = await bus("gateway")
-    with pytest.raises(events.DomainError):
+    with pytest.raises(DomainError):
         await gateway.publish(Event("forged", SUBJECT, "t", datetime.now(UTC), b""))
-    assert not gateway.healthy
+    assert gateway.denied.is_set()
     assert (await stats.jetstream.stream_info("SYNC")).state.messages == 0
+
+
+async def test_a_durable_server_proves_it(stats: Bus, nats: Nats) -> None:
+    await stats.prove_durability(nats.monitor_url)

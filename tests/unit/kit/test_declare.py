@@ -1,10 +1,25 @@
 """Declarations say when they are not complete."""
 
-from igstats_kit.declare import Declarations, anchor, declared, delete, impersonal, lifetime, personal, plain, through
+from typing import Any
+
+from igstats_kit.declare import (
+    Declarations,
+    Subject,
+    anchor,
+    declared,
+    delete,
+    impersonal,
+    lifetime,
+    personal,
+    plain,
+    through,
+)
 from igstats_kit.tables import KIT_TABLES
 from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, Table, Text
 
-_RULES = {"purpose": "test", "legal_basis": "contract", "retention": lifetime(), "on_erase": delete()}
+
+def _declared(subject: Subject) -> dict[str, Any]:
+    return declared(subjects=[subject], purpose="test", legal_basis="contract", retention=lifetime(), on_erase=delete())
 
 
 def _people(**info: object) -> Table:
@@ -13,7 +28,7 @@ def _people(**info: object) -> Table:
         MetaData(),
         Column("person_id", BigInteger, primary_key=True, info=plain()),
         Column("token", LargeBinary, unique=True, info=plain()),
-        info=info or declared(subjects=[anchor("contact", key="person_id", tokens=["token"])], **_RULES),
+        info=info or _declared(anchor("contact", key="person_id", tokens=["token"])),
     )
 
 
@@ -57,7 +72,7 @@ def test_a_path_must_end_at_an_anchor() -> None:
         "notes",
         MetaData(),
         Column("person_id", BigInteger, index=True, info=plain()),
-        info=declared(subjects=[through("people", "person_id")], **_RULES),
+        info=_declared(through("people", "person_id")),
     )
     assert Declarations([notes]).problems() == ["table notes goes through people, which is no anchor"]
     assert Declarations([notes, _people()]).problems() == []
