@@ -24,5 +24,5 @@ class GatewayConfig(ServiceConfig):
     minute_units: int = Field(default=600, ge=DEAREST_METHOD)
     unary_seconds: float = Field(default=30.0, gt=0)
     stream_seconds: float = Field(default=600.0, gt=0)
-    drain_seconds: float = Field(default=10.0, ge=0)
+    drain_seconds: float = Field(default=4.0, ge=0, lt=5.0)
     security_contact: str = "mailto:privacy@example.com"

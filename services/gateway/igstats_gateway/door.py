@@ -40,6 +40,6 @@ class Door:
         call.spending = await self._limits.spend(call.caller.account_id, rule.cost)
         require_granted(call.spending)
 
-    def close(self, call: Call, status: int, reason: str = "") -> None:
-        """Meters the call. `status` is the number of its gRPC code."""
-        self._metering.note(call, status, reason)
+    def close(self, call: Call) -> None:
+        """Meters the call."""
+        self._metering.note(call)

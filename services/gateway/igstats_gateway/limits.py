@@ -10,7 +10,8 @@ from igstats_kit.errors import DomainError, Reason
 
 from igstats_gateway.model import Policy, Spending
 
-WINDOW_SECONDS = 60
+MINUTE = "minute"
+_WINDOW_SECONDS = 60
 
 Spend = Callable[[str, Policy, int, datetime], Awaitable[Spending | None]]
 """Moves an account's clock if the cost fits; None when there is no such account."""
@@ -18,7 +19,7 @@ Spend = Callable[[str, Policy, int, datetime], Awaitable[Spending | None]]
 
 def minute(quota: int) -> Policy:
     """The policy of `quota` units a minute."""
-    return Policy("minute", quota, WINDOW_SECONDS)
+    return Policy(MINUTE, quota, _WINDOW_SECONDS)
 
 
 class Limits:

@@ -20,8 +20,10 @@ _FAILED_FIELD = re.compile(r"Failed to parse (\w+) field")
 
 def invalid(field: str, description: str) -> DomainError:
     """The body or query is wrong at `field`."""
-    names = {"field": field} if field else {}
-    return DomainError(Reason.BODY_INVALID, violations=[Violation(field, description)], **names)
+    violations = [Violation(field, description)]
+    if not field:
+        return DomainError(Reason.BODY_INVALID, violations=violations)
+    return DomainError(Reason.BODY_INVALID, violations=violations, field=field)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:

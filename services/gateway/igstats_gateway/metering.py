@@ -49,25 +49,25 @@ class Metering:
         self._full = asyncio.Event()
         self.lost: Counter[str] = Counter()
 
-    def note(self, call: Call, status: int, reason: str) -> None:
+    def note(self, call: Call) -> None:
         """Takes the record of a call that has just ended; never waits and never fails the call."""
         if len(self._waiting) >= _CAPACITY:
             self.lost["overflow"] += 1
             return
-        self._waiting.append(self._record(call, status, reason))
+        self._waiting.append(self._record(call))
         self._noted.set()
         if len(self._waiting) >= BATCH:
             self._full.set()
 
-    def _record(self, call: Call, status: int, reason: str) -> CallRecord:
+    def _record(self, call: Call) -> CallRecord:
         return CallRecord(
             call_id=call.call_id,
             account_id=call.account_id,
             key_id=call.caller.key_id if call.caller else "",
             method=call.method,
             protocol=call.protocol,
-            status=status,
-            reason=reason,
+            status=call.status,
+            reason=call.reason,
             called_time=call.called_time,
             latency_us=max(0, (self._clock.now() - call.called_time) // _MICROSECOND),
             sealed_client=seal_client(self._sealer, call.client),

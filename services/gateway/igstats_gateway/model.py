@@ -80,6 +80,23 @@ class Call:
     method: str = ""
     caller: Caller | None = None
     spending: Spending | None = None
+    status: int = 0  # number of the gRPC status code
+    reason: str = ""
+
+    def fail(self, status: int, reason: str) -> None:
+        """Notes that the call did not end well."""
+        self.status, self.reason = status, reason
+
+    @property
+    def admitted(self) -> Caller:
+        """The caller.
+
+        Raises:
+            ValueError: The call was not let in.
+        """
+        if self.caller is None:
+            raise ValueError("the call was not let in")
+        return self.caller
 
     @property
     def account_id(self) -> str:

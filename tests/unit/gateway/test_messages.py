@@ -5,7 +5,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 from igstats.api.v1.account_service_pb2 import ListUsageResponse, Usage
-from igstats.api.v1.profile_pb2 import Count, Media
+from igstats.api.v1.profile_pb2 import Count, Media, Profile
 from igstats.api.v1.request_service_pb2 import CreateRequestRequest, GetExportResponse, PrivacyRequest, Step
 from igstats.api.v1.stats_service_pb2 import GetProfileResponse, QueryTimeSeriesRequest
 from igstats_gateway.messages import encode, fill, parse_object, show
@@ -69,7 +69,7 @@ def test_repeated_fields_name_what_is_wrong_in_them() -> None:
 
 
 def test_zeros_are_printed_and_unset_messages_are_not() -> None:
-    shown = show(GetProfileResponse(profile={"followers": Count()}))
+    shown = show(GetProfileResponse(profile=Profile(followers=Count())))
     assert shown["profile"]["profileId"] == 0
     assert shown["profile"]["username"] == ""
     assert shown["profile"]["followers"] == {"value": 0, "missingReason": "MISSING_REASON_UNSPECIFIED"}

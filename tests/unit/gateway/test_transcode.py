@@ -1,7 +1,13 @@
 import pytest
 from google.api.http_pb2 import HttpRule
 from igstats.api.v1.connection_service_pb2 import SyncConnectionRequest
-from igstats.api.v1.request_service_pb2 import CreateRequestRequest, CreateRequestResponse, RequestKind
+from igstats.api.v1.request_service_pb2 import (
+    CreateRequestRequest,
+    CreateRequestResponse,
+    PrivacyRequest,
+    RequestKind,
+    Subject,
+)
 from igstats.api.v1.stats_service_pb2 import ListMediaRequest, QueryTimeSeriesRequest
 from igstats_gateway.model import Rule
 from igstats_gateway.routes import Route, routes
@@ -56,7 +62,7 @@ def test_a_body_fills_the_message_and_the_path_completes_it() -> None:
     assert request(sync, "", b"") == SyncConnectionRequest(connection_id="cxn_1")
     create = TRANSCODER.match("POST", "/v1/requests")
     message = request(create, "", b'{"kind":"REQUEST_KIND_ERASURE","subject":{"username":"jane"}}')
-    assert message == CreateRequestRequest(kind=RequestKind.REQUEST_KIND_ERASURE, subject={"username": "jane"})
+    assert message == CreateRequestRequest(kind=RequestKind.REQUEST_KIND_ERASURE, subject=Subject(username="jane"))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_dotted_query_fields_booleans_and_enums_reach_inner_messages() -> None:
     match = transcoder.match("GET", "/v1/x")
     query = "subject.username=jane&subject.ownAccount=true&kind=REQUEST_KIND_ACCESS"
     expected = CreateRequestRequest(
-        kind=RequestKind.REQUEST_KIND_ACCESS, subject={"username": "jane", "own_account": True}
+        kind=RequestKind.REQUEST_KIND_ACCESS, subject=Subject(username="jane", own_account=True)
     )
     assert request(match, query, b"") == expected
     for wrong in ("subject=x", "subject.own_account=1", "subject.nobody=1"):
@@ -125,10 +131,14 @@ def test_a_body_field_an_inner_path_field_and_more_bindings_work() -> None:
     transcoder = _custom(rule)
     match = transcoder.match("PUT", "/v1/x/k")
     message = request(match, "kind=1", b'{"username":"jane"}')
-    assert message == CreateRequestRequest(request_key="k", kind=1, subject={"username": "jane"})
+    assert message == CreateRequestRequest(
+        request_key="k", kind=RequestKind.REQUEST_KIND_ACCESS, subject=Subject(username="jane")
+    )
     other = request(transcoder.match("POST", "/v1/y/jane"), "", b'{"subject":{"own_account":true}}')
-    assert other == CreateRequestRequest(subject={"username": "jane", "own_account": True})
-    assert answer(match.binding, CreateRequestResponse(request={"request_id": "r"})).startswith(b'{"requestId":"r"')
+    assert other == CreateRequestRequest(subject=Subject(username="jane", own_account=True))
+    assert answer(match.binding, CreateRequestResponse(request=PrivacyRequest(request_id="r"))).startswith(
+        b'{"requestId":"r"'
+    )
 
 
 def test_a_template_that_names_no_field_stops_the_start() -> None:

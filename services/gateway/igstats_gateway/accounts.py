@@ -1,0 +1,150 @@
+"""What an account can do with itself: contacts, billing, keys, usage, its own call log."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason, Violation
+from ulid import ULID
+
+from igstats_gateway import keys
+from igstats_gateway.keys import Pepper
+from igstats_gateway.limits import MINUTE
+from igstats_gateway.model import Account, AccountChange, Billing, Caller, CallPage, Contact, StoredKey, Usage
+from igstats_gateway.store import Store, contact_id
+
+_DEFAULT_DAYS = 30
+_MOST_DAYS = 366
+
+
+class CallLog(Protocol):
+    """Where the account's calls can be read."""
+
+    async def calls(self, account_id: str, call_id: str, page_size: int, page_token: str) -> CallPage:
+        """A page of calls, newest first."""
+        ...
+
+
+@dataclass(frozen=True)
+class NewAccount:
+    """An account just made, with its first key, which is shown this once."""
+
+    account_id: str
+    contact_id: str
+    key_id: str
+    key: str
+
+
+class Accounts:
+    """The use cases of accounts."""
+
+    def __init__(self, store: Store, call_log: CallLog, pepper: Pepper, clock: Clock) -> None:
+        self._store = store
+        self._call_log = call_log
+        self._pepper = pepper
+        self._clock = clock
+
+    async def get(self, account_id: str) -> Account:
+        """The account.
+
+        Raises:
+            DomainError: ACCOUNT_NOT_FOUND.
+        """
+        return _found(await self._store.account(account_id))
+
+    async def update(self, account_id: str, change: AccountChange) -> Account:
+        """The account after the change.
+
+        Raises:
+            DomainError: FIELD_INVALID, ACCOUNT_NOT_FOUND, SUBJECT_ERASED, SUBJECT_RESTRICTED.
+        """
+        _require_addresses(change.contacts)
+        try:
+            return _found(await self._store.change_account(account_id, change, self._clock.now()))
+        except LookupError as error:
+            raise _invalid(f"contacts[{error.args[0]}].contact_id", "is no contact of the account") from error
+
+    async def create_key(
+        self, caller: Caller, label: str, scopes: Sequence[str], expire: datetime | None
+    ) -> tuple[StoredKey, str]:
+        """A new key, and its text. It can do no more than the key that makes it.
+
+        Raises:
+            DomainError: SCOPE_MISSING, FIELD_INVALID, SUBJECT_ERASED, SUBJECT_RESTRICTED.
+        """
+        for scope in scopes:
+            if scope not in caller.scopes:
+                raise DomainError(Reason.SCOPE_MISSING, scope=scope)
+        if expire is not None and expire <= self._clock.now():
+            raise _invalid("expire_time", "is in the past")
+        stored, text = self._new_key(caller.account_id, label, scopes, expire)
+        await self._store.add_key(stored)
+        return stored, text
+
+    def _new_key(
+        self, account_id: str, label: str, scopes: Iterable[str], expire: datetime | None = None
+    ) -> tuple[StoredKey, str]:
+        key = keys.make()
+        unique = tuple(dict.fromkeys(scopes))
+        digest, now = self._pepper.digest(key), self._clock.now()
+        return StoredKey(key.key_id, account_id, digest, label, unique, now, expire), key.text
+
+    async def keys(self, account_id: str) -> Sequence[StoredKey]:
+        """The account's keys, newest first."""
+        return await self._store.keys(account_id)
+
+    async def revoke_key(self, account_id: str, key_id: str) -> StoredKey:
+        """The key, revoked.
+
+        Raises:
+            DomainError: KEY_NOT_FOUND.
+        """
+        revoked = await self._store.revoke_key(account_id, key_id, self._clock.now())
+        if revoked is None:
+            raise DomainError(Reason.KEY_NOT_FOUND)
+        return revoked
+
+    async def usage(self, account_id: str, days: int) -> Sequence[Usage]:
+        """Usage of the last days, today included."""
+        back = min(days or _DEFAULT_DAYS, _MOST_DAYS)
+        return await self._store.usage(account_id, self._clock.now().date() - timedelta(days=back - 1))
+
+    async def calls(self, account_id: str, call_id: str, page_size: int, page_token: str) -> CallPage:
+        """A page of the account's own calls."""
+        return await self._call_log.calls(account_id, call_id, page_size, page_token)
+
+    async def create(
+        self, company: str, contact: Contact, scopes: Sequence[str], billing: Billing | None
+    ) -> NewAccount:
+        """Makes an account with one contact and one key.
+
+        Raises:
+            DomainError: FIELD_INVALID, SUBJECT_ERASED, SUBJECT_RESTRICTED.
+        """
+        _require_addresses([contact])
+        account_id = f"acc_{ULID()}".lower()
+        person = Contact(contact_id(account_id, 1), contact.email, contact.name)
+        stored, text = self._new_key(account_id, "first key", scopes)
+        account = Account(account_id, company, self._clock.now(), (person,), billing)
+        await self._store.create_account(account, stored, [MINUTE])
+        return NewAccount(account_id, person.contact_id, stored.key_id, text)
+
+
+def _found(account: Account | None) -> Account:
+    if account is None:
+        raise DomainError(Reason.ACCOUNT_NOT_FOUND)
+    return account
+
+
+def _require_addresses(contacts: Sequence[Contact]) -> None:
+    """A new contact needs a mail address; one that is given must look like one."""
+    for position, contact in enumerate(contacts):
+        local, _, domain = contact.email.rpartition("@")
+        if not (local and domain) and (contact.email or not contact.contact_id):
+            raise _invalid(f"contacts[{position}].email", "must be a mail address")
+
+
+def _invalid(field: str, description: str) -> DomainError:
+    return DomainError(Reason.FIELD_INVALID, violations=[Violation(field, description)])

@@ -1,0 +1,123 @@
+"""The public gRPC API: every method of the route table behind the same door, as bytes."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
+from typing import Any
+from urllib.parse import unquote
+
+import grpc
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.log import get_logger
+from igstats_kit.status import DETAILS, answered, code_of, to_status
+
+from igstats_gateway.door import Door
+from igstats_gateway.limits import fields
+from igstats_gateway.model import Call, Client
+from igstats_gateway.relay import Metadata, Order, Upstream, passed_on
+from igstats_gateway.routes import Route
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+Handler = grpc.RpcMethodHandler[Any, Any]
+
+_log = get_logger()
+
+
+def client_of(peer: str, user_agent: str) -> Client:
+    """Where a call came from; `peer` is gRPC's, for example ipv4:192.0.2.1:5000 or ipv6:%5B::1%5D:5000."""
+    _, _, address = peer.partition(":")
+    return Client(unquote(address).rpartition(":")[0].strip("[]"), user_agent)
+
+
+def _ending(error: BaseException) -> tuple[grpc.StatusCode, str, str, Metadata]:
+    """Code, reason, text and trailing metadata of a call that failed; an upstream's own answer stays as it is."""
+    if isinstance(error, grpc.aio.AioRpcError) and (known := answered(error)):
+        return error.code(), known.reason, error.details() or "", tuple(error.trailing_metadata() or ())
+    if not isinstance(error, DomainError):
+        error = DomainError(Reason.INTERNAL)
+    details = (DETAILS, to_status(error).SerializeToString())
+    return code_of(error), error.reason, error.public.text, (details,)
+
+
+class PublicMethods(grpc.GenericRpcHandler):
+    """Handles whatever is called: known methods are let in and passed on, others refused, all of them metered."""
+
+    def __init__(
+        self, routes: Mapping[str, Route], door: Door, upstreams: Mapping[str, Upstream], *, unary: float, stream: float
+    ) -> None:
+        self._routes = routes
+        self._door = door
+        self._upstreams = upstreams
+        self._unary_seconds = unary
+        self._stream_seconds = stream
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
+        """The handler of a method. It takes and gives bytes."""
+        route = self._routes.get(str(handler_call_details.method))
+        if route is None:
+            return grpc.stream_stream_rpc_method_handler(self._unknown)
+        if route.streaming:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(route))
+        return grpc.unary_unary_rpc_method_handler(self._unary(route))
+
+    def _unary(self, route: Route) -> Any:  # noqa: ANN401 - gRPC's stubs know only synchronous behaviours
+        async def answer(body: bytes, context: Context) -> bytes:
+            async with self._metered(context) as call:
+                order = await self._order(route, body, call, context, self._unary_seconds)
+                reply = await self._upstreams[route.upstream].unary(order)
+                context.set_trailing_metadata(reply.trailing)
+                return reply.body
+
+        return answer
+
+    def _streaming(self, route: Route) -> Any:  # noqa: ANN401 - same
+        async def answer(body: bytes, context: Context) -> AsyncIterator[bytes]:
+            async with self._metered(context) as call:
+                order = await self._order(route, body, call, context, self._stream_seconds)
+                async with aclosing(self._upstreams[route.upstream].stream(order)) as bodies:
+                    async for part in bodies:
+                        yield part
+
+        return answer
+
+    async def _unknown(self, _bodies: object, context: Context) -> None:
+        async with self._metered(context):
+            raise DomainError(Reason.METHOD_UNKNOWN)
+
+    async def _order(self, route: Route, body: bytes, call: Call, context: Context, most: float) -> Order:
+        """Lets the call in. Its id and what is left of the allowance go out first, with errors too."""
+        metadata = _received(context)
+        call.method = route.method
+        try:
+            await self._door.admit(call, route.rule, dict(metadata).get("authorization", ""))
+        finally:
+            known = fields(call.spending) if call.spending else {}
+            await context.send_initial_metadata((("request-id", call.call_id), *known.items()))
+        left = context.time_remaining()
+        return Order(route.method, body, call, most if left is None else min(left, most), passed_on(metadata))
+
+    @asynccontextmanager
+    async def _metered(self, context: Context) -> AsyncIterator[Call]:
+        metadata = dict(_received(context))
+        call = self._door.open("grpc", client_of(context.peer(), str(metadata.get("user-agent", ""))))
+        try:
+            yield call
+        except (asyncio.CancelledError, GeneratorExit):
+            late = context.time_remaining() == 0
+            call.fail((grpc.StatusCode.DEADLINE_EXCEEDED if late else grpc.StatusCode.CANCELLED).value[0], "")
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a typed answer
+            await self._abort(call, context, error)
+        finally:
+            self._door.close(call)
+
+    async def _abort(self, call: Call, context: Context, error: Exception) -> None:
+        code, reason, text, trailing = _ending(error)
+        if reason == Reason.INTERNAL:
+            _log.error("call failed", method=call.method, call_id=call.call_id, exc_info=error)
+        call.fail(code.value[0], reason)
+        await context.abort(code, text, trailing)
+
+
+def _received(context: Context) -> tuple[tuple[str, Any], ...]:
+    return tuple((str(key), value) for key, value in context.invocation_metadata() or ())
