@@ -1,0 +1,234 @@
+"""What the privacy service talks about: requests, tasks, receipts, holders. Pure values, no input or output."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Right(StrEnum):
+    """Names of igstats.holder.v1.Right without prefix."""
+
+    ACCESS = "ACCESS"
+    ERASURE = "ERASURE"
+    RESTRICTION = "RESTRICTION"
+    LIFTING = "LIFTING"
+
+
+class Phase(StrEnum):
+    """Names of igstats.holder.v1.Phase without prefix."""
+
+    FENCE = "FENCE"
+    ERASE = "ERASE"
+    SWEEP = "SWEEP"
+    ATTEST = "ATTEST"
+    EXPORT = "EXPORT"
+    RESTRICT = "RESTRICT"
+    LIFT = "LIFT"
+
+
+class State(StrEnum):
+    """Names of igstats.privacy.v1.RequestState without prefix."""
+
+    RECEIVED = "RECEIVED"
+    IDENTITY_PENDING = "IDENTITY_PENDING"
+    TRIAGE = "TRIAGE"
+    ACCEPTED = "ACCEPTED"
+    FENCING = "FENCING"
+    EXECUTING = "EXECUTING"
+    VERIFYING = "VERIFYING"
+    SETTLING = "SETTLING"
+    FULFILLED = "FULFILLED"
+    FULFILLED_IN_PART = "FULFILLED_IN_PART"
+    DENIED = "DENIED"
+    WITHDRAWN = "WITHDRAWN"
+    EXPIRED = "EXPIRED"
+
+
+class TaskState(StrEnum):
+    """Names of igstats.privacy.v1.TaskState without prefix."""
+
+    PLANNED = "PLANNED"
+    OFFERED = "OFFERED"
+    LEASED = "LEASED"
+    SETTLED = "SETTLED"
+    BLOCKED = "BLOCKED"
+
+
+class Outcome(StrEnum):
+    """Names of igstats.holder.v1.Outcome without prefix."""
+
+    DONE = "DONE"
+    ERASED = "ERASED"
+    NOT_HELD = "NOT_HELD"
+    RETAINED = "RETAINED"
+    AWAITING_PROCESSOR = "AWAITING_PROCESSOR"
+    NEEDS_HUMAN = "NEEDS_HUMAN"
+    EXPORTED = "EXPORTED"
+    RESTRICTED = "RESTRICTED"
+    LIFTED = "LIFTED"
+
+
+class Cause(StrEnum):
+    """Why a task is BLOCKED."""
+
+    NEEDS_HUMAN = "NEEDS_HUMAN"
+    DISABLED = "DISABLED"
+    LATE = "LATE"
+
+
+@dataclass(frozen=True, order=True)
+class Identifier:
+    """One name of a person; `kind` is a name of igstats.holder.v1.IdentifierKind without prefix."""
+
+    kind: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, order=True)
+class TaskKey:
+    """Which task: written "<request_id>/<holder>/<PHASE>" wherever it travels."""
+
+    request_id: str
+    holder: str
+    phase: Phase
+
+    def __str__(self) -> str:
+        return f"{self.request_id}/{self.holder}/{self.phase}"
+
+    @classmethod
+    def parse(cls, text: str) -> "TaskKey | None":
+        """Reads a task id; None when it is none of ours."""
+        request_id, _, rest = text.partition("/")
+        holder, _, phase = rest.partition("/")
+        if not request_id or not holder or phase not in Phase.__members__:
+            return None
+        return cls(request_id, holder, Phase(phase))
+
+
+@dataclass(frozen=True)
+class NewRequest:
+    """What a door hands in."""
+
+    right: Right
+    door: str
+    account_id: str
+    identifiers: tuple[Identifier, ...]
+    idempotency_key: str
+    identity_proof: str = ""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as stored, without the person's identifiers."""
+
+    request_id: str
+    reference: str
+    right: Right
+    state: State
+    account_id: str
+    door: str
+    identity_proof: str
+    received_at: datetime
+    due_at: datetime
+    closed_at: datetime | None
+    effective_at: datetime | None
+    blocked: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Retained:
+    """Data that stays at a holder, why, and until when."""
+
+    store: str
+    fields: tuple[str, ...]
+    ground: str
+    until: datetime | None
+    count: int
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a holder stated about a task. `raw`, `signature` and `key_id` are kept exactly as they came."""
+
+    task: TaskKey
+    right: Right
+    outcome: Outcome
+    counts: Mapping[str, int]
+    retained: tuple[Retained, ...]
+    effective_at: datetime | None
+    explanation: str
+    raw: bytes
+    signature: bytes
+    key_id: str
+    digest: bytes
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task as seen from outside."""
+
+    holder: str
+    phase: Phase
+    state: TaskState
+    outcome: Outcome | None
+    attempts: int
+    settled_at: datetime | None
+    explanation: str
+    counts: Mapping[str, int]
+    retained: tuple[Retained, ...]
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One task as handed to its holder: the only place where identifiers leave this service."""
+
+    task: TaskKey
+    right: Right
+    identifiers: tuple[Identifier, ...]
+    tokens: tuple[bytes, ...]
+    attempt: int
+    due_at: datetime
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A registered holder; `description` is the serialised HolderDescription it announced."""
+
+    name: str
+    description: bytes
+    description_digest: bytes
+    store_count: int
+    public_key: bytes
+    registered_at: datetime
+    seen_at: datetime
+    enabled: bool
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """One entry of the erasure ledger: keyed tokens only."""
+
+    sequence: int
+    request_id: str
+    tokens: tuple[bytes, ...]
+    accepted_at: datetime
+
+
+@dataclass(frozen=True)
+class Change:
+    """A request went from one state to another (`old` is empty when it came)."""
+
+    request_id: str
+    old: str
+    new: State
+
+
+@dataclass(frozen=True)
+class HolderWord:
+    """The last word of one holder on a closed request."""
+
+    holder: str
+    outcome: str
+    receipt_digest: bytes
