@@ -221,8 +221,8 @@ class Subscription:
 class Consumer:
     """Hands events to `handle` in batches, at least once each.
 
-    `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A
-    batch that fails is tried again event by event, so that one bad event harms no other; an event that keeps failing is parked.
+    `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A batch
+    that fails is tried again event by event: one bad event harms no other, and one that keeps failing is parked.
     """
 
     def __init__(

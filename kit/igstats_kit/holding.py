@@ -5,6 +5,7 @@ A service that holds data about persons constructs one `Holding` in its `app` an
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, cast
 
 from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceStub
 
@@ -26,6 +27,9 @@ from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
 from igstats_kit.subjects import Subjects
 
+if TYPE_CHECKING:  # the generated types name it, the generated code does not
+    from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
+
 _RETRY_SECONDS = 0.25
 
 _log = get_logger()
@@ -43,7 +47,8 @@ class Holding:
         channels: Channels,
         clock: Clock,
     ) -> None:
-        stub = HolderTasksServiceStub(channels.to("privacy", config.privacy_address))
+        channel = channels.to("privacy", config.privacy_address)
+        stub = cast("HolderTasksServiceAsyncStub", HolderTasksServiceStub(channel))
         subjects = Subjects(declarations, Sealer(read_secret(config.seal_key)))
         signer = Signer(read_secret(config.receipt_key))
         self._bus = bus
