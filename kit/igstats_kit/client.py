@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Iterator, Mapping
 from typing import Any, Self
 
 import grpc
@@ -29,7 +29,7 @@ SHAVED_SECONDS = 0.02  # kept back, so that the answer to our own caller still a
 ATTEMPTS = 4
 _FIRST_PAUSE = 0.05
 # gRPC's words for "no connection was made": the server cannot have seen the call. Other words mean: it may have.
-_UNSENT = "failed to connect to all addresses"
+_UNSENT = ("connections to all backends failing", "failed to connect to all addresses", "errors resolving ")
 _OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -66,29 +66,33 @@ def is_idempotent(method: str) -> bool:
     return bool(found.GetOptions().idempotency_level)
 
 
-def _metadata(given: Iterable[tuple[str, str | bytes]] | None) -> tuple[tuple[str, str | bytes], ...]:
-    """The caller's metadata, and the id that follows a call through all services."""
-    pairs = tuple(given or ())
-    known = call_id()
-    return (*pairs, (CALL_ID, known)) if known and CALL_ID not in dict(pairs) else pairs
+def _options(given: Mapping[str, Any], otherwise: float | None) -> dict[str, Any]:
+    """Options of a call with its deadline, and with the id that follows a call through all services."""
+    metadata = tuple(given.get("metadata") or ())
+    if call_id() and CALL_ID not in dict(metadata):
+        metadata = (*metadata, (CALL_ID, call_id()))
+    return {**given, "timeout": budget(given.get("timeout"), otherwise), "metadata": metadata}
 
 
 class _Method:
-    """One method of another service. Which of `one`, `upload` and `many` is called depends on its kind."""
+    """One method of another service. Which of `one`, `upload` and `many` is called depends on its kind.
+
+    Options are those of gRPC's callables: timeout, metadata, wait_for_ready and so on, by name.
+    """
 
     def __init__(self, inner: Any, method: str, service: str) -> None:  # noqa: ANN401 - one of gRPC's four callables
         self._inner, self._method, self._service = inner, method, service
 
-    async def one(self, request: object, *, timeout: float | None = None, metadata: Any = None, **options: Any) -> Any:  # noqa: ANN401, ASYNC109 - the signature of gRPC's callables
+    async def one(self, request: object, **options: Any) -> Any:  # noqa: ANN401 - the method's own type
         """Sends a request and returns the response; sends it again while that can do no harm."""
         loop = asyncio.get_running_loop()
-        end = loop.time() + (budget(timeout, DEFAULT_SECONDS) or DEFAULT_SECONDS)
-        sent = _metadata(metadata)
+        sent = _options(options, DEFAULT_SECONDS)
+        end = loop.time() + sent["timeout"]
         attempt = 0
         with self._typed():
             while True:
                 try:
-                    return await self._inner(request, timeout=end - loop.time(), metadata=sent, **options)
+                    return await self._inner(request, **sent)
                 except grpc.aio.AioRpcError as error:
                     pause = _FIRST_PAUSE * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret
                     attempt += 1
@@ -96,20 +100,16 @@ class _Method:
                         raise
                 CALL_RETRIES.labels(method=self._method).inc()
                 await asyncio.sleep(pause)
+                sent["timeout"] = end - loop.time()
 
-    async def upload(
-        self,
-        requests: AsyncIterable[object],
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature of gRPC's callables
-        metadata: Any = None,  # noqa: ANN401 - same
-        **options: Any,  # noqa: ANN401 - same
-    ) -> Any:  # noqa: ANN401 - same
+    async def upload(self, requests: AsyncIterable[object], **options: Any) -> Any:  # noqa: ANN401 - the method's own type
         """Sends a stream of requests and returns the response. What the stream raises reaches the caller unchanged."""
         with self._typed():
-            call = self._inner(timeout=budget(timeout, STREAM_SECONDS), metadata=_metadata(metadata), **options)
+            call = self._inner(**_options(options, STREAM_SECONDS))
             try:
-                with contextlib.suppress(asyncio.InvalidStateError):  # the server has ended the call already
+                with contextlib.suppress(
+                    asyncio.InvalidStateError, grpc.aio.AioRpcError
+                ):  # ended by the server: ask why
                     async for request in requests:
                         await call.write(request)
                     await call.done_writing()
@@ -117,17 +117,10 @@ class _Method:
             finally:
                 call.cancel()
 
-    async def many(
-        self,
-        request: object,
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature of gRPC's callables
-        metadata: Any = None,  # noqa: ANN401 - same
-        **options: Any,  # noqa: ANN401 - same
-    ) -> AsyncIterator[Any]:
+    async def many(self, request: object, **options: Any) -> AsyncIterator[Any]:  # noqa: ANN401 - the method's own type
         """Sends a request and yields the responses. Without a timeout it may last as long as our own caller waits."""
         with self._typed():
-            call = self._inner(request, timeout=budget(timeout, None), metadata=_metadata(metadata), **options)
+            call = self._inner(request, **_options(options, None))
             try:
                 async for response in call:
                     yield response
