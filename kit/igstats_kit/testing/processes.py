@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 
 from igstats_kit.testing import launch
 
+PORTS = range(20_000, 32_000)
 _POLL_SECONDS = 0.01
 
 
@@ -120,15 +122,20 @@ async def run_to_end(program: Program, seconds: float = 120.0) -> None:
         raise ProcessError(f"{program.name} ended with code {code}: {child.last_words()}")
 
 
-def free_port(wanted: int = 0) -> int:
-    """A free TCP port on 127.0.0.1: the wanted one, or any when that is taken."""
+def free_port() -> int:
+    """A free TCP port on 127.0.0.1, below those that the kernel gives to outgoing connections."""
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        if port_is_free(port):
+            return port
+
+
+def port_is_free(port: int) -> bool:
+    """Whether somebody could listen on the port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", wanted))
+            probe.bind(("127.0.0.1", port))
         except OSError:
-            if not wanted:
-                raise
-            return free_port()
-        port: int = probe.getsockname()[1]
-        return port
+            return False
+        return True

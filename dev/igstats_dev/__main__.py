@@ -1,0 +1,73 @@
+"""The command `igstats-dev`."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from igstats_kit.testing.environment import SERVICES
+from igstats_kit.testing.processes import ProcessError
+from rich.console import Console
+
+from igstats_dev import account, banner
+from igstats_dev.report import ConsoleReport
+from igstats_dev.stack import AlreadyRunningError, running
+
+app = typer.Typer(help="The whole of igstats on this machine, with an emulated Instagram.", no_args_is_help=True)
+Folder = Annotated[Path, typer.Option("--data", help="Where the stack keeps its data.")]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help=f"A service that you run yourself with DATA/<service>.env; one of {', '.join(SERVICES)}."),
+]
+DATA = Path(".igstats")
+
+
+@app.callback()
+def _commands() -> None:
+    """Several commands, even while there is one."""
+
+
+@app.command()
+def up(data: Folder = DATA, without: Without = None) -> None:
+    """Start everything and keep it running until Ctrl-C."""
+    sys.exit(_run(_up(data, [name for name in SERVICES if name not in (without or ())])))
+
+
+async def _up(folder: Path, services: Sequence[str]) -> int:
+    console = Console()
+    async with running(folder, ConsoleReport(console), services) as stack:
+        banner.show(console, stack.layout, await account.ensure(stack))
+        await asyncio.Event().wait()
+    return 0
+
+
+def _run(main: Coroutine[None, None, int]) -> int:
+    """Runs it; a first signal stops everything in order, a second one at once. Returns the exit code."""
+    try:
+        return asyncio.run(_until_signal(main))
+    except (AlreadyRunningError, ProcessError) as error:
+        Console(stderr=True).print(f"[red]igstats-dev:[/red] {error}", highlight=False)
+        return 1
+
+
+async def _until_signal(main: Coroutine[None, None, int]) -> int:
+    task = asyncio.ensure_future(main)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return 0
+
+
+def main() -> None:
+    """Entry point."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,103 @@
+"""Where everything of one stack is: files in its folder, addresses on this machine, the environment of each service."""
+
+import os
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from igstats_kit.testing import environment
+from igstats_kit.testing.certificates import Authority, Certificate
+from igstats_kit.testing.environment import SERVICES, Listeners
+from igstats_kit.testing.nats import Nats
+from igstats_kit.testing.permissions import users
+from igstats_kit.testing.postgres import Postgres
+from igstats_kit.testing.secrets import Secrets, write_private
+
+OPERATOR = "operator"
+
+
+def role(service: str) -> str:
+    """Name of the service's role and of its database."""
+    return f"igstats_{service}"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The stack of one folder. Making it writes the key files and certificates that are missing."""
+
+    folder: Path
+    ports: dict[str, int]
+    secrets: Secrets
+    authority: Authority
+    certificates: dict[str, Certificate]
+
+    @classmethod
+    def make(cls, folder: Path, chosen: dict[str, int]) -> "Layout":
+        """Reads what the folder has, makes what it lacks."""
+        folder = folder.resolve()
+        secrets = Secrets(folder / "secrets")
+        secrets.create(SERVICES)
+        (folder / "certificates").mkdir(mode=0o700, exist_ok=True)
+        authority = Authority(folder / "certificates")
+        certificates = {name: authority.issue(name) for name in (*SERVICES, "nats", OPERATOR)}
+        return cls(folder, chosen, secrets, authority, certificates)
+
+    def address(self, name: str) -> str:
+        """The host:port of a listener by its name in igstats_dev.ports.NAMES."""
+        return f"127.0.0.1:{self.ports[name]}"
+
+    @property
+    def logs(self) -> Path:
+        """Where the programs write."""
+        return self.folder / "logs"
+
+    @property
+    def instagram_url(self) -> str:
+        """The emulator of Instagram."""
+        return f"http://{self.address('instagram')}"
+
+    def postgres(self) -> Postgres:
+        """The database server."""
+        return Postgres(self.folder / "postgres", port=self.ports["postgres"])
+
+    def nats(self) -> Nats:
+        """The message server."""
+        return Nats(
+            self.folder / "nats",
+            port=self.ports["nats"],
+            monitor_port=self.ports["nats-monitor"],
+            authority=self.authority.certificate,
+            certificate=self.certificates["nats"],
+            users=users(operator=OPERATOR),
+        )
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What the service is told. Settings that we do not make pass through from our own environment."""
+        certificate = self.certificates[service]
+        faces = Listeners(*(self.address(f"{service}-{face}") for face in ("rpc", "health", "metrics")))
+        database = self.postgres().url(role(service), self.secrets.password(service), role(service))
+        addresses = {name: self.address(f"{name}-rpc") for name in SERVICES}
+        made = (
+            environment.shared(self.nats().url, str(self.authority.certificate), self.secrets, addresses)
+            | environment.own(service, database, faces, certificate, self.secrets)
+            | environment.special(service, certificate, self.secrets)
+        )
+        return made | self._public(service) | {name: os.environ[name] for name in _TUNABLE if name in os.environ}
+
+    def write_environments(self) -> None:
+        """Leaves `<service>.env` for a person who runs a service by hand: `set -a; . .igstats/stats.env`."""
+        for service in SERVICES:
+            lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in self.environment(service).items())
+            write_private(self.folder / f"{service}.env", lines.encode())
+
+    def _public(self, service: str) -> dict[str, str]:
+        return {
+            "gateway": {
+                "IGSTATS_GATEWAY_PUBLIC_GRPC_LISTEN": self.address("gateway-grpc"),
+                "IGSTATS_GATEWAY_PUBLIC_HTTP_LISTEN": self.address("gateway-http"),
+            },
+            "stats": {"IGSTATS_STATS_INSTAGRAM_URL": self.instagram_url},
+        }.get(service, {})
+
+
+_TUNABLE = ("IGSTATS_STATS_SYNC_SECONDS", "IGSTATS_PRIVACY_BACKUP_DAYS", "IGSTATS_PRIVACY_EXPORT_DAYS")
