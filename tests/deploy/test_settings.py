@@ -62,6 +62,11 @@ def test_probes_and_metrics_have_a_port(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
+def test_a_service_asks_nats_to_prove_that_acknowledged_messages_are_on_disk(service: str) -> None:
+    assert environment(DEPLOYMENTS[service], MANIFESTS)["IGSTATS_NATS_MONITOR_URL"] == "http://nats:8222"
+
+
+@pytest.mark.parametrize("service", SERVICES)
 def test_every_file_that_a_setting_names_lies_in_a_mounted_secret(service: str) -> None:
     paths = [PurePosixPath(value) for value in environment(DEPLOYMENTS[service], MANIFESTS).values() if value[0] == "/"]
     mounts = folders(DEPLOYMENTS[service])
