@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import grpc
-from crowd import ROWS_A_PERSON, Crowd, Somebody
 from igstats.event.v1.events_pb2 import RequestClosed
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
 from igstats.holder.v1.task_pb2 import Right
 from igstats.privacy.v1.privacy_service_pb2 import OpenRequestRequest
 from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceStub
+from igstats_dev.crowd import ROWS_A_PERSON, Crowd, Somebody
 from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import Stack, running
 from nats.aio.client import Client

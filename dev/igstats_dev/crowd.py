@@ -1,4 +1,4 @@
-"""Made-up persons for the benchmarks: about 50 rows each, spread over gateway, stats and audit."""
+"""Made-up persons in bulk, for benchmarks and fire tests: about 50 rows each, in gateway, stats and audit."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from igstats_audit.tables import calls
-from igstats_dev.stack import Stack
 from igstats_gateway.tables import accounts, billing_details, contacts, usage_days
 from igstats_kit.sql import Database
 from igstats_kit.tokens import Tokens
 from igstats_stats.tables import connections, media, profile_days, profile_samples, profiles
 from sqlalchemy import Table, func, insert, select
+
+from igstats_dev.stack import Stack
 
 NOW = datetime.now(UTC)
 TODAY = NOW.date()
