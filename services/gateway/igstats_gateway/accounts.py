@@ -1,7 +1,7 @@
 """What an account can do with itself: contacts, billing, keys, usage, its own call log."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from igstats_kit.errors import DomainError, Reason, Violation
 from ulid import ULID
 
 from igstats_gateway import keys
-from igstats_gateway.keys import Pepper
+from igstats_gateway.keys import ApiKey, Pepper
 from igstats_gateway.limits import MINUTE
 from igstats_gateway.model import Account, AccountChange, Billing, Caller, CallPage, Contact, StoredKey, Usage
 from igstats_gateway.store import Store, contact_id
@@ -79,17 +79,11 @@ class Accounts:
                 raise DomainError(Reason.SCOPE_MISSING, scope=scope)
         if expire is not None and expire <= self._clock.now():
             raise _invalid("expire_time", "is in the past")
-        stored, text = self._new_key(caller.account_id, label, scopes, expire)
-        await self._store.add_key(stored)
-        return stored, text
-
-    def _new_key(
-        self, account_id: str, label: str, scopes: Iterable[str], expire: datetime | None = None
-    ) -> tuple[StoredKey, str]:
         key = keys.make()
-        unique = tuple(dict.fromkeys(scopes))
-        digest, now = self._pepper.digest(key), self._clock.now()
-        return StoredKey(key.key_id, account_id, digest, label, unique, now, expire), key.text
+        made = _stored(self._pepper, key, caller.account_id, label, scopes, self._clock.now())
+        stored = replace(made, expire_time=expire)
+        await self._store.add_key(stored)
+        return stored, key.text
 
     async def keys(self, account_id: str) -> Sequence[StoredKey]:
         """The account's keys, newest first."""
@@ -115,8 +109,17 @@ class Accounts:
         """A page of the account's own calls."""
         return await self._call_log.calls(account_id, call_id, page_size, page_token)
 
+
+class Registration:
+    """Makes accounts. An operator's task: there is no public method for it."""
+
+    def __init__(self, store: Store, pepper: Pepper, clock: Clock) -> None:
+        self._store = store
+        self._pepper = pepper
+        self._clock = clock
+
     async def create(
-        self, company: str, contact: Contact, scopes: Sequence[str], billing: Billing | None
+        self, company: str, contact: Contact, scopes: Sequence[str], billing: Billing | None = None
     ) -> NewAccount:
         """Makes an account with one contact and one key.
 
@@ -124,12 +127,20 @@ class Accounts:
             DomainError: FIELD_INVALID, SUBJECT_ERASED, SUBJECT_RESTRICTED.
         """
         _require_addresses([contact])
-        account_id = f"acc_{ULID()}".lower()
+        account_id, now = f"acc_{ULID()}".lower(), self._clock.now()
         person = Contact(contact_id(account_id, 1), contact.email, contact.name)
-        stored, text = self._new_key(account_id, "first key", scopes)
-        account = Account(account_id, company, self._clock.now(), (person,), billing)
+        key = keys.make()
+        stored = _stored(self._pepper, key, account_id, "first key", scopes, now)
+        account = Account(account_id, company, now, (person,), billing)
         await self._store.create_account(account, stored, [MINUTE])
-        return NewAccount(account_id, person.contact_id, stored.key_id, text)
+        return NewAccount(account_id, person.contact_id, key.key_id, key.text)
+
+
+def _stored(
+    pepper: Pepper, key: ApiKey, account_id: str, label: str, scopes: Iterable[str], now: datetime
+) -> StoredKey:
+    unique = tuple(dict.fromkeys(scopes))
+    return StoredKey(key.key_id, account_id, pepper.digest(key), label, unique, now)
 
 
 def _found(account: Account | None) -> Account:

@@ -1,9 +1,11 @@
 """What the gateway asks of the audit service."""
 
 from datetime import UTC
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
+import grpc
 from igstats.audit.v1.audit_service_pb2 import Call, SearchCallsRequest
+from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 
 from igstats_gateway.model import CallPage, LoggedCall
 
@@ -14,8 +16,8 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
 class AuditClient:
     """Reads the API log."""
 
-    def __init__(self, stub: "AuditServiceAsyncStub") -> None:
-        self._stub = stub
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = cast("AuditServiceAsyncStub", AuditServiceStub(channel))
 
     async def calls(self, account_id: str, call_id: str, page_size: int, page_token: str) -> CallPage:
         """A page of the account's calls, newest first.

@@ -21,6 +21,7 @@ class GatewayConfig(ServiceConfig):
     public_tls_cert: FilePath
     public_tls_key: FilePath
     key_pepper: FilePath
+    pool_size: int = Field(default=8, ge=2)
     minute_units: int = Field(default=600, ge=DEAREST_METHOD)
     unary_seconds: float = Field(default=30.0, gt=0)
     stream_seconds: float = Field(default=600.0, gt=0)

@@ -11,6 +11,7 @@ from igstats_gateway.authentication import Authentication
 from igstats_gateway.limits import Limits, require_granted
 from igstats_gateway.metering import Metering
 from igstats_gateway.model import Call, Client, Rule
+from igstats_gateway.telemetry import PUBLIC_CALLS, PUBLIC_SECONDS
 
 
 class Door:
@@ -41,5 +42,7 @@ class Door:
         require_granted(call.spending)
 
     def close(self, call: Call) -> None:
-        """Meters the call."""
+        """Counts and meters the call."""
+        PUBLIC_CALLS.labels(method=call.method or "unknown", protocol=call.protocol, reason=call.reason).inc()
+        PUBLIC_SECONDS.observe((self._clock.now() - call.called_time).total_seconds())
         self._metering.note(call)

@@ -1,15 +1,22 @@
 """What the gateway publishes."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 
 from igstats.event.v1.events_pb2 import AccessRecord, AccessRecorded
+from igstats_kit.declare import Store, days, expire
+from igstats_kit.events import Stream
 
 from igstats_gateway.model import CallRecord
 
 SERVICE = "gateway"
 ACCESS_SUBJECT = "igstats.gateway.v1.access.recorded"
-ACCESS_STREAM = "ACCESS"
-ACCESS_HOURS = 24
+ACCESS = Stream(
+    name="ACCESS",
+    subjects=(ACCESS_SUBJECT,),
+    max_age=timedelta(days=1),
+    data=Store((), "on the way to the API log, client addresses sealed", "legitimate_interest", days(1), expire()),
+)
 
 
 def _access_record(record: CallRecord) -> AccessRecord:

@@ -88,6 +88,12 @@ class HttpListener:
         self.port = opened.getsockname()[1]
         self._serving = asyncio.create_task(self._server.serve(sockets=[opened]))
 
+    async def watch(self) -> None:
+        """Lasts as long as the port serves; raises what ended it."""
+        if self._serving is not None:
+            await asyncio.wait([self._serving])
+            await self._serving
+
     async def stop(self) -> None:
         """Takes no new requests and gives the running ones time to end."""
         self._server.should_exit = True

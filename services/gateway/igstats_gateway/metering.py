@@ -2,16 +2,15 @@
 
 import asyncio
 import json
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from igstats_kit.clock import Clock
-from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 from igstats_kit.seal import Sealer
 
 from igstats_gateway.model import Call, CallRecord, Client
+from igstats_gateway.telemetry import ACCESS_RECORDS_REDUCED
 
 BATCH = 256
 GATHER_SECONDS = 0.05
@@ -47,12 +46,11 @@ class Metering:
         self._writing = asyncio.Lock()
         self._noted = asyncio.Event()
         self._full = asyncio.Event()
-        self.lost: Counter[str] = Counter()
 
     def note(self, call: Call) -> None:
         """Takes the record of a call that has just ended; never waits and never fails the call."""
         if len(self._waiting) >= _CAPACITY:
-            self.lost["overflow"] += 1
+            ACCESS_RECORDS_REDUCED.labels(why="overflow").inc()
             return
         self._waiting.append(self._record(call))
         self._noted.set()
@@ -80,8 +78,8 @@ class Metering:
             await self._gather()
             try:
                 await self.flush()
-            except DomainError as error:
-                _log.warning("metering waits", reason=error.reason)
+            except Exception:  # noqa: BLE001 - whatever the database has, the records wait for it
+                _log.warning("metering waits", exc_info=True)
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _gather(self) -> None:
@@ -105,5 +103,6 @@ class Metering:
     async def _flush_batch(self) -> None:
         if not self._batch:  # otherwise the last one failed, and goes again unchanged
             self._batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-        self.lost["fenced"] += await self._write(self._batch[0].call_id, self._batch)
+        fenced = await self._write(self._batch[0].call_id, self._batch)
+        ACCESS_RECORDS_REDUCED.labels(why="fenced").inc(fenced)
         self._batch = []

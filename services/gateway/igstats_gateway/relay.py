@@ -94,6 +94,10 @@ class Relay:
         self._channel = channel
         self._service = service
 
+    async def close(self) -> None:
+        """Closes the channel."""
+        await self._channel.close()
+
     async def unary(self, order: Order) -> Reply:
         """Relays a call with one answer. A call that no connection took is tried again, others never are."""
         method: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = self._channel.unary_unary(order.method)

@@ -1,6 +1,18 @@
 """What the gateway stores, and what each column means for the persons behind it."""
 
-from igstats_kit.declare import anchor, days, declared, delete, lifetime, personal, plain, retain, through
+from igstats_kit.declare import (
+    Declarations,
+    anchor,
+    days,
+    declared,
+    delete,
+    lifetime,
+    personal,
+    plain,
+    retain,
+    through,
+)
+from igstats_kit.tables import KIT_TABLES
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -15,6 +27,8 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
+
+from igstats_gateway.events import ACCESS
 
 metadata = MetaData()
 
@@ -180,3 +194,4 @@ limits = Table(
 )
 
 TABLES = tuple(metadata.sorted_tables)
+DECLARATIONS = Declarations([*TABLES, *KIT_TABLES], {ACCESS.name: ACCESS.data})

@@ -1,0 +1,117 @@
+"""The one place where the gateway is put together."""
+
+import json
+import sys
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+
+from igstats_kit import log, migrate
+from igstats_kit.client import Channels
+from igstats_kit.clock import SystemClock
+from igstats_kit.config import read_secret
+from igstats_kit.events import Bus
+from igstats_kit.holding import Holding
+from igstats_kit.lifecycle import Lifecycle
+from igstats_kit.seal import Sealer
+from igstats_kit.server import RpcServer
+from igstats_kit.sql import Database
+from igstats_kit.tls import ssl_context
+from igstats_kit.tokens import Tokens
+from starlette.applications import Starlette
+
+from igstats_gateway.access import ACCESS
+from igstats_gateway.accounts import Accounts, Registration
+from igstats_gateway.audit import AuditClient
+from igstats_gateway.authentication import Authentication
+from igstats_gateway.commands import Arguments
+from igstats_gateway.config import GatewayConfig
+from igstats_gateway.door import Door
+from igstats_gateway.events import ACCESS as ACCESS_STREAM
+from igstats_gateway.grpc_face import PublicMethods
+from igstats_gateway.http_face import HttpFace
+from igstats_gateway.idempotency import Idempotency
+from igstats_gateway.keys import Pepper
+from igstats_gateway.limits import Limits, minute
+from igstats_gateway.listeners import GrpcListener, HttpListener
+from igstats_gateway.local import Local
+from igstats_gateway.metering import Metering
+from igstats_gateway.pages import Pages
+from igstats_gateway.relay import Relay, Upstream, connect
+from igstats_gateway.routes import OURSELVES, routes
+from igstats_gateway.servicer import AccountServicer
+from igstats_gateway.store import Store
+from igstats_gateway.tables import DECLARATIONS
+from igstats_gateway.transcode import Transcoder
+
+VERSIONS = Path(__file__).parent / "migrations" / "versions"
+
+
+async def serve(_arguments: Arguments) -> None:
+    """Runs the service until it is told to stop."""
+    config = GatewayConfig.load()
+    log.configure(config.service)
+    clock, pepper = SystemClock(), read_secret(config.key_pepper)
+    database = Database(config.database_url, pool_size=config.pool_size)
+    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
+    channels = Channels(config)
+    stats = Relay(connect(config, "stats", config.stats_address), "stats")
+    privacy = Relay(connect(config, "privacy", config.privacy_address), "privacy")
+
+    store = Store(database, Tokens(read_secret(config.suppression_key)))
+    metering = Metering(store.write_records, Sealer(read_secret(config.access_seal_key)), clock)
+    limits = Limits(store.spend, minute(config.minute_units), clock)
+    door = Door(Authentication(store.find_key, Pepper(pepper), clock), limits, metering, clock)
+    audit = AuditClient(channels.to("audit", config.audit_address))
+    servicer = AccountServicer(Accounts(store, audit, Pepper(pepper), clock))
+    table = routes()
+    own = Local(table, servicer.methods())
+    upstreams: dict[str, Upstream] = {OURSELVES: own, "stats": stats, "privacy": privacy}
+    seconds = {"unary": config.unary_seconds, "stream": config.stream_seconds}
+    grpc_port = GrpcListener(config, PublicMethods(table, door, upstreams, **seconds))
+    longest = timedelta(seconds=2 * config.unary_seconds)
+    once = Idempotency(store, Sealer(read_secret(config.seal_key)), pepper, clock, longest=longest)
+    site = Starlette(routes=Pages(config.security_contact, clock).routes())
+    site.router.redirect_slashes = False
+    site.router.default = HttpFace(Transcoder(table.values()), door, upstreams, once, **seconds).serve
+    http_port = HttpListener(config, site)
+
+    rpc = RpcServer(config, ACCESS)
+    lifecycle = Lifecycle(rpc)
+    for close in (database.close, bus.close, channels.close, stats.close, privacy.close, metering.flush):
+        lifecycle.closing(close)
+    lifecycle.on_ready(lambda: bus.ensure(ACCESS_STREAM))
+    Holding(config, DECLARATIONS, database, bus, channels, clock).attach(lifecycle, rpc)
+    for port in (grpc_port, http_port):
+        lifecycle.on_ready(port.start)
+        lifecycle.closing(port.stop)
+    lifecycle.background("metering", metering.run)
+    lifecycle.background("http", http_port.watch)
+    await lifecycle.run()
+
+
+async def migrate_database(_arguments: Arguments) -> None:
+    """Brings the database to the newest revisions."""
+    await migrate.upgrade(GatewayConfig.load().database_url, VERSIONS)
+
+
+async def check(_arguments: Arguments) -> None:
+    """Checks settings, routes and declarations, and prints the settings."""
+    config = GatewayConfig.load()
+    Transcoder(routes().values())
+    if problems := DECLARATIONS.problems():
+        raise SystemExit("\n".join(problems))
+    sys.stdout.write(json.dumps(config.describe(), indent=2) + "\n")
+
+
+async def create_account(arguments: Arguments) -> None:
+    """Makes an account with one contact and one key, and prints their ids and the key."""
+    config = GatewayConfig.load()
+    database = Database(config.database_url, pool_size=1)
+    try:
+        store = Store(database, Tokens(read_secret(config.suppression_key)))
+        accounts = Registration(store, Pepper(read_secret(config.key_pepper)), SystemClock())
+        made = await accounts.create(arguments.company, arguments.contact, arguments.scopes, arguments.billing)
+        sys.stdout.write(json.dumps(asdict(made)) + "\n")
+    finally:
+        await database.close()

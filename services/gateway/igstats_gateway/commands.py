@@ -1,0 +1,61 @@
+"""The command line of the gateway."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from igstats_gateway.model import Billing, Contact
+from igstats_gateway.routes import routes
+
+_NOBODY = Contact("", "", "")
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What was asked for."""
+
+    command: str
+    company: str = ""
+    contact: Contact = _NOBODY
+    scopes: tuple[str, ...] = ()
+    billing: Billing | None = None
+
+
+def scopes() -> tuple[str, ...]:
+    """Every scope that some public method asks for."""
+    return tuple(sorted({route.rule.scope for route in routes().values()}))
+
+
+def parse(argv: Sequence[str]) -> Arguments:
+    """Reads the command line; ends the process with a message when it is wrong."""
+    given = _parser().parse_args(argv)
+    if given.command != "account":
+        return Arguments(given.command)
+    billing = Billing(given.billing_name, given.billing_address, given.vat_number)
+    return Arguments(
+        "account create",
+        given.company,
+        Contact("", given.email, given.name),
+        tuple(given.scopes),
+        billing if billing != Billing() else None,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="igstats-gateway", description="The only door from outside.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run the service")
+    commands.add_parser("migrate", help="bring the database to the newest revisions")
+    commands.add_parser("check", help="check the settings and print them")
+    account = commands.add_parser("account", help="accounts of customers")
+    create = account.add_subparsers(dest="action", required=True).add_parser(
+        "create", help="make an account with a contact and a key, and print them as JSON"
+    )
+    create.add_argument("--company", required=True)
+    create.add_argument("--email", required=True, help="mail address of the contact")
+    create.add_argument("--name", default="", help="name of the contact")
+    create.add_argument("--scopes", nargs="+", choices=scopes(), default=scopes(), metavar="SCOPE")
+    create.add_argument("--billing-name", default="")
+    create.add_argument("--billing-address", default="")
+    create.add_argument("--vat-number", default="")
+    return parser
