@@ -1,0 +1,191 @@
+"""One stack of real processes for all end-to-end tests of a worker; each test uses persons of its own."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import grpc
+import pytest
+import pytest_asyncio
+from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
+from igstats.holder.v1.task_pb2 import Right
+from igstats.privacy.v1.privacy_service_pb2 import GetRequestRequest, ListHoldersRequest, OpenRequestRequest
+from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceStub
+from igstats.privacy.v1.request_pb2 import Request, RequestState
+from igstats_dev.crowd import HELD_BY, ROWS_A_PERSON, Crowd, Somebody
+from igstats_dev.report import ConsoleReport
+from igstats_dev.stack import Stack, running
+from igstats_kit.sql import Database
+from igstats_kit.tables import outbox, parked
+from rich.console import Console
+from sqlalchemy import func, select, text
+
+if TYPE_CHECKING:  # the generated types name it, the generated code does not
+    from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceAsyncStub
+
+HOLDERS = ("audit", "gateway", "privacy", "stats")
+END = {"FULFILLED", "FULFILLED_IN_PART", "DENIED", "WITHDRAWN", "EXPIRED"}
+PATIENCE_SECONDS = 150.0
+_LOOK_SECONDS = 0.02
+
+
+async def eventually(
+    condition: Callable[[], Coroutine[Any, Any, bool]], what: str, seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Waits until the condition holds; fails with `what` when it never does."""
+    deadline = time.monotonic() + seconds
+    while not await _holds(condition):
+        if time.monotonic() > deadline:
+            pytest.fail(f"not in {seconds:g} s: {what}")
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _holds(condition: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
+    try:
+        return await condition()
+    except (grpc.aio.AioRpcError, OSError, Exception) as error:
+        if isinstance(error, AssertionError):
+            raise
+        return False
+
+
+class World:
+    """A running stack, persons in it, and privacy as an officer's tool sees it."""
+
+    def __init__(self, stack: Stack, channel: grpc.aio.Channel) -> None:
+        self.stack = stack
+        self.crowd = Crowd(stack)
+        self.privacy = cast("PrivacyServiceAsyncStub", PrivacyServiceStub(channel))
+
+    async def delete(self, person: Somebody, *, key: str = "first") -> str:
+        """Opens a deletion, as often as it takes while privacy is down; returns the request id."""
+        kinds = {
+            IdentifierKind.IDENTIFIER_KIND_ACCOUNT_ID: person.account_id,
+            IdentifierKind.IDENTIFIER_KIND_INSTAGRAM_USER_ID: person.instagram_user_id,
+        }
+        request = OpenRequestRequest(
+            idempotency_key=f"{key}-{person.account_id}",
+            right=Right.RIGHT_ERASURE,
+            identifiers=[Identifier(kind=kind, value=value) for kind, value in kinds.items()],
+            door="officer",
+            identity_proof="test",
+        )
+        opened: list[str] = []
+
+        async def accepted() -> bool:
+            answer = await self.privacy.OpenRequest(request, timeout=5)
+            opened.append(answer.request.request_id)
+            return True
+
+        await eventually(accepted, "privacy accepts a request")
+        return opened[0]
+
+    async def request(self, request_id: str) -> Request:
+        """The request with its tasks."""
+        return (await self.privacy.GetRequest(GetRequestRequest(request_id=request_id), timeout=5)).request
+
+    async def until_closed(self, request_ids: Sequence[str]) -> list[Request]:
+        """Waits until all have ended; returns them."""
+
+        async def all_closed() -> bool:
+            async with self.database("privacy").read() as connection:
+                open_ones = text("SELECT count(*) FROM requests WHERE request_id = ANY(:ids) AND closed_at IS NULL")
+                return bool(await connection.scalar(open_ones, {"ids": list(request_ids)}) == 0)
+
+        await eventually(all_closed, f"{len(request_ids)} requests end")
+        return [await self.request(request_id) for request_id in request_ids]
+
+    async def until_phase(self, request_ids: Sequence[str], phase: str) -> None:
+        """Waits until some task of the phase is with its holder."""
+
+        async def reached() -> bool:
+            async with self.database("privacy").read() as connection:
+                working = text(
+                    "SELECT count(*) FROM tasks WHERE request_id = ANY(:ids) AND phase = :phase"
+                    " AND state IN ('OFFERED', 'LEASED')"
+                )
+                return bool(await connection.scalar(working, {"ids": list(request_ids), "phase": phase}))
+
+        await eventually(reached, f"phase {phase} is worked at")
+
+    def database(self, service: str) -> Database:
+        """The service's database."""
+        return self.crowd.databases[service]
+
+    async def rows_of(self, people: Sequence[Somebody]) -> int:
+        """Rows of these persons over all holders, found by what identifies them."""
+        accounts = [person.account_id for person in people]
+        users = [person.instagram_user_id for person in people]
+        total = 0
+        for service, tables in HELD_BY.items():
+            async with self.database(service).read() as connection:
+                for table in tables:
+                    if "account_id" in table.columns:
+                        mine = table.c.account_id.in_(accounts)
+                    elif "instagram_user_id" in table.columns:
+                        mine = table.c.instagram_user_id.in_(users)
+                    else:
+                        continue
+                    total += await connection.scalar(select(func.count()).select_from(table).where(mine)) or 0
+        return total
+
+    async def settle_down(self) -> None:
+        """Waits until every service serves and nothing is under way."""
+        for part in self.stack.parts.values():
+            await part.ready()
+
+        async def quiet() -> bool:
+            waiting = 0
+            for service in HOLDERS:
+                async with self.database(service).read() as connection:
+                    waiting += await connection.scalar(select(func.count()).select_from(outbox)) or 0
+            await self.privacy.ListHolders(ListHoldersRequest(), timeout=5)
+            return waiting == 0
+
+        await eventually(quiet, "the outboxes are empty")
+
+    async def nothing_is_parked(self) -> bool:
+        """Whether every event could be handled."""
+        for service in HOLDERS:
+            async with self.database(service).read() as connection:
+                if await connection.scalar(select(func.count()).select_from(parked)):
+                    return False
+        return True
+
+
+def assert_proved(request: Request) -> None:
+    """The request was fulfilled, and every holder attested it."""
+    assert RequestState.Name(request.state) == "REQUEST_STATE_FULFILLED"
+    attested = {task.holder for task in request.tasks if task.phase == 4 and task.state == 4}
+    assert attested == set(HOLDERS)
+    assert len(request.tasks) == 4 * len(HOLDERS)
+    assert not request.blocked
+
+
+def privacy_channel(stack: Stack) -> grpc.aio.Channel:
+    """A channel to privacy with the gateway's certificate."""
+    certificate = stack.layout.certificates["gateway"]
+    credentials = grpc.ssl_channel_credentials(
+        stack.layout.authority.certificate.read_bytes(),
+        certificate.key.read_bytes(),
+        certificate.certificate.read_bytes(),
+    )
+    options = (("grpc.ssl_target_name_override", "privacy"), ("grpc.max_reconnect_backoff_ms", 500))
+    return grpc.aio.secure_channel(stack.layout.address("privacy-rpc"), credentials, options=options)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """The stack of this worker."""
+    folder = tmp_path_factory.mktemp("stack")
+    quiet = Console(file=Path(os.devnull).open("w"))  # noqa: SIM115, ASYNC230 - ends with the process
+    async with running(folder, ConsoleReport(quiet)) as stack, privacy_channel(stack) as channel:
+        made = World(stack, channel)
+        yield made
+        await made.crowd.close()
+
+
+__all__ = ["ROWS_A_PERSON", "World", "assert_proved", "eventually", "privacy_channel"]
