@@ -27,6 +27,7 @@ DEFAULT_SECONDS = 5.0
 STREAM_SECONDS = 300.0  # to send a stream of requests
 SHAVED_SECONDS = 0.02  # kept back, so that the answer to our own caller still arrives
 ATTEMPTS = 4
+_READING_VERBS = ("Get", "List", "Query", "Search", "Describe", "Resolve")
 _FIRST_PAUSE = 0.05
 # gRPC's words for "no connection was made": the server cannot have seen the call. Other words mean: it may have.
 _UNSENT = ("connections to all backends failing", "failed to connect to all addresses", "errors resolving ")
@@ -58,7 +59,9 @@ def budget(wanted: float | None, otherwise: float | None) -> float | None:
 
 
 def is_idempotent(method: str) -> bool:
-    """Whether the method's proto states an `idempotency_level`."""
+    """Whether a method may run twice: it reads, as its verb says, or its proto states an `idempotency_level`."""
+    if method.rpartition("/")[2].startswith(_READING_VERBS):
+        return True
     try:
         found = descriptor_pool.Default().FindMethodByName(method.removeprefix("/").replace("/", "."))
     except KeyError:
@@ -72,6 +75,15 @@ def _options(given: Mapping[str, Any], otherwise: float | None) -> dict[str, Any
     if call_id() and CALL_ID not in dict(metadata):
         metadata = (*metadata, (CALL_ID, call_id()))
     return {**given, "timeout": budget(given.get("timeout"), otherwise), "metadata": metadata}
+
+
+async def _written(call: grpc.aio.StreamUnaryCall[Any, Any], request: object) -> bool:
+    """Sends one request; False when the server has ended the call already. Awaiting the call then tells why."""
+    try:
+        await call.write(request)
+    except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
+        return False
+    return True
 
 
 class _Method:
@@ -107,11 +119,10 @@ class _Method:
         with self._typed():
             call = self._inner(**_options(options, STREAM_SECONDS))
             try:
-                with contextlib.suppress(
-                    asyncio.InvalidStateError, grpc.aio.AioRpcError
-                ):  # ended by the server: ask why
-                    async for request in requests:
-                        await call.write(request)
+                async for request in requests:
+                    if not await _written(call, request):
+                        break
+                else:
                     await call.done_writing()
                 return await call
             finally:
