@@ -1,0 +1,120 @@
+"""What the audit service hears on NATS, and the stream it owns."""
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from igstats.event.v1.events_pb2 import AccessRecord, AccessRecorded, ReceiptsIssued, RecordMade, RequestClosed
+from igstats.holder.v1.receipt_pb2 import Receipt, SignedReceipt
+from igstats_kit.declare import days, impersonal_store
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.events import Event, Stream, Subscription
+
+from igstats_audit.evidence import receipt_entry_id
+from igstats_audit.model import RECEIPT_ISSUED, REQUEST_CLOSED, CallRecord, NewEntry
+
+SERVICE = "audit"
+RECORD_DAYS = 30
+
+RECEIPTS = Subscription("RECEIPTS", "audit-receipts", "igstats.*.v1.receipt.issued")
+REQUESTS = Subscription("REQUESTS", "audit-requests", "igstats.privacy.v1.request.*")
+RECORDS = Subscription("RECORDS", "audit-records", "igstats.*.v1.record.made")
+CALLS = Subscription("ACCESS", "audit-access", "igstats.gateway.v1.access.recorded")
+
+RECORDS_STREAM = Stream(
+    name=RECORDS.stream,
+    subjects=(RECORDS.subject,),
+    max_age=timedelta(days=RECORD_DAYS),
+    data=impersonal_store("audit records on their way to the evidence log", days(RECORD_DAYS)),
+)
+
+
+def publisher(event: Event) -> str:
+    """The service that published an event: NATS lets each speak under its own name only."""
+    return event.subject.split(".")[1]
+
+
+def receipts(event: Event) -> list[NewEntry]:
+    """An entry for each receipt.
+
+    Raises:
+        DomainError: RECEIPT_INVALID; a holder speaks for another.
+    """
+    return [_receipt(signed, publisher(event)) for signed in ReceiptsIssued.FromString(event.data).receipts]
+
+
+def _receipt(signed: SignedReceipt, holder: str) -> NewEntry:
+    receipt = Receipt.FromString(signed.receipt)
+    if receipt.holder != holder:
+        raise DomainError(Reason.RECEIPT_INVALID, check="holder")
+    return NewEntry(
+        entry_id=receipt_entry_id(receipt.task_id, hashlib.sha256(signed.receipt).digest()),
+        kind=RECEIPT_ISSUED,
+        request_id=receipt.request_id,
+        producer=holder,
+        payload=signed.SerializeToString(deterministic=True),
+        occurred_at=_time(receipt.executed_time),
+    )
+
+
+def closings(event: Event) -> list[NewEntry]:
+    """An entry for a closed request; nothing for other changes."""
+    if event.type != RequestClosed.DESCRIPTOR.full_name:
+        return []
+    closed = RequestClosed.FromString(event.data)
+    return [
+        NewEntry(
+            entry_id=event.id,
+            kind=REQUEST_CLOSED,
+            request_id=closed.request_id,
+            producer=publisher(event),
+            payload=event.data,
+            occurred_at=_time(closed.closed_time),
+        )
+    ]
+
+
+def records(event: Event) -> list[NewEntry]:
+    """An entry for each audit record."""
+    return [
+        NewEntry(
+            entry_id=f"{event.id}/{number}",
+            kind=record.kind,
+            request_id=record.request_id,
+            producer=publisher(event),
+            payload=record.SerializeToString(deterministic=True),
+            occurred_at=_time(record.occurred_time),
+        )
+        for number, record in enumerate(RecordMade.FromString(event.data).records)
+    ]
+
+
+def calls(event: Event) -> list[CallRecord]:
+    """The calls that the gateway answered."""
+    return [_call(record) for record in AccessRecorded.FromString(event.data).records]
+
+
+def _call(record: AccessRecord) -> CallRecord:
+    return CallRecord(
+        call_id=record.call_id,
+        account_id=record.account_id,
+        key_id=record.key_id,
+        method=record.method,
+        protocol=record.protocol,
+        status=record.status,
+        reason=record.reason,
+        called_at=_time(record.called_time),
+        latency_us=record.latency_us,
+        sealed_client=record.sealed_client,
+    )
+
+
+def named_receipts(payload: bytes) -> frozenset[str]:
+    """Digests (hex) of the receipts that the payload of a closing names."""
+    return frozenset(
+        one.receipt_digest.hex() for one in RequestClosed.FromString(payload).holders if one.receipt_digest
+    )
+
+
+def _time(stamp: Timestamp) -> datetime:
+    return stamp.ToDatetime(tzinfo=UTC)
