@@ -13,6 +13,7 @@ from igstats_kit.testing.processes import ProcessError
 from rich.console import Console
 
 from igstats_dev import account, banner
+from igstats_dev.demo import story
 from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import AlreadyRunningError, running
 
@@ -25,15 +26,18 @@ Without = Annotated[
 DATA = Path(".igstats")
 
 
-@app.callback()
-def _commands() -> None:
-    """Several commands, even while there is one."""
-
-
 @app.command()
 def up(data: Folder = DATA, without: Without = None) -> None:
     """Start everything and keep it running until Ctrl-C."""
     sys.exit(_run(_up(data, [name for name in SERVICES if name not in (without or ())])))
+
+
+@app.command()
+def run(
+    data: Folder = DATA, *, once: Annotated[bool, typer.Option("--once", help="End after the story: 0 or 1.")] = False
+) -> None:
+    """Start everything, tell the main job step by step, keep running until Ctrl-C."""
+    sys.exit(_run(_tell(data, once=once)))
 
 
 async def _up(folder: Path, services: Sequence[str]) -> int:
@@ -42,6 +46,17 @@ async def _up(folder: Path, services: Sequence[str]) -> int:
         banner.show(console, stack.layout, await account.ensure(stack))
         await asyncio.Event().wait()
     return 0
+
+
+async def _tell(folder: Path, *, once: bool) -> int:
+    console = Console()
+    async with running(folder, ConsoleReport(console)) as stack:
+        access = await account.ensure(stack)
+        held = await story.tell(stack, access, console)
+        if not once:
+            banner.show(console, stack.layout, access)
+            await asyncio.Event().wait()
+    return 0 if held else 1
 
 
 def _run(main: Coroutine[None, None, int]) -> int:

@@ -8,19 +8,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from igstats.api.v1 import (
-    access_pb2,
-    account_service_pb2,
-    connection_service_pb2,
-    request_service_pb2,
-    stats_service_pb2,
-)
 from igstats_kit.testing.processes import ProcessError
 from igstats_kit.testing.secrets import write_private
 
 from igstats_dev.stack import Stack
-
-_SERVICES = (account_service_pb2, connection_service_pb2, request_service_pb2, stats_service_pb2)
 
 
 @dataclass(frozen=True)
@@ -33,18 +24,6 @@ class Access:
     account_id: str
     key: str
     instagram: str
-
-
-def scopes() -> list[str]:
-    """Every scope that some method of the public API asks for."""
-    methods = (
-        method
-        for module in _SERVICES
-        for service in module.DESCRIPTOR.services_by_name.values()
-        for method in service.methods
-    )
-    asked = {method.GetOptions().Extensions[access_pb2.access].scope for method in methods}
-    return sorted(asked - {""})
 
 
 async def ensure(stack: Stack) -> Access:
@@ -71,12 +50,12 @@ async def ensure(stack: Stack) -> Access:
 
 
 async def create(stack: Stack, company: str, email: str) -> dict[str, str]:
-    """Makes an account with one key that may do everything.
+    """Makes an account with one key, which may do everything because no scopes are named.
 
     Raises:
         ProcessError: The gateway's command failed.
     """
-    wanted = ("--company", company, "--email", email, "--scopes", " ".join(scopes()))
+    wanted = ("--company", company, "--email", email)
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "igstats_gateway", "account", "create", *wanted),
         env={**os.environ, **stack.environment("gateway")},

@@ -11,6 +11,7 @@ from igstats_kit.testing.processes import Child, ProcessError, Program, run_to_e
 from igstats_dev.health import serving
 
 _READY_SECONDS = 60.0
+_MANY = ("--profiles", "144")  # each telling of the story erases one for good
 
 
 class Part(Protocol):
@@ -94,4 +95,4 @@ def emulator(logs: Path, listen: str) -> Process:
                 writer.close()
                 return await writer.wait_closed()
 
-    return Process(python("instagram", logs, {}, "igstats_dev.instagram", "--listen", listen), accepts)
+    return Process(python("instagram", logs, {}, "igstats_dev.instagram", "--listen", listen, *_MANY), accepts)

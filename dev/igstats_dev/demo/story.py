@@ -1,0 +1,42 @@
+"""The story: a profile comes in, a customer reads it, the person asks for deletion, nothing brings them back."""
+
+import grpc
+from igstats_kit.testing.processes import ProcessError
+from rich.console import Console
+from rich.markup import escape
+
+from igstats_dev.account import Access
+from igstats_dev.demo import arrival, departure
+from igstats_dev.demo.customer import Customer
+from igstats_dev.demo.narrator import Narrator, StoryError
+from igstats_dev.demo.scene import Scene
+from igstats_dev.stack import Stack
+
+
+async def tell(stack: Stack, access: Access, console: Console) -> bool:
+    """Tells it on the running stack; True when every step did what it tells, else the reason is printed."""
+    narrator = Narrator(console)
+    try:
+        async with Customer.calling(access, narrator) as customer:
+            await _chapters(Scene(stack, customer, narrator))
+    except grpc.aio.AioRpcError as error:
+        return _failed(console, f"a gRPC call failed with {error.code().name}: {error.details()}")
+    except (StoryError, ProcessError, TimeoutError, LookupError) as error:
+        return _failed(console, str(error) or type(error).__name__)
+    console.print("\n[bold green]Everything above was checked, and held.[/bold green]")
+    return True
+
+
+async def _chapters(scene: Scene) -> None:
+    person, connection = await arrival.connect(scene)
+    await arrival.ingest(scene, connection)
+    await arrival.read(scene, person)
+    request = await departure.delete(scene, person)
+    await departure.verify(scene, request)
+    await departure.stay_away(scene, person, connection)
+    await departure.search(scene, person)
+
+
+def _failed(console: Console, why: str) -> bool:
+    console.print(f"\n[bold red]The story ended here:[/bold red] {escape(why)}", highlight=False)
+    return False

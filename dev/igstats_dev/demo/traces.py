@@ -1,0 +1,43 @@
+"""Searches every column of every table of every service for a person, with the eyes of the database's superuser."""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from igstats_kit.testing.environment import SERVICES
+from igstats_kit.testing.postgres import Postgres
+
+from igstats_dev.layout import role
+
+_TABLES = """
+    SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
+    WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
+"""
+
+
+async def tables_with(postgres: Postgres, needles: Iterable[str]) -> tuple[Mapping[str, int], int]:
+    """Rows that hold a needle, by service and table, and how many tables were read."""
+    pattern = "|".join(form for needle in needles for form in (re.escape(needle), needle.encode().hex()))
+    found: dict[str, int] = {}
+    read = 0
+    for service in SERVICES:
+        async with postgres.admin(role(service)) as connection:
+            for table in await _tables(connection):
+                read += 1
+                # The name comes from the catalogue, quoted by the server itself.
+                rows = await connection.fetchval(f"SELECT count(*) FROM {table} t WHERE t::text ~* $1", pattern)  # noqa: S608
+                found |= {f"{service} {table}": rows} if rows else {}
+    return found, read
+
+
+async def _tables(connection: Any) -> list[str]:  # noqa: ANN401 - asyncpg has no types
+    return [row[0] for row in await connection.fetch(_TABLES)]
+
+
+def files_with(folders: Iterable[Path], needles: Iterable[str]) -> tuple[list[str], int]:
+    """Files that hold a needle, and how many were read."""
+    wanted = [needle.encode() for needle in needles]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    hits = [path for path in files if any(needle in path.read_bytes() for needle in wanted)]
+    return [str(path) for path in hits], len(files)
