@@ -3,6 +3,10 @@
 from igstats_kit.errors import DomainError, Reason
 
 
+class LeaseLostError(Exception):
+    """The connection was ended, or another replica synchronises it: this one must stop writing."""
+
+
 def profile_not_found() -> DomainError:
     """No such profile among those that the account may read."""
     return DomainError(Reason.PROFILE_NOT_FOUND)

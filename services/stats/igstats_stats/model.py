@@ -61,6 +61,7 @@ class Connection:
     synced_at: datetime | None = None
     blocked_until: datetime | None = None
     problem: str = ""
+    restricted: bool = False
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,25 @@ class DayFacts:
     day: date
     counts: Mapping[str, Count]
     settled: bool
+
+
+@dataclass(frozen=True)
+class StoredDay:
+    """Daily values as stored; `settled` says that Instagram corrects them no more."""
+
+    day: date
+    counts: Mapping[str, Count]
+    revision: int
+    settled: bool
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Who owns a profile, and whether an account is connected to it."""
+
+    instagram_user_id: str
+    username: str
+    connected: bool
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,122 @@
+"""The worker that synchronises what is due: regularly, on request, and never twice at once. Replicas share the work.
+
+A connection is leased with SKIP LOCKED. A worker that dies leaves a lease that runs out, so nothing is lost.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Sequence
+from datetime import timedelta
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.events import Event
+from igstats_kit.log import get_logger
+from ulid import ULID
+
+from igstats_stats.errors import LeaseLostError
+from igstats_stats.ingestion import Ingestion
+from igstats_stats.instagram import InstagramClient
+from igstats_stats.model import Lease
+from igstats_stats.store.connections import RESTRICTED, ConnectionStore
+from igstats_stats.store.ingest import LEASE_TIME
+
+_SLOTS = 8
+_LOOK_SECONDS = 5.0
+_RETRY = timedelta(minutes=5)
+_SPREAD = 0.2
+ERASED = "The profile's owner asked for erasure; the connection has ended."
+FAILED = "The last synchronisation failed on our side; it will be repeated."
+
+_log = get_logger()
+
+
+class SyncWorker:
+    """Leases connections that are due and synchronises them, several at a time."""
+
+    def __init__(
+        self,
+        store: ConnectionStore,
+        ingestion: Ingestion,
+        instagram: InstagramClient,
+        clock: Clock,
+        *,
+        interval: timedelta,
+    ) -> None:
+        self._store = store
+        self._ingestion = ingestion
+        self._instagram = instagram
+        self._clock = clock
+        self._interval = interval
+        self._awake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        await asyncio.gather(*(self._slot() for _ in range(_SLOTS)))
+
+    async def requested(self, events: Sequence[Event]) -> None:
+        """Handles SyncRequested: what they ask for becomes due, and this replica looks at once."""
+        await self._store.take_requests(events, self._clock.now())
+        self._awake.set()
+
+    async def run_once(self) -> bool:
+        """Synchronises the connection that waits longest; False when none is due."""
+        now = self._clock.now()
+        leases = await self._store.lease(str(ULID()), now, now + LEASE_TIME, 1)
+        for lease in leases:
+            await self._sync(lease)
+        return bool(leases)
+
+    async def _slot(self) -> None:
+        while True:
+            try:
+                found = await self.run_once()
+            except DomainError as error:
+                _log.warning("synchronisation waits", reason=error.reason)
+                found = False
+            if not found:
+                await self._rest()
+
+    async def _rest(self) -> None:
+        self._awake.clear()
+        try:
+            await asyncio.wait_for(self._awake.wait(), _LOOK_SECONDS)
+        except TimeoutError:
+            return
+
+    async def _sync(self, lease: Lease) -> None:
+        try:
+            await self._ingestion.sync(lease, self._instagram.owner(lease.access_token))
+        except LeaseLostError:
+            _log.info("synchronisation stopped", connection_id=lease.connection_id)
+        except DomainError as error:
+            _log.info("synchronisation ended early", connection_id=lease.connection_id, reason=error.reason)
+            await self._end_early(lease, error)
+        except Exception:  # noqa: BLE001 - one odd profile must not stop the others
+            _log.exception("synchronisation failed", connection_id=lease.connection_id)
+            await self._store.postpone(lease, FAILED, self._clock.now() + _RETRY)
+        else:
+            await self._store.finish(lease, self._clock.now(), self._clock.now() + self._pause(lease))
+
+    async def _end_early(self, lease: Lease, error: DomainError) -> None:
+        now = self._clock.now()
+        problem = f"{error.public.text} {error.public.fix}"
+        match error.reason:
+            case Reason.SUBJECT_ERASED:
+                await self._store.end(lease, ERASED)
+            case Reason.INSTAGRAM_TOKEN_DEAD:
+                await self._store.end(lease, problem)
+            case Reason.INSTAGRAM_THROTTLED:
+                await self._store.throttle(lease, problem, now + timedelta(seconds=error.retry_after or 0))
+            case Reason.SUBJECT_RESTRICTED:
+                await self._store.postpone(lease, RESTRICTED, now + self._pause(lease))
+            case Reason.INSTAGRAM_REFUSED:
+                code = error.metadata.get("code", "")
+                await self._store.postpone(lease, f"{problem} (code {code})", now + self._pause(lease))
+            case _:
+                await self._store.postpone(lease, problem, now + _RETRY)
+
+    def _pause(self, lease: Lease) -> timedelta:
+        """The interval, spread by connection so that profiles connected together do not stay together."""
+        share = (zlib.crc32(lease.connection_id.encode()) % 1000) / 1000
+        return self._interval * (1 - _SPREAD / 2 + _SPREAD * share)
