@@ -78,7 +78,7 @@ class Layout:
         database = self.postgres().url(role(service), self.secrets.password(service), role(service))
         addresses = {name: self.address(f"{name}-rpc") for name in SERVICES}
         made = (
-            environment.shared(self.nats().url, str(self.authority.certificate), self.secrets, addresses)
+            environment.shared(self.nats(), self.authority.certificate, self.secrets, addresses)
             | environment.own(service, database, faces, certificate, self.secrets)
             | environment.special(service, certificate, self.secrets)
         )

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from igstats_kit.testing.certificates import Certificate
+from igstats_kit.testing.nats import Nats
 from igstats_kit.testing.secrets import Secrets
 
 SERVICES = ("audit", "privacy", "stats", "gateway")
@@ -19,11 +21,12 @@ class Listeners:
     metrics: str = ANY_PORT
 
 
-def shared(nats_url: str, authority: str, secrets: Secrets, addresses: Mapping[str, str]) -> dict[str, str]:
+def shared(nats: Nats, authority: Path, secrets: Secrets, addresses: Mapping[str, str]) -> dict[str, str]:
     """What every service is told; `addresses` are the gRPC listeners of the others."""
     told = {
-        "IGSTATS_NATS_URL": nats_url,
-        "IGSTATS_TLS_CA": authority,
+        "IGSTATS_NATS_URL": nats.url,
+        "IGSTATS_NATS_MONITOR_URL": nats.monitor_url,
+        "IGSTATS_TLS_CA": str(authority),
         "IGSTATS_SUPPRESSION_KEY": str(secrets.path("suppression.key")),
         "IGSTATS_ACCESS_SEAL_KEY": str(secrets.path("access-seal.key")),
     }

@@ -153,7 +153,7 @@ async def config(
     async def make(service: str) -> ServiceConfig:
         certificate = certificates.issue(service)
         variables = (
-            environment.shared(nats.url, str(certificates.certificate), secrets, {})
+            environment.shared(nats, certificates.certificate, secrets, {})
             | environment.own(service, await database_url(service), environment.Listeners(), certificate, secrets)
             | environment.special(service, certificate, secrets)
         )
