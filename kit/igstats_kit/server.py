@@ -67,25 +67,25 @@ class _UnknownMethod(grpc.GenericRpcHandler):
 
 
 class _Registrar:
-    """What generated code registers servicers on: puts the chain around each method and remembers its name."""
+    """What generated code registers servicers on: puts the chain around each method and keeps it for the start."""
 
-    def __init__(self, server: grpc.aio.Server, chain: Chain) -> None:
-        self._server, self._chain = server, chain
-        self.methods: set[str] = set()
+    def __init__(self, chain: Chain) -> None:
+        self._chain = chain
+        self.handlers: dict[str, dict[str, Handler]] = {}
 
     def add_generic_rpc_handlers(self, generic_rpc_handlers: Iterable[object]) -> None:
         """Takes nothing: generated code registers the same methods by name as well."""
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Handler]) -> None:
         """Takes the methods of one service."""
-        names = {f"/{service_name}/{method}": method for method in method_handlers}
-        wrapped = {method: self._chain.wrap(name, method_handlers[method]) for name, method in names.items()}
-        self._server.add_registered_method_handlers(service_name, wrapped)
-        self.methods.update(names)
+        self.handlers[service_name] = {
+            method: self._chain.wrap(f"/{service_name}/{method}", handler)
+            for method, handler in method_handlers.items()
+        }
 
-    def services(self) -> set[str]:
-        """Names of the services registered so far."""
-        return {method[1:].rpartition("/")[0] for method in self.methods}
+    def methods(self) -> list[str]:
+        """Full names of all methods."""
+        return [f"/{service}/{method}" for service, methods in self.handlers.items() for method in methods]
 
 
 class RpcServer:
@@ -106,11 +106,9 @@ class RpcServer:
         self.health_port: int | None = None
         self._access = access
         self._health = health.aio.HealthServicer()
-        chain = Chain(standard_interceptors(access, audit) if interceptors is None else interceptors)
-        self._main = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MAX_RUNNING)
-        self._probe = grpc.aio.server(options=_OPTIONS)
-        self._registrar = _Registrar(self._main, chain)
-        self._unknown = _UnknownMethod(chain)
+        self._chain = Chain(standard_interceptors(access, audit) if interceptors is None else interceptors)
+        self._registrar = _Registrar(self._chain)
+        self._started: list[grpc.aio.Server] = []
         self.server = cast("grpc.aio.Server", self._registrar)
 
     async def start(self) -> int:
@@ -119,32 +117,39 @@ class RpcServer:
         Raises:
             AccessTableError: An RPC has no access row, or a row no RPC.
         """
-        require_complete(self._access, self._registrar.methods)
+        require_complete(self._access, self._registrar.methods())
         await self.set_serving(serving=False)
-        await self._health.set(LIVE, HealthCheckResponse.SERVING)
-        self._add_open_services()
-        port = self._main.add_secure_port(self.config.listen, server_credentials(self.config))
-        await self._main.start()
+        services = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MAX_RUNNING)
+        self._register(services)
+        port = services.add_secure_port(self.config.listen, server_credentials(self.config))
+        await self._begin(services)
         if self.config.health_listen:
-            add_HealthServicer_to_server(self._health, self._probe)
-            self.health_port = self._probe.add_insecure_port(self.config.health_listen)
-            await self._probe.start()
+            probe = grpc.aio.server(options=_OPTIONS)
+            add_HealthServicer_to_server(self._health, probe)
+            self.health_port = probe.add_insecure_port(self.config.health_listen)
+            await self._begin(probe)
         return port
 
-    def _add_open_services(self) -> None:
-        names = {*self._registrar.services(), *OPEN_SERVICES}
+    def _register(self, server: grpc.aio.Server) -> None:
+        names = {*self._registrar.handlers, *OPEN_SERVICES}
         add_HealthServicer_to_server(self._health, self.server)
         add_ServerReflectionServicer_to_server(reflection.aio.ReflectionServicer(names), self.server)
-        self._main.add_generic_rpc_handlers((self._unknown,))
+        for service, handlers in self._registrar.handlers.items():
+            server.add_registered_method_handlers(service, handlers)
+        server.add_generic_rpc_handlers((_UnknownMethod(self._chain),))
+
+    async def _begin(self, server: grpc.aio.Server) -> None:
+        await server.start()
+        self._started.append(server)
 
     async def set_serving(self, serving: bool) -> None:  # noqa: FBT001 - the state itself is the argument
         """Tells probes and clients whether to send work here."""
         state = HealthCheckResponse.SERVING if serving else HealthCheckResponse.NOT_SERVING
-        for name in ("", *self._registrar.services()):
+        for name in ("", *self._registrar.handlers):
             await self._health.set(name, state)
 
     async def stop(self, grace: float) -> None:
         """Takes no new RPC, gives the running ones `grace` seconds, then ends. Probes see NOT_SERVING meanwhile."""
         await self._health.enter_graceful_shutdown()
-        await self._main.stop(grace)
-        await self._probe.stop(None)
+        for server, seconds in zip(self._started, (grace, 0), strict=False):  # the probe's port ends last
+            await server.stop(seconds)
