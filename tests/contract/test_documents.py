@@ -1,0 +1,62 @@
+"""Documents match the repository: links lead somewhere, files and commands exist, tables are what the code says."""
+
+import importlib
+import re
+from pathlib import PurePosixPath
+
+import pytest
+from codebase import ROOT, files, text
+from igstats_kit.events import Stream
+
+DOCUMENTS = [name for name in files() if name.endswith(".md") and not name.startswith(("tests/", "bench/"))]
+LINK = re.compile(r"\[[^\]]+\]\(([^)#:]+)\)")
+PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
+ROOMS = ("kit/", "services/", "protos/", "dev/", "client/", "tests/", "tools/", "docs/", "deploy/", "bench/")
+TARGET = re.compile(r"make ((?:[a-z-]+ ?)+)`")
+ADR_LINES = 60
+
+
+def exists(path: str) -> bool:
+    return (ROOT / path).exists()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_leads_to_a_file(document: str) -> None:
+    folder = PurePosixPath(document).parent
+    assert [link for link in LINK.findall(text(document)) if not exists(str(folder / link))] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_file_that_is_named_is_there(document: str) -> None:
+    named = [path for path in PATH.findall(text(document)) if path.startswith(ROOMS)]
+    assert [path for path in named if not exists(path)] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_make_target_that_is_named_is_there(document: str) -> None:
+    targets = set(re.findall(r"^([a-z-]+):.*## ", text("Makefile"), re.MULTILINE))
+    named = {word for words in TARGET.findall(text(document)) for word in words.split()}
+    assert named - targets == set()
+
+
+def test_decisions_are_numbered_without_gaps_and_fit_on_a_page() -> None:
+    decisions = sorted(name for name in DOCUMENTS if name.startswith("docs/adr/"))
+    numbers = [int(PurePosixPath(name).stem[:4]) for name in decisions]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert [name for name in decisions if text(name).count("\n") > ADR_LINES] == []
+
+
+def streams() -> dict[str, set[str]]:
+    """Stream -> subjects, of every stream that a service declares."""
+    found: dict[str, set[str]] = {}
+    for service in ("gateway", "stats", "privacy", "audit"):
+        module = importlib.import_module(f"igstats_{service}.events")
+        values = [value for value in vars(module).values() if isinstance(value, Stream | tuple)]
+        flat = [part for value in values for part in (value if isinstance(value, tuple) else (value,))]
+        found |= {part.name: set(part.subjects) for part in flat if isinstance(part, Stream)}
+    return found
+
+
+def test_the_streams_of_the_architecture_page_are_those_of_the_code() -> None:
+    rows = re.findall(r"^\| `([A-Z]+)` \| ([^|]+) \|", text("docs/architecture.md"), re.MULTILINE)
+    assert {name: set(re.findall(r"`([^`]+)`", subjects)) for name, subjects in rows} == streams()
