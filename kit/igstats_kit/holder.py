@@ -155,20 +155,22 @@ class HolderRunner:
     async def _answer(
         self, connection: AsyncConnection, made: Sequence[Receipt], known: Sequence[SignedReceipt]
     ) -> None:
-        signed = [self._signer.sign(receipt) for receipt in made]
-        if made:
+        signed = [(receipt, self._signer.sign(receipt)) for receipt in made]
+        # NEEDS_HUMAN is no last word: once a person has looked, the task is offered again and done anew.
+        final = [pair for pair in signed if pair[0].outcome != Outcome.OUTCOME_NEEDS_HUMAN]
+        if final:
             columns = {
-                "task_ids": [receipt.task_id for receipt in made],
-                "request_ids": [receipt.request_id for receipt in made],
-                "phases": [int(receipt.phase) for receipt in made],
-                "receipts": [one.receipt for one in signed],
-                "signatures": [one.signature for one in signed],
-                "key_ids": [one.key_id for one in signed],
+                "task_ids": [receipt.task_id for receipt, _ in final],
+                "request_ids": [receipt.request_id for receipt, _ in final],
+                "phases": [int(receipt.phase) for receipt, _ in final],
+                "receipts": [one.receipt for _, one in final],
+                "signatures": [one.signature for _, one in final],
+                "key_ids": [one.key_id for _, one in final],
             }
             await connection.execute(_STORE, columns)
         if signed or known:
             subject = f"igstats.{self._holder}.v1.receipt.issued"
-            await enqueue(connection, subject, ReceiptsIssued(receipts=[*signed, *known]))
+            await enqueue(connection, subject, ReceiptsIssued(receipts=[*(one for _, one in signed), *known]))
 
     async def _give_up(self, task: Task, error: Exception) -> None:
         """Says that a person must look. The receipt is not stored: a later lease tries again."""

@@ -154,6 +154,21 @@ async def test_a_sweep_names_the_place_of_a_stray_copy_and_not_its_value(bench: 
     assert "toy.example" not in swept.SerializeToString().decode(errors="replace")
 
 
+async def test_a_sweep_that_needed_a_person_is_done_anew_when_it_is_offered_again(bench: Bench) -> None:
+    await bench.seed(1)
+    tasks = bench.coordinator.plan("toy", "req_1", toy.somebody(1), ERASURE, Right.RIGHT_ERASURE)
+    await bench.offer(*tasks[:2])
+    stray = {"subject_token": b"other", "email": "person-1@toy.example"}
+    async with bench.database.transaction() as connection:
+        await connection.execute(toy.people.insert(), stray)
+    await bench.offer(tasks[2])
+    async with bench.database.transaction() as connection:
+        await connection.execute(toy.people.delete())
+    await bench.offer(tasks[2])
+    outcomes = [receipt.outcome for receipt in await bench.receipts() if receipt.phase == Phase.PHASE_SWEEP]
+    assert outcomes == [Outcome.OUTCOME_NEEDS_HUMAN, Outcome.OUTCOME_DONE]
+
+
 async def test_a_restored_database_heals_from_the_ledger_and_its_receipt_counts_it(bench: Bench) -> None:
     await bench.seed(1)
     tasks = bench.coordinator.plan("toy", "req_1", toy.somebody(1), ERASURE, Right.RIGHT_ERASURE)
