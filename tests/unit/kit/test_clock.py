@@ -1,0 +1,24 @@
+"""Time as an argument."""
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from igstats_kit.clock import SystemClock
+from igstats_kit.testing.clock import FakeClock
+
+
+def test_system_clock_tells_aware_utc() -> None:
+    assert SystemClock().now().tzinfo is UTC
+
+
+def test_fake_clock_stands_still_until_it_is_moved() -> None:
+    clock = FakeClock(datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=1))))
+    assert clock.now() == clock.now() == datetime(2026, 1, 1, tzinfo=UTC)
+    assert clock.advance(timedelta(days=30)) == datetime(2026, 1, 31, tzinfo=UTC) == clock.now()
+
+
+def test_fake_clock_refuses_naive_times_and_going_back() -> None:
+    with pytest.raises(ValueError, match="aware"):
+        FakeClock(datetime(2026, 1, 1))  # noqa: DTZ001 - that is what it must refuse
+    with pytest.raises(ValueError, match="backwards"):
+        FakeClock().advance(timedelta(seconds=-1))
