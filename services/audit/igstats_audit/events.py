@@ -6,15 +6,12 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.timestamp_pb2 import Timestamp
 from igstats.event.v1.events_pb2 import AccessRecord, AccessRecorded, ReceiptsIssued, RecordMade, RequestClosed
 from igstats.holder.v1.receipt_pb2 import Receipt, SignedReceipt
-from igstats_kit.declare import days, impersonal_store
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Event, Stream, Subscription
 
 from igstats_audit.evidence import receipt_entry_id
 from igstats_audit.model import RECEIPT_ISSUED, REQUEST_CLOSED, CallRecord, NewEntry
-
-SERVICE = "audit"
-RECORD_DAYS = 30
+from igstats_audit.tables import RECORD_DAYS, RECORDS_DATA
 
 RECEIPTS = Subscription("RECEIPTS", "audit-receipts", "igstats.*.v1.receipt.issued")
 REQUESTS = Subscription("REQUESTS", "audit-requests", "igstats.privacy.v1.request.*")
@@ -22,10 +19,7 @@ RECORDS = Subscription("RECORDS", "audit-records", "igstats.*.v1.record.made")
 CALLS = Subscription("ACCESS", "audit-access", "igstats.gateway.v1.access.recorded")
 
 RECORDS_STREAM = Stream(
-    name=RECORDS.stream,
-    subjects=(RECORDS.subject,),
-    max_age=timedelta(days=RECORD_DAYS),
-    data=impersonal_store("audit records on their way to the evidence log", days(RECORD_DAYS)),
+    name=RECORDS.stream, subjects=(RECORDS.subject,), max_age=timedelta(days=RECORD_DAYS), data=RECORDS_DATA
 )
 
 

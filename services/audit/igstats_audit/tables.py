@@ -1,6 +1,16 @@
 """What the audit service stores, and what each column means for the persons behind it."""
 
-from igstats_kit.declare import Declarations, anchor, days, declared, delete, impersonal, personal, plain
+from igstats_kit.declare import (
+    Declarations,
+    anchor,
+    days,
+    declared,
+    delete,
+    impersonal,
+    impersonal_store,
+    personal,
+    plain,
+)
 from igstats_kit.tables import KIT_TABLES
 from sqlalchemy import (
     BigInteger,
@@ -18,6 +28,7 @@ from sqlalchemy import (
 )
 
 CALL_DAYS = 30
+RECORD_DAYS = 30
 
 metadata = MetaData()
 
@@ -87,4 +98,5 @@ calls = Table(
 )
 
 TABLES = tuple(metadata.sorted_tables)
-DECLARATIONS = Declarations([*TABLES, *KIT_TABLES])
+RECORDS_DATA = impersonal_store("audit records on their way to the evidence log", days(RECORD_DAYS))
+DECLARATIONS = Declarations([*TABLES, *KIT_TABLES], {"RECORDS": RECORDS_DATA})

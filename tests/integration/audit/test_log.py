@@ -1,0 +1,156 @@
+"""The log on PostgreSQL: gapless, without fork, provable, and suspicious of its own database."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from igstats_audit.errors import LogForkedError
+from igstats_audit.model import Delivery, Head
+from igstats_audit.tree import Range, grow, leaf_hash
+from igstats_client.merkle import root_of
+from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.events import Event
+from igstats_kit.sql import Database
+from sqlalchemy import text
+
+Log = Any
+"""The log of conftest.py."""
+
+
+async def ask(database: Database, query: str) -> list[Any]:
+    async with database.read() as connection:
+        return list((await connection.execute(text(query))).all())
+
+
+async def tell(database: Database, command: str) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(text(command))
+
+
+async def test_every_entry_is_proved_against_the_stored_head(log: Log) -> None:
+    async with log.writer() as writer:
+        for start in range(0, 300, 60):
+            await writer.append([log.entry(f"e{number}") for number in range(start, start + 60)])
+    head = await log.proofs.head()
+    checkpoint = parse_checkpoint(open_note(head.checkpoint, parse_verifier_key(log.signer.verifier_key)))
+    assert (checkpoint.size, checkpoint.root) == (300, head.tree.root)
+    for index in range(0, 300, 7):
+        path, size, _ = await log.proofs.inclusion(index, 0)
+        leaf = (await log.proofs.entry(index)).leaf
+        assert root_of(leaf_hash(leaf), index, size, path) == checkpoint.root
+
+
+async def test_two_writers_make_one_log_without_gap_or_double(log: Log) -> None:
+    async with log.writer() as one, log.writer() as other:
+        writers = [(one, "a"), (other, "b")]
+        done = await asyncio.gather(
+            *(writer.append([log.entry(f"{name}{number}")]) for number in range(100) for writer, name in writers)
+        )
+    given = sorted(answer.acknowledgements[0].index for answer in done)
+    assert given == list(range(200))
+    leaves = [row[0] for row in await ask(log.database, "SELECT leaf FROM entries ORDER BY index")]
+    assert (await log.proofs.head()).tree == grow(Range(), list(map(leaf_hash, leaves))).after
+
+
+async def test_the_same_entry_given_to_two_writers_is_one_entry(log: Log) -> None:
+    async with log.writer() as one, log.writer() as other:
+        answers = await asyncio.gather(*(writer.append([log.entry("same")]) for writer in (one, other)))
+    assert [answer.acknowledgements[0].index for answer in answers] == [0, 0]
+
+
+async def test_a_commit_on_an_old_head_writes_nothing(log: Log) -> None:
+    async with log.writer() as writer:
+        old = await log.proofs.head()
+        await writer.append([log.entry("first")])
+    growth = grow(old.tree, [b"x" * 32])
+    late = replace((await log.proofs.entry(0)), entry_id="late", index=7)
+    async with log.store.transaction() as transaction:
+        await transaction.begin([])
+        new = Head(growth.after, old.epoch + 1, "late")
+        assert not await transaction.swap(old, new, [late], grow(growth.after, [b"y" * 32]).nodes)
+    assert await ask(log.database, "SELECT count(*) FROM entries") == [(1,)]
+    assert await ask(log.database, "SELECT count(*) FROM nodes") == [(0,)]
+
+
+async def test_a_commit_of_another_epoch_writes_nothing(log: Log) -> None:
+    async with log.writer():
+        head = await log.proofs.head()
+    async with log.store.transaction() as transaction:
+        assert not await transaction.swap(replace(head, epoch=9), replace(head, epoch=10), [], {})
+
+
+async def test_a_restarted_writer_goes_on_where_the_last_ended(log: Log) -> None:
+    async with log.writer() as writer:
+        await writer.append([log.entry("e0"), log.entry("e1"), log.entry("e2")])
+    async with log.writer() as writer:
+        done = await writer.append([log.entry("e1"), log.entry("e3")])
+    assert [one.index for one in done.acknowledgements] == [1, 3]
+
+
+async def test_entries_and_inbox_commit_together(log: Log) -> None:
+    delivery = Delivery("audit-records", [Event("evt_1", "s", "t", log.entry("x").occurred_at, b"")])
+    async with log.writer() as writer:
+        await writer.deliver([log.entry("e0")], delivery)
+        await writer.deliver([log.entry("e0")], delivery)
+    assert await ask(log.database, "SELECT consumer, event_id FROM inbox") == [("audit-records", "evt_1")]
+    assert await ask(log.database, "SELECT count(*) FROM entries") == [(1,)]
+
+
+async def test_a_thousand_entries_are_one_commit(log: Log) -> None:
+    async with log.writer() as writer:
+        done = await writer.append([log.entry(f"e{number}") for number in range(1000)])
+    assert (await log.proofs.head()).epoch == 1
+    checkpoint = parse_checkpoint(open_note(done.checkpoint, parse_verifier_key(log.signer.verifier_key)))
+    for one in done.acknowledgements[::100]:
+        leaf = (await log.proofs.entry(one.index)).leaf
+        assert root_of(leaf_hash(leaf), one.index, checkpoint.size, one.path) == checkpoint.root
+
+
+async def test_an_entry_that_postgresql_refuses_harms_no_other(log: Log) -> None:
+    async with log.writer() as writer:
+        outcomes = await asyncio.gather(
+            writer.append([log.entry("good")]), writer.append([log.entry("bad\0")]), return_exceptions=True
+        )
+    assert [isinstance(outcome, BaseException) for outcome in outcomes] == [False, True]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE head SET size = size - 1, compact_range = '\\x'",
+        "UPDATE head SET root = decode(repeat('ab', 32), 'hex')",
+        "UPDATE head SET root = decode(repeat('ab', 32), 'hex'), compact_range = decode(repeat('ab', 32), 'hex')",
+        "UPDATE head SET checkpoint = 'nonsense'",
+        "DELETE FROM head",
+    ],
+)
+async def test_a_head_changed_in_the_database_stops_the_writer(log: Log, change: str) -> None:
+    async with log.writer() as writer:
+        await writer.append([log.entry("e0")])
+    sequencer_running = log.writer()
+    writer = await sequencer_running.__aenter__()
+    await tell(log.database, change)
+    with pytest.raises(DomainError) as failed:
+        await writer.append([log.entry("e1")])
+    assert failed.value.reason is Reason.DEPENDENCY_UNAVAILABLE
+    with pytest.raises(LogForkedError):
+        await sequencer_running.__aexit__(None, None, None)
+
+
+async def test_a_changed_leaf_breaks_its_proof_and_its_neighbours(log: Log) -> None:
+    async with log.writer() as writer:
+        await writer.append([log.entry(f"e{number}") for number in range(4)])
+    await tell(log.database, "UPDATE entries SET leaf = set_byte(leaf, 40, 1) WHERE index = 2")
+    root = (await log.proofs.head()).tree.root
+    for index in (2, 3):
+        path, size, _ = await log.proofs.inclusion(index, 0)
+        assert root_of(leaf_hash((await log.proofs.entry(index)).leaf), index, size, path) != root
+
+
+async def test_evidence_of_no_request_is_not_everything_without_one(log: Log) -> None:
+    async with log.writer() as writer:
+        await writer.append([log.entry("e0"), log.entry("e1", request_id="req_1")])
+    assert await log.store.entries_of("") == []
+    assert [one.entry_id for one in await log.store.entries_of("req_1")] == ["e1"]
