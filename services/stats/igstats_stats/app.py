@@ -15,7 +15,7 @@ from igstats_kit import log, migrate
 from igstats_kit.client import Channels
 from igstats_kit.clock import SystemClock
 from igstats_kit.config import read_secret
-from igstats_kit.events import Bus, Consumer
+from igstats_kit.events import Bus
 from igstats_kit.holding import Holding
 from igstats_kit.lifecycle import Lifecycle
 from igstats_kit.seal import Sealer
@@ -27,7 +27,8 @@ from igstats_kit.tokens import Tokens
 from igstats_stats.access import ACCESS
 from igstats_stats.config import StatsConfig
 from igstats_stats.connections import Connections
-from igstats_stats.events import STREAMS, SYNC
+from igstats_stats.consumer import SyncRequests
+from igstats_stats.events import STREAMS
 from igstats_stats.graph import GraphClient
 from igstats_stats.ingestion import Ingestion
 from igstats_stats.instagram import InstagramClient
@@ -77,7 +78,7 @@ async def serve() -> None:
     for stream in STREAMS:
         lifecycle.on_ready(partial(bus.ensure, stream))
     Holding(config, DECLARATIONS, database, bus, channels, clock).attach(lifecycle, rpc)
-    lifecycle.background("sync-requests", Consumer(bus, database, SYNC, worker.requested).run)
+    lifecycle.background("sync-requests", SyncRequests(store, worker, clock).consumer(bus, database).run)
     lifecycle.background("synchronisation", worker.run)
     await lifecycle.run()
 

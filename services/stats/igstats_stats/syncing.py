@@ -5,12 +5,10 @@ A connection is leased with SKIP LOCKED. A worker that dies leaves a lease that 
 
 import asyncio
 import zlib
-from collections.abc import Sequence
 from datetime import timedelta
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
-from igstats_kit.events import Event
 from igstats_kit.log import get_logger
 from ulid import ULID
 
@@ -54,9 +52,8 @@ class SyncWorker:
         """Works until cancelled."""
         await asyncio.gather(*(self._slot() for _ in range(_SLOTS)))
 
-    async def requested(self, events: Sequence[Event]) -> None:
-        """Handles SyncRequested: what they ask for becomes due, and this replica looks at once."""
-        await self._store.take_requests(events, self._clock.now())
+    def wake(self) -> None:
+        """Looks for due connections at once."""
         self._awake.set()
 
     async def run_once(self) -> bool:
