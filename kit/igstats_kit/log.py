@@ -48,17 +48,18 @@ _PLACES = 12  # of a stack
 _Fields = MutableMapping[str, Any]
 
 
-def _harmless(name: str, value: object) -> object:
+def harmless(name: str, value: object) -> object:
+    """The value as a listed field prints it."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple | set | frozenset):
-        return [_harmless(name, part) for part in value]
+        return [harmless(name, part) for part in value]
     pattern = {"event": _EVENT, "error": _TYPE, "cause": _TYPE}.get(name, _VALUE)
     return value if isinstance(value, str) and pattern.fullmatch(value) else REDACTED
 
 
 def _redact(_logger: object, _method: str, fields: _Fields) -> _Fields:
-    return {name: _harmless(name, value) if name in FIELDS else REDACTED for name, value in fields.items()}
+    return {name: harmless(name, value) if name in FIELDS else REDACTED for name, value in fields.items()}
 
 
 def _place(frame: traceback.FrameSummary) -> str:

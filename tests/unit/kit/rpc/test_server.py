@@ -13,8 +13,6 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
-from igstats.holder.v1.holder_tasks_service_pb2 import LeaseTasksRequest, LeaseTasksResponse, UploadExportRequest
-from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceStub
 from igstats_kit.access import Access, AccessTableError
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.interceptors.access import AccessInterceptor
@@ -353,59 +351,3 @@ async def until_not_serving(running: Running) -> None:
     async with grpc.aio.insecure_channel(f"127.0.0.1:{running.rpc.health_port}") as probe:
         while await health_of(probe) == "SERVING":
             pass
-
-
-async def test_request_that_breaks_its_rules_is_refused_field_by_field(settings: Settings) -> None:
-    seen: list[str] = []
-    async with holder_tasks(settings, seen) as stub:
-        error = await refusal(stub.LeaseTasks(LeaseTasksRequest(), timeout=5))
-        await stub.LeaseTasks(LeaseTasksRequest(holder="stats", task_ids=["1"]), timeout=5)
-    assert error.reason is Reason.FIELD_INVALID
-    assert {violation.field for violation in error.violations} == {"holder", "task_ids"}
-    assert all(violation.description for violation in error.violations)
-    assert seen == ["stats"]
-
-
-async def test_each_message_of_a_stream_is_checked(settings: Settings) -> None:
-    async def pieces() -> AsyncIterator[UploadExportRequest]:
-        yield UploadExportRequest(lines=b"x" * (256 * 1024 + 1))
-
-    async with holder_tasks(settings, []) as stub:
-        error = await refusal(stub.UploadExport(pieces(), timeout=5))
-    assert [violation.field for violation in error.violations] == ["lines"]
-
-
-@contextlib.asynccontextmanager
-async def holder_tasks(settings: Settings, seen: list[str]) -> AsyncIterator[Any]:
-    """Two RPCs whose protos state rules."""
-
-    async def lease(request: LeaseTasksRequest, _context: object) -> LeaseTasksResponse:
-        seen.append(request.holder)
-        return LeaseTasksResponse()
-
-    async def upload(requests: AsyncIterator[UploadExportRequest], _context: object) -> LeaseTasksResponse:
-        seen.extend([request.store async for request in requests])
-        return LeaseTasksResponse()
-
-    service = "igstats.holder.v1.HolderTasksService"
-    row = Access(frozenset({"stats"}))
-    config = settings("echo")
-    rpc = RpcServer(config, {f"/{service}/LeaseTasks": row, f"/{service}/UploadExport": row})
-    handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-        "LeaseTasks": grpc.unary_unary_rpc_method_handler(
-            lease, LeaseTasksRequest.FromString, LeaseTasksResponse.SerializeToString
-        ),
-        "UploadExport": grpc.stream_unary_rpc_method_handler(
-            upload, UploadExportRequest.FromString, LeaseTasksResponse.SerializeToString
-        ),
-    }
-    rpc.server.add_registered_method_handlers(service, handlers)
-    port = await rpc.start()
-    client = settings("stats")
-    credentials = grpc.ssl_channel_credentials(
-        client.tls_ca.read_bytes(), client.tls_key.read_bytes(), client.tls_cert.read_bytes()
-    )
-    name = (("grpc.ssl_target_name_override", "echo"),)
-    async with grpc.aio.secure_channel(f"127.0.0.1:{port}", credentials, options=name) as channel:
-        yield HolderTasksServiceStub(channel)
-    await rpc.stop(0)
