@@ -75,6 +75,9 @@ class World:
         tokens = tuple(self.tokens.of(kind, value) for kind, value in identifiers)
         return Case(request_id, tokens, tuple(value for _, value in identifiers))
 
+    def account_case(self, account_id: str) -> Case:
+        return Case("req_1", (self.tokens.of("ACCOUNT_ID", account_id),), (account_id,))
+
     async def fence(self, person: Person) -> None:
         async with self.database.transaction() as connection:
             await self.subjects.fence(connection, [self.case(person)])

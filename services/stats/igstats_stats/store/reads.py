@@ -8,6 +8,7 @@ from typing import Any
 from igstats_kit.sql import Database
 from igstats_kit.tokens import Tokens
 from sqlalchemy import Row, RowMapping, Select, func, literal, or_, select, tuple_, union_all
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from igstats_stats.metrics import GAUGES
 from igstats_stats.model import (
@@ -155,7 +156,7 @@ class ReadStore:
         """The last sample of each day."""
         columns = [profile_samples.c[name] for name in GAUGES]
         span = (profile_samples.c.profile_id == profile_id, profile_samples.c.day.between(first, last))
-        wanted = select(profile_samples.c.day, *columns).distinct(profile_samples.c.day).where(*span)
+        wanted = select(profile_samples.c.day, *columns).ext(distinct_on(profile_samples.c.day)).where(*span)
         wanted = wanted.order_by(profile_samples.c.day, profile_samples.c.observed_at.desc())
         async with self._database.read() as connection:
             rows = (await connection.execute(wanted)).mappings().all()
@@ -169,7 +170,7 @@ class ReadStore:
         key = (audience_slices.c.metric, audience_slices.c.dimension)
         newest = (
             select(*key, audience_slices.c.slices, audience_slices.c.observed_day)
-            .distinct(*key)
+            .ext(distinct_on(*key))
             .where(audience_slices.c.profile_id == profile_id)
             .order_by(*key, audience_slices.c.observed_day.desc())
         )
