@@ -2,11 +2,14 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import uvloop
+from pydantic import ValidationError
 
+from igstats_kit.access import AccessTableError
 from igstats_kit.log import get_logger
 from igstats_kit.server import RpcServer
 from igstats_kit.telemetry import serve_metrics
@@ -22,9 +25,19 @@ class WorkerEndedError(Exception):
     """A worker that should run as long as the process has returned."""
 
 
+# Their texts name settings, methods and workers, never a value. Of every other error the log tells type and place.
+_SPEAKING = (ValidationError, AccessTableError, WorkerEndedError)
+
+
 def run(main: Coroutine[Any, Any, None]) -> None:
-    """Runs a service's main coroutine on uvloop."""
-    uvloop.run(main)
+    """Runs a service's main coroutine on uvloop; an error ends the process with code 1."""
+    try:
+        uvloop.run(main)
+    except _SPEAKING as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    except Exception:  # noqa: BLE001 - the last line of the process
+        _log.exception("process failed")
+        sys.exit(1)
 
 
 class Lifecycle:

@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import structlog
 
+from igstats_kit.errors import DomainError
+
 REDACTED = "[redacted]"
 
 # Fields that may be printed. Ids of ours are not personal values; names, addresses and texts are.
@@ -79,6 +81,8 @@ def _describe_exception(_logger: object, _method: str, fields: _Fields) -> _Fiel
     error = _exception(fields.pop("exc_info", None))
     if error is not None:
         fields["error"] = type(error).__name__
+        if isinstance(error, DomainError):
+            fields["reason"] = error.reason
         if cause := error.__cause__ or error.__context__:
             fields["cause"] = type(cause).__name__
         frames = traceback.extract_tb(error.__traceback__)

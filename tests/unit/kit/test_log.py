@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import structlog
 from igstats_kit import log
+from igstats_kit.errors import DomainError, Reason
 
 CANARIES = ("jane.doe@example.org", "jane_doe_insta", "17841400000000001", "Jane Doe", "203.0.113.77")
 
@@ -65,6 +66,13 @@ def test_text_of_an_exception_and_of_its_cause_is_left_out(lines: Lines, canary:
     assert canary not in json.dumps(line)
     assert (line["error"], line["cause"]) == ("ValueError", "KeyError")
     assert "kit/test_log.py" in str(line["stack"])
+
+
+def test_domain_error_shows_its_reason(lines: Lines) -> None:
+    log.get_logger().warning("it failed", exc_info=DomainError(Reason.SUBJECT_ERASED, name="Jane"))
+    [line] = lines()
+    assert (line["error"], line["reason"]) == ("DomainError", "SUBJECT_ERASED")
+    assert "Jane" not in json.dumps(line)
 
 
 @pytest.mark.parametrize("canary", ["jane.doe@example.org", "17841400000000001", "203.0.113.77"])

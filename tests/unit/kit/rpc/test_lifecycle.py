@@ -1,6 +1,7 @@
 """A process from start to end: ready, serving, drained, closed; and dead when a worker dies."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -183,13 +184,31 @@ async def test_metrics_are_served_while_the_process_runs(settings: Settings) -> 
         await asyncio.open_connection("127.0.0.1", port)
 
 
-def test_run_uses_uvloop() -> None:
-    program = """
+def end_of(body: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a process whose main coroutine has this body."""
+    program = f"""
 import asyncio
-from igstats_kit.lifecycle import run
+from igstats_kit import log
+from igstats_kit.lifecycle import WorkerEndedError, run
 async def main():
-    print(type(asyncio.get_running_loop()).__module__)
+    log.configure("stats")
+    {body}
 run(main())
 """
-    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
-    assert done.stdout.strip().startswith("uvloop")
+    return subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+
+
+def test_process_runs_on_uvloop() -> None:
+    assert end_of("print(type(asyncio.get_running_loop()).__module__)").stdout.startswith("uvloop")
+
+
+def test_error_ends_the_process_without_its_text() -> None:
+    done = end_of("raise RuntimeError('jane.doe@example.org')")
+    [line] = done.stderr.splitlines()
+    assert (json.loads(line)["error"], done.returncode) == ("RuntimeError", 1)
+    assert "jane" not in line
+
+
+def test_error_that_names_only_parts_of_the_program_is_told() -> None:
+    done = end_of("raise WorkerEndedError('outbox')")
+    assert (done.stderr, done.returncode) == ("WorkerEndedError: outbox\n", 1)

@@ -16,6 +16,7 @@ from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 from igstats_kit.access import Access, AccessTableError
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.interceptors.access import AccessInterceptor
+from igstats_kit.interceptors.chain import Context
 from igstats_kit.interceptors.deadline import DeadlineInterceptor, time_left
 from igstats_kit.interceptors.identity import IdentityInterceptor, account, call_id, caller
 from igstats_kit.server import RpcServer, standard_interceptors
@@ -80,6 +81,17 @@ async def test_all_four_kinds_pass_through_the_chain(serve: Serve) -> None:
     assert await ask(stub, "Many", "a", "b") == ["a", "b"]
     assert await ask(stub, "Upload", "a", "b") == ["a b"]
     assert await ask(stub, "Talk", "a", "b") == ["talk a", "talk b"]
+
+
+async def test_servicer_may_write_its_answers_instead_of_yielding_them(serve: Serve) -> None:
+    async def write(request: Text, context: Context) -> None:
+        await context.write(request)
+        raise DomainError(Reason.EXPORT_EXPIRED)
+
+    stream = (await serve(Many=write)).stub.Many(Text(value="a"))
+    assert (await anext(stream)).value == "a"
+    with pytest.raises(DomainError):
+        await anext(stream)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -167,6 +179,14 @@ async def test_each_rpc_leaves_one_line_with_its_call_id(serve: Serve) -> None:
     told = [(line["event"], line["method"].rpartition("/")[2], line.get("code")) for line in lines]
     assert told == [("rpc", "One", "OK"), ("rpc", "Many", "OK"), ("rpc refused", "Nothing", None)]
     assert {line["caller"] for line in lines} == {"gateway"}
+
+
+async def test_probes_are_logged_at_debug(serve: Serve) -> None:
+    running = await serve()
+    with capture_logs() as lines:
+        await health_of(running.plain)
+        await ask(running.stub, "One")
+    assert [line["log_level"] for line in lines] == ["debug", "info"]
 
 
 async def test_call_id_is_taken_over_or_made(serve: Serve) -> None:
