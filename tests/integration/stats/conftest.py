@@ -133,7 +133,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 async def emulator(clock: FakeClock) -> AsyncIterator[Emulator]:
-    running = Emulator(People(12, seed=7), clock)
+    running = Emulator(People(24, seed=7), clock)
     async with running.listening():
         yield running
 
