@@ -6,7 +6,9 @@ from pathlib import PurePosixPath
 
 import pytest
 from codebase import ROOT, files, text
+from igstats_kit.config import ServiceConfig
 from igstats_kit.events import Stream
+from sqlalchemy import MetaData
 
 DOCUMENTS = [name for name in files() if name.endswith(".md") and not name.startswith(("tests/", "bench/"))]
 LINK = re.compile(r"\[[^\]]+\]\(([^)#:]+)\)")
@@ -60,3 +62,16 @@ def streams() -> dict[str, set[str]]:
 def test_the_streams_of_the_architecture_page_are_those_of_the_code() -> None:
     rows = re.findall(r"^\| `([A-Z]+)` \| ([^|]+) \|", text("docs/architecture.md"), re.MULTILINE)
     assert {name: set(re.findall(r"`([^`]+)`", subjects)) for name, subjects in rows} == streams()
+
+
+SERVICES = ("gateway", "stats", "privacy", "audit")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_page_of_a_service_names_its_tables_and_settings(service: str) -> None:
+    page = text(f"services/{service}/README.md")
+    metadata: MetaData = importlib.import_module(f"igstats_{service}.tables").metadata
+    config = getattr(importlib.import_module(f"igstats_{service}.config"), f"{service.capitalize()}Config")
+    settings = {name.upper() for name in config.model_fields if name not in ServiceConfig.model_fields}
+    words = set(re.findall(r"`([^`]+)`", page))
+    assert ({table.name for table in metadata.sorted_tables} | settings) - words == set()
