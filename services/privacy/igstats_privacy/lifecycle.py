@@ -86,6 +86,11 @@ def moved(state: State, move: Move) -> State:
     return after
 
 
+def accepted(state: State) -> State:
+    """The state of a request that triage accepts, its identity being proved."""
+    return moved(moved(state, Move.PROVE) if state is State.RECEIVED else state, Move.ACCEPT)
+
+
 def movable(move: Move) -> frozenset[State]:
     """States in which `move` is allowed."""
     return _MOVES[move][0]

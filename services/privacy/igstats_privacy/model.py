@@ -1,6 +1,5 @@
 """What the privacy service talks about: requests, tasks, receipts, holders. Pure values, no input or output."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -138,14 +137,15 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Retained:
-    """Data that stays at a holder, why, and until when."""
+class Waiting:
+    """A request that triage must look at."""
 
-    store: str
-    fields: tuple[str, ...]
-    ground: str
-    until: datetime | None
-    count: int
+    request_id: str
+    right: Right
+    state: State
+    account_id: str
+    identity_proof: str
+    sealed_identifiers: bytes
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,7 @@ class Receipt:
     task: TaskKey
     right: Right
     outcome: Outcome
-    counts: Mapping[str, int]
-    retained: tuple[Retained, ...]
     effective_at: datetime | None
-    explanation: str
     raw: bytes
     signature: bytes
     key_id: str
@@ -167,17 +164,25 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Task:
-    """One task as seen from outside."""
+    """One task as seen from outside; `receipt` is the serialised Receipt that settled or blocked it."""
 
     holder: str
     phase: Phase
     state: TaskState
     outcome: Outcome | None
+    cause: Cause | None
     attempts: int
     settled_at: datetime | None
-    explanation: str
-    counts: Mapping[str, int]
-    retained: tuple[Retained, ...]
+    receipt: bytes
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A request as shown to someone now, with its tasks when they were asked for."""
+
+    request: Request
+    overdue: bool
+    tasks: tuple[Task, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -218,10 +223,10 @@ class Erasure:
 
 @dataclass(frozen=True)
 class Change:
-    """A request went from one state to another (`old` is empty when it came)."""
+    """A request went from one state to another (`old` is None when it came)."""
 
     request_id: str
-    old: str
+    old: State | None
     new: State
 
 
@@ -230,5 +235,16 @@ class HolderWord:
     """The last word of one holder on a closed request."""
 
     holder: str
-    outcome: str
+    outcome: Outcome
     receipt_digest: bytes
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sealed piece of an access package: whole lines of one store of one holder."""
+
+    holder: str
+    number: int
+    store: str
+    row_count: int
+    sealed: bytes

@@ -1,0 +1,14 @@
+"""Runs the privacy service: python -m igstats_privacy {serve | migrate | check}."""
+
+import sys
+
+from igstats_kit.lifecycle import run
+
+from igstats_privacy.app import check, migrate_database, serve
+
+COMMANDS = {"serve": serve, "migrate": migrate_database, "check": check}
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [] or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
+    run(COMMANDS[sys.argv[1]]())

@@ -1,0 +1,31 @@
+"""Who may call what. Everything without a row is refused."""
+
+from collections.abc import Collection
+
+from igstats_kit.access import Access, AccessTable
+
+_GATEWAY = Access(frozenset({"gateway"}))
+_OFFICE = Access(frozenset({"gateway", "operator"}))
+
+_PUBLIC = (
+    *("CreateRequest", "GetRequest", "ListRequests", "WatchRequest"),
+    *("WithdrawRequest", "GetEvidence", "GetExport"),
+)
+_INTERNAL = (
+    *("OpenRequest", "GetRequest", "ListRequests", "ConfirmIdentity", "RetryTask", "WithdrawRequest"),
+    *("ListHolders", "SetHolderEnabled", "DescribeProcessing"),
+)
+_HOLDERS = ("RegisterHolder", "LeaseTasks", "UploadExport", "ListErasures")
+
+
+def access(holders: Collection[str]) -> AccessTable:
+    """The table; `holders` are the services that may hold data, by certificate name."""
+    holding = Access(frozenset(holders))
+    return {
+        **{f"/igstats.api.v1.RequestService/{method}": _GATEWAY for method in _PUBLIC},
+        **{f"/igstats.privacy.v1.PrivacyService/{method}": _OFFICE for method in _INTERNAL},
+        **{f"/igstats.holder.v1.HolderTasksService/{method}": holding for method in _HOLDERS},
+    }
+
+
+ACCESS: AccessTable = access(("gateway", "stats", "privacy", "audit"))

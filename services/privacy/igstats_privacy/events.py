@@ -1,0 +1,113 @@
+"""Facts that privacy publishes, and the streams it owns. No personal value: ids, states, outcomes, digests."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from igstats.event.v1.events_pb2 import HolderOutcome, RequestChanged, RequestClosed, TasksOffered
+from igstats_kit.declare import days, impersonal_store
+from igstats_kit.events import Stream, Subscription
+
+from igstats_privacy.model import Change, HolderWord, State, TaskKey
+
+REQUEST_CHANGED = "igstats.privacy.v1.request.changed"
+REQUEST_CLOSED = "igstats.privacy.v1.request.closed"
+RECEIPT_ISSUED = "igstats.*.v1.receipt.issued"
+RECEIPTS = Subscription("RECEIPTS", "privacy-receipts", RECEIPT_ISSUED)
+
+_KEPT = 35
+_LIMIT = 512
+
+TASKS = Stream(
+    "TASKS",
+    ("igstats.privacy.v1.task.*",),
+    timedelta(days=_KEPT),
+    impersonal_store("ids of tasks that wait for holders", days(_KEPT)),
+)
+STREAMS = (
+    TASKS,
+    Stream(
+        RECEIPTS.stream,
+        (RECEIPT_ISSUED,),
+        timedelta(days=_KEPT),
+        impersonal_store("signed receipts: ids, counts, digests", days(_KEPT)),
+    ),
+    Stream(
+        "REQUESTS",
+        ("igstats.privacy.v1.request.*",),
+        timedelta(days=_KEPT),
+        impersonal_store("states of requests", days(_KEPT)),
+    ),
+)
+
+Fact = tuple[str, Message]
+"""A subject and its payload."""
+
+
+def _at(moment: datetime) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(moment)
+    return stamp
+
+
+def _state(state: State | None) -> str:
+    return f"REQUEST_STATE_{state or 'UNSPECIFIED'}"
+
+
+def publisher(subject: str) -> str:
+    """The service that published on `subject`; NATS lets only X publish under the name of X."""
+    return subject.split(".")[1]
+
+
+def tasks_offered(keys: Iterable[TaskKey]) -> list[Fact]:
+    """One message per holder and 512 tasks."""
+    by_holder: dict[str, list[str]] = {}
+    for key in keys:
+        by_holder.setdefault(key.holder, []).append(str(key))
+    return [
+        (f"igstats.privacy.v1.task.{holder}", TasksOffered(holder=holder, task_ids=ids[start : start + _LIMIT]))
+        for holder, ids in by_holder.items()
+        for start in range(0, len(ids), _LIMIT)
+    ]
+
+
+def requests_changed(changes: Iterable[Change], now: datetime) -> list[Fact]:
+    """One message per request."""
+    moment = _at(now)
+    return [
+        (
+            REQUEST_CHANGED,
+            RequestChanged(
+                request_id=one.request_id,
+                old_state=_state(one.old),
+                new_state=_state(one.new),
+                changed_time=moment,
+            ),
+        )
+        for one in changes
+    ]
+
+
+def requests_closed(
+    closed: Mapping[str, State], words: Mapping[str, Sequence[HolderWord]], now: datetime
+) -> list[Fact]:
+    """One message per request that has ended, with the last word of every registered holder."""
+    moment = _at(now)
+    return [
+        (
+            REQUEST_CLOSED,
+            RequestClosed(
+                request_id=request_id,
+                state=_state(state),
+                closed_time=moment,
+                holders=[
+                    HolderOutcome(
+                        holder=word.holder, outcome=f"OUTCOME_{word.outcome}", receipt_digest=word.receipt_digest
+                    )
+                    for word in words.get(request_id, ())
+                ],
+            ),
+        )
+        for request_id, state in closed.items()
+    ]

@@ -1,0 +1,117 @@
+"""SQL of access packages: sealed parts, one share per holder, one key per package."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, insert, literal, select, text, tuple_
+from sqlalchemy.dialects import postgresql
+
+from igstats_privacy.model import Part
+from igstats_privacy.store import Connection
+from igstats_privacy.tables import export_parts, export_shares, exports, request_tokens
+
+_BEING_ERASED = text(
+    "SELECT EXISTS (SELECT FROM request_tokens mine JOIN request_tokens other USING (token)"
+    " JOIN requests r ON r.request_id = other.request_id"
+    " WHERE mine.request_id = :request_id AND r.right = 'ERASURE' AND r.state IN ('FENCING', 'EXECUTING', 'VERIFYING'))"
+)
+_MISSING = text(
+    "SELECT EXISTS (SELECT FROM tasks t LEFT JOIN export_shares s USING (request_id, holder)"
+    " WHERE t.request_id = :request_id AND t.phase = 'EXPORT' AND t.outcome = 'EXPORTED' AND s.holder IS NULL)"
+)
+_DESTROY = text("DELETE FROM exports WHERE request_id = ANY(CAST(:ids AS text[]))")
+_OLD = text("SELECT request_id FROM exports WHERE expires_at <= :now ORDER BY expires_at LIMIT 100")
+
+
+@dataclass(frozen=True)
+class Package:
+    """An access package; `sealed_key` opens its parts."""
+
+    sealed_key: bytes
+    created_at: datetime
+    expires_at: datetime
+
+
+async def tokens_of(connection: Connection, request_id: str) -> list[bytes]:
+    """Tokens of the person that a request is about."""
+    wanted = select(request_tokens.c.token).where(request_tokens.c.request_id == request_id)
+    return [bytes(token) for token in (await connection.execute(wanted)).scalars()]
+
+
+async def being_erased(connection: Connection, request_id: str) -> bool:
+    """Whether an erasure of the same person is under way, so that no copy of the data may be made now."""
+    return bool(await connection.scalar(_BEING_ERASED, {"request_id": request_id}))
+
+
+async def open_package(connection: Connection, request_id: str, new: Package) -> Package:
+    """The request's package; `new` when there is none yet."""
+    row = {
+        "request_id": request_id,
+        "sealed_key": new.sealed_key,
+        "created_at": new.created_at,
+        "expires_at": new.expires_at,
+    }
+    await connection.execute(postgresql.insert(exports).values(row).on_conflict_do_nothing())
+    return await package(connection, request_id) or new
+
+
+async def package(connection: Connection, request_id: str) -> Package | None:
+    """The request's package, if it has one."""
+    row = (await connection.execute(select(exports).where(exports.c.request_id == request_id))).first()
+    return None if row is None else Package(bytes(row.sealed_key), row.created_at, row.expires_at)
+
+
+async def incomplete(connection: Connection, request_id: str) -> bool:
+    """Whether a share that a holder says it sent is not here: it was destroyed meanwhile."""
+    return bool(await connection.scalar(_MISSING, {"request_id": request_id}))
+
+
+async def drop_share(connection: Connection, request_id: str, holder: str) -> None:
+    """Removes what a holder sent before; it sends its share anew."""
+    for table in (export_parts, export_shares):
+        await connection.execute(delete(table).where(table.c.request_id == request_id, table.c.holder == holder))
+
+
+async def add_part(connection: Connection, request_id: str, part: Part, now: datetime) -> None:
+    """Writes one part."""
+    row = {
+        "request_id": request_id,
+        "holder": part.holder,
+        "number": part.number,
+        "store": part.store,
+        "row_count": part.row_count,
+        "sealed": part.sealed,
+        "created_at": now,
+    }
+    await connection.execute(insert(export_parts), row)
+
+
+async def add_share(
+    connection: Connection, request_id: str, holder: str, digest: bytes, row_count: int, now: datetime
+) -> None:
+    """Notes that a holder's share is complete."""
+    row = {"request_id": request_id, "holder": holder, "digest": digest, "row_count": row_count, "created_at": now}
+    await connection.execute(insert(export_shares), row)
+
+
+async def parts(connection: Connection, request_id: str, after: tuple[str, str, int], limit: int) -> list[Part]:
+    """Parts in order of holder, store and number, after a given one."""
+    place = (export_parts.c.holder, export_parts.c.store, export_parts.c.number)
+    later = tuple_(*place) > tuple_(*map(literal, after))
+    wanted = select(export_parts).where(export_parts.c.request_id == request_id, later)
+    rows = await connection.execute(wanted.order_by(*place).limit(limit))
+    return [Part(row.holder, row.number, row.store, row.row_count, bytes(row.sealed)) for row in rows]
+
+
+async def expired(connection: Connection, now: datetime) -> list[str]:
+    """Packages whose time is over."""
+    return list((await connection.execute(_OLD, {"now": now})).scalars())
+
+
+async def destroy(connection: Connection, request_ids: Iterable[str]) -> None:
+    """Destroys packages: key first, so that parts in a backup can not be read either."""
+    ids = list(request_ids)
+    await connection.execute(_DESTROY, {"ids": ids})
+    for table in (export_shares, export_parts):
+        await connection.execute(delete(table).where(table.c.request_id.in_(ids)))

@@ -1,0 +1,152 @@
+"""Access packages: holders stream their shares in, the person's account reads the whole, time destroys it.
+
+Every package has its own key, itself sealed with the service's: destroying one row makes all parts unreadable.
+"""
+
+import hashlib
+import secrets
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.fence import lock
+from igstats_kit.seal import KEY_BYTES, Sealer
+from igstats_kit.sql import Database
+
+from igstats_privacy import export_store, store, task_store
+from igstats_privacy.errors import request_not_found, task_not_owned
+from igstats_privacy.export_store import Package
+from igstats_privacy.lifecycle import LEASABLE
+from igstats_privacy.model import Part, Phase, Right, State, TaskKey
+from igstats_privacy.package import Lines, zipped
+from igstats_privacy.store import Connection
+
+_PAGE = 16
+_READABLE = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a holder sends: whole JSON lines of one store."""
+
+    store: str
+    lines: bytes
+    row_count: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """What arrived from a holder."""
+
+    digest: bytes
+    row_count: int
+
+
+class Exports:
+    """Takes, gives and destroys access packages."""
+
+    def __init__(self, database: Database, sealer: Sealer, clock: Clock, export_days: int) -> None:
+        self._database = database
+        self._sealer = sealer
+        self._clock = clock
+        self._days = timedelta(days=export_days)
+
+    async def receive(self, holder: str, task_id: str, pieces: AsyncIterator[Piece]) -> Share:
+        """Stores a holder's share in one transaction; repeating it replaces the share.
+
+        Raises:
+            DomainError: TASK_NOT_OWNED; SUBJECT_ERASED while the person is being erased.
+        """
+        key = TaskKey.parse(task_id)
+        if key is None or key.holder != holder or key.phase is not Phase.EXPORT:
+            raise task_not_owned(holder)
+        async with self._database.transaction() as connection:
+            await self._admit(connection, key)
+            sealer = await self._opened(connection, key.request_id)
+            await export_store.drop_share(connection, key.request_id, holder)
+            share = await self._write(connection, key, sealer, pieces)
+            now = self._clock.now()
+            await export_store.add_share(connection, key.request_id, holder, share.digest, share.row_count, now)
+        return share
+
+    async def _admit(self, connection: Connection, key: TaskKey) -> None:
+        """The fence of this ingress: it takes the person's locks, and refuses copies while an erasure runs."""
+        tasks = await task_store.of_request(connection, key.request_id)
+        mine = [task for task in tasks if (task.holder, task.phase) == (key.holder, key.phase)]
+        if not mine or mine[0].state not in LEASABLE:
+            raise task_not_owned(key.holder)
+        await lock(connection, await export_store.tokens_of(connection, key.request_id), exclusive=False)
+        if await export_store.being_erased(connection, key.request_id):
+            raise DomainError(Reason.SUBJECT_ERASED)
+
+    async def _opened(self, connection: Connection, request_id: str) -> Sealer:
+        now = self._clock.now()
+        sealed = self._sealer.seal(secrets.token_bytes(KEY_BYTES), _place(request_id))
+        return self._key(
+            request_id, await export_store.open_package(connection, request_id, Package(sealed, now, now + self._days))
+        )
+
+    async def _write(self, connection: Connection, key: TaskKey, sealer: Sealer, pieces: AsyncIterator[Piece]) -> Share:
+        digest, rows, number = hashlib.sha256(), 0, 0
+        async for piece in pieces:
+            digest.update(piece.lines)
+            rows += piece.row_count
+            sealed = sealer.seal(piece.lines, f"{key.request_id}/{key.holder}/{number}")
+            part = Part(key.holder, number, piece.store, piece.row_count, sealed)
+            await export_store.add_part(connection, key.request_id, part, self._clock.now())
+            number += 1
+        return Share(digest.digest(), rows)
+
+    async def read(self, request_id: str, account_id: str) -> AsyncIterator[bytes]:
+        """The package as a ZIP, in pieces.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
+        """
+        async with self._database.read() as connection:
+            package = await self._readable(connection, request_id, account_id)
+        lines = self._lines(request_id, self._key(request_id, package))
+        async for piece in zipped(request_id, package.created_at, lines):
+            yield piece
+
+    async def _readable(self, connection: Connection, request_id: str, account_id: str) -> Package:
+        request = await store.find(connection, request_id)
+        if request is None or request.account_id != account_id or request.right is not Right.ACCESS:
+            raise request_not_found()
+        if request.state not in _READABLE:
+            raise DomainError(Reason.EXPORT_NOT_READY)
+        package = await export_store.package(connection, request_id)
+        if package is None or package.expires_at <= self._clock.now():
+            raise DomainError(Reason.EXPORT_EXPIRED)
+        if await export_store.incomplete(connection, request_id):
+            raise DomainError(Reason.EXPORT_EXPIRED)
+        return package
+
+    async def _lines(self, request_id: str, sealer: Sealer) -> AsyncIterator[Lines]:
+        after = ("", "", -1)
+        while True:
+            async with self._database.read() as connection:
+                parts = await export_store.parts(connection, request_id, after, _PAGE)
+            for part in parts:
+                content = sealer.open(part.sealed, f"{request_id}/{part.holder}/{part.number}")
+                yield Lines(part.holder, part.store, part.row_count, content)
+            if len(parts) < _PAGE:
+                return
+            after = (parts[-1].holder, parts[-1].store, parts[-1].number)
+
+    async def destroy_expired(self) -> int:
+        """Destroys packages whose time is over; returns how many."""
+        async with self._database.transaction() as connection:
+            expired = await export_store.expired(connection, self._clock.now())
+            if expired:
+                await export_store.destroy(connection, expired)
+        return len(expired)
+
+    def _key(self, request_id: str, package: Package) -> Sealer:
+        return Sealer(self._sealer.open(package.sealed_key, _place(request_id)))
+
+
+def _place(request_id: str) -> str:
+    return f"exports.sealed_key:{request_id}"

@@ -1,0 +1,96 @@
+"""Moves requests on: reads how their tasks stand, opens phases, writes states and facts, in the caller's transaction.
+
+The rules are `lifecycle`'s; here they are applied to a whole batch of requests with a handful of statements.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from igstats_kit.clock import Clock
+
+from igstats_privacy import events, lifecycle, store, task_store
+from igstats_privacy.clocks import offer_again
+from igstats_privacy.lifecycle import FINAL, Step
+from igstats_privacy.model import Change, State, TaskKey, TaskState
+from igstats_privacy.store import Connection
+from igstats_privacy.task_store import Stand
+
+_DATED = FINAL | {State.SETTLING}
+
+Jitter = Callable[[], float]
+"""A random number from 0 to 1, so that repeats do not come in step."""
+
+
+class Fanout:
+    """Applies the life cycle to stored requests."""
+
+    def __init__(self, clock: Clock, jitter: Jitter) -> None:
+        self._clock = clock
+        self._jitter = jitter
+
+    async def accept(self, connection: Connection, request_ids: Iterable[str]) -> None:
+        """Starts locked requests whose plan has just been written."""
+        stands = await task_store.progress(connection, request_ids)
+        await self._advance(connection, stands, {name: lifecycle.accepted(one.state) for name, one in stands.items()})
+
+    async def advance(self, connection: Connection, request_ids: Iterable[str]) -> None:
+        """Brings locked requests as far as their tasks allow."""
+        if not (ids := list(request_ids)):
+            return
+        stands = await task_store.progress(connection, ids)
+        await self._advance(connection, stands, {name: one.state for name, one in stands.items()})
+
+    async def move(self, connection: Connection, old: Mapping[str, State], new: Mapping[str, State]) -> None:
+        """Brings locked requests without tasks into new states."""
+        steps = {name: Step(state, None, blocked=False) for name, state in new.items()}
+        await store.post(connection, await self._write(connection, old, steps, {}))
+
+    def next_offer(self, now: datetime, offers: int) -> datetime:
+        """When a task that has now been offered `offers` times is offered again."""
+        return offer_again(now, offers, self._jitter())
+
+    async def _advance(self, connection: Connection, stands: Mapping[str, Stand], states: Mapping[str, State]) -> None:
+        now = self._clock.now()
+        steps = {name: lifecycle.advance(states[name], stand.progress, now) for name, stand in stands.items()}
+        offered = await self._offer(connection, steps, now)
+        for key, state in offered.items():
+            if state is TaskState.BLOCKED:
+                steps[key.request_id] = replace(steps[key.request_id], blocked=True)
+        changed = {
+            name: step
+            for name, step in steps.items()
+            if (step.state, step.blocked) != (stands[name].state, stands[name].blocked)
+        }
+        facts = events.tasks_offered(key for key, state in offered.items() if state is TaskState.OFFERED)
+        effective = {name: stands[name].progress.effective_at for name in changed}
+        old = {name: stands[name].state for name in changed}
+        await store.post(connection, facts + await self._write(connection, old, changed, effective))
+
+    async def _offer(
+        self, connection: Connection, steps: Mapping[str, Step], now: datetime
+    ) -> dict[TaskKey, TaskState]:
+        phases = {name: step.offer for name, step in steps.items() if step.offer is not None}
+        return await task_store.offer(connection, phases, now, self.next_offer(now, 1)) if phases else {}
+
+    async def _write(
+        self,
+        connection: Connection,
+        old: Mapping[str, State],
+        steps: Mapping[str, Step],
+        effective: Mapping[str, datetime | None],
+    ) -> list[events.Fact]:
+        if not steps:
+            return []
+        now = self._clock.now()
+        # While tasks are unsettled nobody knows the date; it is shown once they all are.
+        known = {name: effective.get(name) for name, step in steps.items() if step.state in _DATED}
+        await store.step(connection, steps, known, now)
+        changes = [Change(name, old[name], step.state) for name, step in steps.items() if step.state is not old[name]]
+        closed = {name: step.state for name, step in steps.items() if step.state in FINAL}
+        facts = events.requests_changed(changes, now)
+        if closed:
+            words = await task_store.words(connection, closed)
+            await store.forget(connection, list(closed))
+            facts += events.requests_closed(closed, words, now)
+        return facts

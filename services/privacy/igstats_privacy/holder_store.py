@@ -1,0 +1,117 @@
+"""SQL of the holder registry and of the erasure ledger."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from igstats_privacy.model import Erasure, Holder
+from igstats_privacy.store import Connection
+from igstats_privacy.tables import erasure_ledger, holder_keys, holders
+
+# Accepting a request reads the registry and writes tasks for what it read; registering writes the registry and reads
+# the open requests. The lock keeps either from missing the other.
+_READ_REGISTRY = text("SELECT pg_advisory_xact_lock_shared(hashtext('igstats-privacy-registry'))")
+_CHANGE_REGISTRY = text("SELECT pg_advisory_xact_lock(hashtext('igstats-privacy-registry'))")
+_SEEN = text(
+    "UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)),"
+    " leased_through = greatest(leased_through, CAST(:through AS timestamptz)) WHERE holder = :holder RETURNING enabled"
+)
+_WITHOUT = text(
+    "SELECT request_id FROM requests r WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))"
+    " AND NOT EXISTS (SELECT FROM tasks t WHERE t.request_id = r.request_id AND t.holder = :holder)"
+)
+# The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.
+_LEDGER = text(
+    "WITH added AS (SELECT request_id, array_agg(token ORDER BY token) AS tokens,"
+    " row_number() OVER (ORDER BY request_id) AS place FROM request_tokens"
+    " WHERE request_id = ANY(CAST(:ids AS text[])) GROUP BY request_id),"
+    " head AS (UPDATE ledger_head SET sequence = sequence + (SELECT count(*) FROM added) RETURNING sequence)"
+    " INSERT INTO erasure_ledger (sequence, request_id, tokens, accepted_at)"
+    " SELECT head.sequence - (SELECT count(*) FROM added) + added.place, added.request_id, added.tokens,"
+    " CAST(:now AS timestamptz) FROM added CROSS JOIN head"
+)
+
+
+async def read_registry(connection: Connection) -> None:
+    """Keeps the registry as it is until the transaction ends."""
+    await connection.execute(_READ_REGISTRY)
+
+
+async def change_registry(connection: Connection) -> None:
+    """Waits until nobody relies on the registry, and keeps others from relying on it until the transaction ends."""
+    await connection.execute(_CHANGE_REGISTRY)
+
+
+async def put(connection: Connection, holder: Holder, key_id: str) -> None:
+    """Writes a holder's announcement. Its switch stays, and so do its earlier keys: old receipts must verify."""
+    row = {
+        "holder": holder.name,
+        "description": holder.description,
+        "description_digest": holder.description_digest,
+        "store_count": holder.store_count,
+        "public_key": holder.public_key,
+        "enabled": holder.enabled,
+        "registered_at": holder.registered_at,
+        "seen_at": holder.seen_at,
+    }
+    kept = {"holder", "enabled", "registered_at"}
+    changes = {name: value for name, value in row.items() if name not in kept}
+    added = insert(holders).values(row).on_conflict_do_update(index_elements=["holder"], set_=changes)
+    await connection.execute(added)
+    key = {"holder": holder.name, "key_id": key_id, "public_key": holder.public_key, "created_at": holder.seen_at}
+    await connection.execute(insert(holder_keys).values(key).on_conflict_do_nothing())
+
+
+async def without_tasks(connection: Connection, holder: str, states: Iterable[str]) -> list[str]:
+    """Open requests in which the holder has no part yet."""
+    return list((await connection.execute(_WITHOUT, {"holder": holder, "states": list(states)})).scalars())
+
+
+async def every(connection: Connection) -> list[Holder]:
+    """All holders by name."""
+    return [
+        Holder(
+            row.holder,
+            bytes(row.description),
+            bytes(row.description_digest),
+            row.store_count,
+            bytes(row.public_key),
+            row.registered_at,
+            row.seen_at,
+            row.enabled,
+        )
+        for row in await connection.execute(select(holders).order_by(holders.c.holder))
+    ]
+
+
+async def keys(connection: Connection) -> dict[tuple[str, str], bytes]:
+    """Every key that a holder has ever announced, by holder and key id."""
+    rows = await connection.execute(select(holder_keys).order_by(holder_keys.c.holder, holder_keys.c.created_at))
+    return {(row.holder, row.key_id): bytes(row.public_key) for row in rows}
+
+
+async def switch(connection: Connection, holder: str, *, enabled: bool) -> bool:
+    """Switches a holder on or off; False when there is none of this name."""
+    changed = holders.update().where(holders.c.holder == holder).values(enabled=enabled)
+    return (await connection.execute(changed)).rowcount == 1
+
+
+async def seen(connection: Connection, holder: str, now: datetime, through: datetime | None) -> bool | None:
+    """Notes a sign of life and how far the holder has come in its queue; answers its switch, None when unknown."""
+    found: bool | None = await connection.scalar(_SEEN, {"holder": holder, "now": now, "through": through})
+    return found
+
+
+async def write_ledger(connection: Connection, request_ids: Sequence[str], now: datetime) -> None:
+    """Appends accepted erasures to the ledger with the tokens of their persons."""
+    if request_ids:
+        await connection.execute(_LEDGER, {"ids": list(request_ids), "now": now})
+
+
+async def erasures(connection: Connection, after: int, limit: int) -> list[Erasure]:
+    """Ledger entries after a sequence number, in order."""
+    wanted = select(erasure_ledger).where(erasure_ledger.c.sequence > after)
+    rows = await connection.execute(wanted.order_by(erasure_ledger.c.sequence).limit(limit))
+    return [Erasure(row.sequence, row.request_id, tuple(row.tokens), row.accepted_at) for row in rows]

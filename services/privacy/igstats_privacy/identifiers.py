@@ -1,0 +1,44 @@
+"""The names of a person, sealed while a request needs them and destroyed when it ends."""
+
+import json
+from collections.abc import Iterable, Sequence
+
+from igstats_kit.seal import Sealer
+from igstats_kit.tokens import Tokens, normalise
+
+from igstats_privacy.model import Identifier
+
+
+class Identifiers:
+    """Seals, opens and tokenises identifiers."""
+
+    def __init__(self, sealer: Sealer, tokens: Tokens) -> None:
+        self._sealer = sealer
+        self._tokens = tokens
+
+    def seal(self, request_id: str, identifiers: Iterable[Identifier]) -> bytes:
+        """The identifiers of a request as they are stored."""
+        plain = json.dumps([[one.kind, one.value] for one in identifiers]).encode()
+        return self._sealer.seal(plain, _place(request_id))
+
+    def open(self, request_id: str, sealed: bytes) -> tuple[Identifier, ...]:
+        """The identifiers that `seal` stored for this request."""
+        plain: list[list[str]] = json.loads(self._sealer.open(sealed, _place(request_id)))
+        return tuple(Identifier(kind, value) for kind, value in plain)
+
+    def tokens(self, identifiers: Sequence[Identifier]) -> tuple[bytes, ...]:
+        """The keyed tokens of the identifiers, in their order."""
+        return tuple(self._tokens.of(one.kind, one.value) for one in identifiers)
+
+
+def normalised(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
+    """The identifiers in the one spelling that is compared, each once, in one order.
+
+    Raises:
+        DomainError: SUBJECT_UNIDENTIFIED; one of them is empty.
+    """
+    return tuple(sorted({Identifier(one.kind, normalise(one.kind, one.value)) for one in identifiers}))
+
+
+def _place(request_id: str) -> str:
+    return f"request_identifiers.sealed:{request_id}"

@@ -1,0 +1,49 @@
+"""Leases: the one place where a person's identifiers leave this service, to the holder that must act on them."""
+
+from collections.abc import Sequence
+
+from igstats_kit.clock import Clock
+from igstats_kit.sql import Database
+
+from igstats_privacy import holder_store, task_store
+from igstats_privacy.changes import Changes
+from igstats_privacy.errors import holder_unknown, task_not_owned
+from igstats_privacy.identifiers import Identifiers
+from igstats_privacy.model import Identifier, Lease, TaskKey
+from igstats_privacy.task_store import Leased
+
+
+class Leases:
+    """Hands out offered tasks."""
+
+    def __init__(self, database: Database, identifiers: Identifiers, changes: Changes, clock: Clock) -> None:
+        self._database = database
+        self._identifiers = identifiers
+        self._changes = changes
+        self._clock = clock
+
+    async def lease(self, holder: str, task_ids: Sequence[str]) -> list[Lease]:
+        """Those of the tasks that are offered and not settled, with the identifiers of their persons.
+
+        Raises:
+            DomainError: TASK_NOT_OWNED, HOLDER_UNKNOWN.
+        """
+        keys = [key for text in task_ids if (key := TaskKey.parse(text)) is not None]
+        if any(key.holder != holder for key in keys):
+            raise task_not_owned(holder)
+        async with self._database.transaction() as connection:
+            leased = await task_store.lease(connection, holder, keys)
+            through = max((one.offered_at for one in leased), default=None)
+            if await holder_store.seen(connection, holder, self._clock.now(), through) is None:
+                raise holder_unknown(holder)
+        self._changes.publish({one.task.request_id for one in leased})
+        return self._opened(leased)
+
+    def _opened(self, leased: Sequence[Leased]) -> list[Lease]:
+        persons: dict[str, tuple[tuple[Identifier, ...], tuple[bytes, ...]]] = {}
+        for one in leased:
+            name = one.task.request_id
+            if name not in persons:
+                identifiers = self._identifiers.open(name, one.sealed_identifiers)
+                persons[name] = identifiers, self._identifiers.tokens(identifiers)
+        return [Lease(one.task, one.right, *persons[one.task.request_id], one.attempt, one.due_at) for one in leased]

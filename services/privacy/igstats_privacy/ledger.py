@@ -1,0 +1,29 @@
+"""The erasure ledger as holders read it: what was accepted after a number, in order and without gaps."""
+
+from igstats_kit.clock import Clock
+from igstats_kit.sql import Database
+
+from igstats_privacy import holder_store
+from igstats_privacy.errors import holder_unknown
+from igstats_privacy.model import Erasure
+
+_PAGE = 500
+
+
+class Ledger:
+    """Reads the ledger. Triage writes it, in the transaction that accepts an erasure."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def after(self, holder: str, sequence: int, page_size: int) -> list[Erasure]:
+        """Entries after `sequence`, at most 500; none at the end.
+
+        Raises:
+            DomainError: HOLDER_UNKNOWN.
+        """
+        async with self._database.transaction() as connection:
+            if await holder_store.seen(connection, holder, self._clock.now(), None) is None:
+                raise holder_unknown(holder)
+            return await holder_store.erasures(connection, sequence, min(page_size or _PAGE, _PAGE))

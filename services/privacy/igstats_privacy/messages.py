@@ -1,0 +1,197 @@
+"""Between protos and the model, for holders, officers and events."""
+
+import hashlib
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from igstats.holder.v1 import description_pb2, holder_tasks_service_pb2, identifier_pb2, receipt_pb2, task_pb2
+from igstats.privacy.v1 import request_pb2
+from igstats_kit.describe import digest
+from igstats_kit.receipt import key_id
+
+from igstats_privacy.model import (
+    Cause,
+    Erasure,
+    Holder,
+    Identifier,
+    Lease,
+    Outcome,
+    Phase,
+    Receipt,
+    Right,
+    Shown,
+    State,
+    Task,
+    TaskKey,
+)
+
+_CAUSES = {
+    Cause.DISABLED: "the holder is switched off",
+    Cause.LATE: "the holder has not settled this in time",
+    Cause.NEEDS_HUMAN: "the holder needs a person",
+}
+
+
+def stamp(moment: datetime | None) -> Timestamp | None:
+    """A point in time, unset when there is none."""
+    if moment is None:
+        return None
+    made = Timestamp()
+    made.FromDatetime(moment)
+    return made
+
+
+def identifier(one: Identifier) -> identifier_pb2.Identifier:
+    """A person's name, to be sent under mTLS only."""
+    return identifier_pb2.Identifier(
+        kind=identifier_pb2.IdentifierKind.Value(f"IDENTIFIER_KIND_{one.kind}"), value=one.value
+    )
+
+
+def read_identifier(one: identifier_pb2.Identifier) -> Identifier:
+    """A person's name as it came."""
+    kind = identifier_pb2.IdentifierKind.Name(one.kind).removeprefix("IDENTIFIER_KIND_")
+    return Identifier(kind, one.value)
+
+
+def read_right(right: task_pb2.Right.ValueType) -> Right:
+    """A right that validation let pass."""
+    return Right(task_pb2.Right.Name(right).removeprefix("RIGHT_"))
+
+
+def read_phase(phase: task_pb2.Phase.ValueType) -> Phase | None:
+    """A phase; None when it is not set."""
+    return Phase(task_pb2.Phase.Name(phase).removeprefix("PHASE_")) if phase else None
+
+
+def read_state(state: request_pb2.RequestState.ValueType) -> State | None:
+    """A state to look for; None when it is not set."""
+    return State(request_pb2.RequestState.Name(state).removeprefix("REQUEST_STATE_")) if state else None
+
+
+def request(shown: Shown) -> request_pb2.Request:
+    """A request with its tasks, for officers."""
+    one = shown.request
+    return request_pb2.Request(
+        request_id=one.request_id,
+        reference=one.reference,
+        right=task_pb2.Right.Value(f"RIGHT_{one.right}"),
+        state=request_pb2.RequestState.Value(f"REQUEST_STATE_{one.state}"),
+        account_id=one.account_id,
+        door=one.door,
+        received_time=stamp(one.received_at),
+        due_time=stamp(one.due_at),
+        closed_time=stamp(one.closed_at),
+        effective_time=stamp(one.effective_at),
+        blocked=one.blocked,
+        overdue=shown.overdue,
+        reason=one.reason,
+        tasks=map(task_status, shown.tasks),
+    )
+
+
+def task_status(task: Task) -> request_pb2.TaskStatus:
+    """A task as officers see it."""
+    said = receipt_pb2.Receipt.FromString(task.receipt)
+    return request_pb2.TaskStatus(
+        holder=task.holder,
+        phase=task_pb2.Phase.Value(f"PHASE_{task.phase}"),
+        state=request_pb2.TaskState.Value(f"TASK_STATE_{task.state}"),
+        outcome=receipt_pb2.Outcome.Value(f"OUTCOME_{task.outcome or 'UNSPECIFIED'}"),
+        counts=said.counts,
+        retained=said.retained,
+        attempts=task.attempts,
+        settled_time=stamp(task.settled_at),
+        explanation=explanation(task, said),
+    )
+
+
+def explanation(task: Task, said: receipt_pb2.Receipt) -> str:
+    """In words, when a person must look or something stays."""
+    if task.cause is not None:
+        return said.explanation or _CAUSES[task.cause]
+    kept = [f"{one.store} stays ({one.ground}) until {one.until_time.ToDatetime():%Y-%m-%d}" for one in said.retained]
+    return "; ".join(kept) or said.explanation
+
+
+def holder(one: Holder) -> request_pb2.Holder:
+    """A registered holder."""
+    return request_pb2.Holder(
+        holder=one.name,
+        store_count=one.store_count,
+        description_digest=one.description_digest,
+        public_key=one.public_key,
+        registered_time=stamp(one.registered_at),
+        seen_time=stamp(one.seen_at),
+        enabled=one.enabled,
+    )
+
+
+def description(one: Holder) -> description_pb2.HolderDescription:
+    """What a holder announced about its stores."""
+    return description_pb2.HolderDescription.FromString(one.description)
+
+
+def announced(message: holder_tasks_service_pb2.RegisterHolderRequest, now: datetime) -> tuple[Holder, str]:
+    """A holder's announcement, and the id of its key."""
+    said = message.description
+    made = Holder(
+        name=said.holder,
+        description=said.SerializeToString(deterministic=True),
+        description_digest=digest(said),
+        store_count=len(said.stores),
+        public_key=message.public_key,
+        registered_at=now,
+        seen_at=now,
+        enabled=True,
+    )
+    return made, key_id(message.public_key)
+
+
+def task(lease: Lease) -> task_pb2.Task:
+    """A task as its holder gets it."""
+    return task_pb2.Task(
+        task_id=str(lease.task),
+        request_id=lease.task.request_id,
+        holder=lease.task.holder,
+        right=task_pb2.Right.Value(f"RIGHT_{lease.right}"),
+        phase=task_pb2.Phase.Value(f"PHASE_{lease.task.phase}"),
+        identifiers=map(identifier, lease.identifiers),
+        tokens=lease.tokens,
+        attempt=lease.attempt,
+        due_time=stamp(lease.due_at),
+    )
+
+
+def erasure(one: Erasure) -> holder_tasks_service_pb2.Erasure:
+    """An entry of the erasure ledger."""
+    return holder_tasks_service_pb2.Erasure(
+        sequence=one.sequence,
+        request_id=one.request_id,
+        tokens=one.tokens,
+        accepted_time=stamp(one.accepted_at),
+    )
+
+
+def read_receipt(signed: receipt_pb2.SignedReceipt, said: receipt_pb2.Receipt) -> Receipt | None:
+    """A receipt whose signature has been verified; None when its content contradicts itself or is not known here."""
+    key = TaskKey.parse(said.task_id)
+    right = task_pb2.Right.Name(said.right) if said.right in task_pb2.Right.values() else ""
+    outcome = receipt_pb2.Outcome.Name(said.outcome) if said.outcome in receipt_pb2.Outcome.values() else ""
+    phase = task_pb2.Phase.Name(said.phase) if said.phase in task_pb2.Phase.values() else ""
+    if key is None or not (said.right and said.outcome):
+        return None
+    if (said.request_id, said.holder, phase) != (key.request_id, key.holder, f"PHASE_{key.phase}"):
+        return None
+    if not (right and outcome):
+        return None
+    return Receipt(
+        task=key,
+        right=Right(right.removeprefix("RIGHT_")),
+        outcome=Outcome(outcome.removeprefix("OUTCOME_")),
+        effective_at=said.effective_time.ToDatetime(UTC) if said.HasField("effective_time") else None,
+        raw=signed.receipt,
+        signature=signed.signature,
+        key_id=signed.key_id,
+        digest=hashlib.sha256(signed.receipt).digest(),
+    )

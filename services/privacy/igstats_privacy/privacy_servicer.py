@@ -1,0 +1,99 @@
+"""The internal PrivacyService, for doors and officers: proto in, proto out."""
+
+from igstats.privacy.v1 import privacy_service_pb2 as pb
+from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceServicer
+from igstats_kit.clock import Clock
+from igstats_kit.interceptors.chain import Context
+
+from igstats_privacy import messages
+from igstats_privacy.errors import field_invalid
+from igstats_privacy.model import NewRequest
+from igstats_privacy.public_messages import page_token, read_page_token
+from igstats_privacy.registry import Registry
+from igstats_privacy.requests import Requests
+
+
+class PrivacyServicer(PrivacyServiceServicer):
+    """Requests of all doors, and the holders."""
+
+    def __init__(self, requests: Requests, registry: Registry, clock: Clock) -> None:
+        self._requests = requests
+        self._registry = registry
+        self._clock = clock
+
+    async def OpenRequest(  # noqa: N802 - gRPC name
+        self, request: pb.OpenRequestRequest, _context: Context
+    ) -> pb.OpenRequestResponse:
+        """Opens a request."""
+        new = NewRequest(
+            messages.read_right(request.right),
+            request.door,
+            request.account_id,
+            tuple(map(messages.read_identifier, request.identifiers)),
+            request.idempotency_key,
+            request.identity_proof,
+        )
+        return pb.OpenRequestResponse(request=messages.request(await self._requests.open(new)))
+
+    async def GetRequest(  # noqa: N802 - gRPC name
+        self, request: pb.GetRequestRequest, _context: Context
+    ) -> pb.GetRequestResponse:
+        """Reads a request."""
+        return pb.GetRequestResponse(request=messages.request(await self._requests.get(request.request_id)))
+
+    async def ListRequests(  # noqa: N802 - gRPC name
+        self, request: pb.ListRequestsRequest, _context: Context
+    ) -> pb.ListRequestsResponse:
+        """Lists requests."""
+        found, more = await self._requests.page(
+            request.page_size,
+            read_page_token(request.page_token),
+            state=messages.read_state(request.state),
+            blocked_only=request.blocked_only,
+        )
+        return pb.ListRequestsResponse(requests=map(messages.request, found), next_page_token=page_token(more))
+
+    async def ConfirmIdentity(  # noqa: N802 - gRPC name
+        self, request: pb.ConfirmIdentityRequest, _context: Context
+    ) -> pb.ConfirmIdentityResponse:
+        """Goes on with a request whose identity is proved."""
+        shown = await self._requests.confirm_identity(request.request_id, request.identity_proof)
+        return pb.ConfirmIdentityResponse(request=messages.request(shown))
+
+    async def RetryTask(  # noqa: N802 - gRPC name
+        self, request: pb.RetryTaskRequest, _context: Context
+    ) -> pb.RetryTaskResponse:
+        """Sends a blocked task back to its holder."""
+        phase = messages.read_phase(request.phase)
+        if phase is None:
+            raise field_invalid("phase", "must be set")
+        shown = await self._requests.retry_task(request.request_id, request.holder, phase)
+        return pb.RetryTaskResponse(request=messages.request(shown))
+
+    async def WithdrawRequest(  # noqa: N802 - gRPC name
+        self, request: pb.WithdrawRequestRequest, _context: Context
+    ) -> pb.WithdrawRequestResponse:
+        """Takes a request back."""
+        shown = await self._requests.withdraw(request.request_id)
+        return pb.WithdrawRequestResponse(request=messages.request(shown))
+
+    async def ListHolders(  # noqa: N802 - gRPC name
+        self, _request: pb.ListHoldersRequest, _context: Context
+    ) -> pb.ListHoldersResponse:
+        """Lists the holders."""
+        return pb.ListHoldersResponse(holders=map(messages.holder, await self._registry.holders()))
+
+    async def SetHolderEnabled(  # noqa: N802 - gRPC name
+        self, request: pb.SetHolderEnabledRequest, _context: Context
+    ) -> pb.SetHolderEnabledResponse:
+        """Switches a holder on or off."""
+        switched = await self._registry.switch(request.holder, enabled=request.enabled)
+        return pb.SetHolderEnabledResponse(holder=messages.holder(switched))
+
+    async def DescribeProcessing(  # noqa: N802 - gRPC name
+        self, _request: pb.DescribeProcessingRequest, _context: Context
+    ) -> pb.DescribeProcessingResponse:
+        """The register of processing."""
+        described = map(messages.description, await self._registry.holders())
+        now = messages.stamp(self._clock.now())
+        return pb.DescribeProcessingResponse(holders=described, described_time=now)

@@ -1,0 +1,217 @@
+"""Requests about a person's rights: opened by any door, shown, watched, taken back, proved, helped on."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.record import record
+from igstats_kit.sql import Database
+from ulid import ULID
+
+from igstats_privacy import events, store, task_store
+from igstats_privacy.changes import Changes
+from igstats_privacy.clocks import answer_due
+from igstats_privacy.errors import request_not_found
+from igstats_privacy.fanout import Fanout
+from igstats_privacy.identifiers import Identifiers, normalised
+from igstats_privacy.lifecycle import FINAL, RUNNING, Move, moved
+from igstats_privacy.model import Change, Identifier, NewRequest, Phase, Request, Shown, State, Task
+from igstats_privacy.reference import new_reference
+from igstats_privacy.store import Connection
+
+_PAGE = 50
+_LONGEST_PAGE = 200
+_LOOK_AGAIN_SECONDS = 2.0
+
+
+class Requests:
+    """The use cases of requests."""
+
+    def __init__(
+        self,
+        database: Database,
+        fanout: Fanout,
+        identifiers: Identifiers,
+        changes: Changes,
+        clock: Clock,
+        wake_triage: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._fanout = fanout
+        self._identifiers = identifiers
+        self._changes = changes
+        self._clock = clock
+        self._wake_triage = wake_triage
+
+    async def open(self, new: NewRequest) -> Shown:
+        """Writes a request; durable when it answers. The same key with the same content answers the same request.
+
+        Raises:
+            DomainError: SUBJECT_UNIDENTIFIED, IDEMPOTENCY_KEY_REUSED.
+        """
+        identifiers = normalised(new.identifiers)
+        if not identifiers:
+            raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
+        request = self._received(new)
+        async with self._database.transaction() as connection:
+            known = await self._claimed(connection, new, identifiers, request)
+            if known is not None:
+                return self._shown(known, await task_store.of_request(connection, known.request_id))
+            sealed = self._identifiers.seal(request.request_id, identifiers)
+            await store.add(connection, request, sealed)
+            change = Change(request.request_id, None, State.RECEIVED)
+            await store.post(connection, events.requests_changed([change], request.received_at))
+        self._wake_triage()
+        return self._shown(request)
+
+    def _received(self, new: NewRequest) -> Request:
+        now = self._clock.now()
+        return Request(
+            request_id=f"req_{str(ULID()).lower()}",
+            reference=new_reference(),
+            right=new.right,
+            state=State.RECEIVED,
+            account_id=new.account_id,
+            door=new.door,
+            identity_proof=new.identity_proof,
+            received_at=now,
+            due_at=answer_due(now),
+            closed_at=None,
+            effective_at=None,
+            blocked=False,
+            reason="",
+        )
+
+    async def _claimed(
+        self, connection: Connection, new: NewRequest, identifiers: Sequence[Identifier], request: Request
+    ) -> Request | None:
+        key = _digest(new.door, new.account_id, new.idempotency_key)
+        tokens = sorted(token.hex() for token in self._identifiers.tokens(identifiers))
+        content = _digest(new.right, new.identity_proof, *tokens)
+        known = await store.claim_key(connection, key, content, request.request_id, request.received_at)
+        if known is None:
+            return None
+        request_id, before = known
+        if before != content:
+            raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED)
+        return await _found(connection, request_id)
+
+    async def get(self, request_id: str, account_id: str | None = None) -> Shown:
+        """A request with its tasks; of this account only, when one is given.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND.
+        """
+        async with self._database.read() as connection:
+            request = await _found(connection, request_id, account_id)
+            return self._shown(request, await task_store.of_request(connection, request_id))
+
+    async def page(
+        self,
+        page_size: int,
+        before: str,
+        *,
+        account_id: str | None = None,
+        state: State | None = None,
+        blocked_only: bool = False,
+    ) -> tuple[list[Shown], str]:
+        """Requests without tasks, newest first, and where the next page starts ("" at the end)."""
+        limit = min(page_size or _PAGE, _LONGEST_PAGE)
+        async with self._database.read() as connection:
+            found = await store.page(
+                connection, limit + 1, before=before, account_id=account_id, state=state, blocked_only=blocked_only
+            )
+        more = found[limit - 1].request_id if len(found) > limit else ""
+        return [self._shown(request) for request in found[:limit]], more
+
+    async def watch(self, request_id: str, account_id: str) -> AsyncIterator[Shown]:
+        """The request now and after every change, until it has ended.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND.
+        """
+        last: Shown | None = None
+        with self._changes.watch(request_id) as awake:
+            while True:
+                awake.clear()
+                shown = await self.get(request_id, account_id)
+                if shown != last:
+                    yield shown
+                if shown.request.state in FINAL:
+                    return
+                last = shown
+                await _wait(awake)
+
+    async def withdraw(self, request_id: str, account_id: str | None = None) -> Shown:
+        """Takes a request back.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND, TRANSITION_NOT_ALLOWED.
+        """
+        async with self._database.transaction() as connection:
+            state = await self._locked(connection, request_id, account_id)
+            await self._fanout.move(connection, {request_id: state}, {request_id: moved(state, Move.WITHDRAW)})
+        self._changes.publish([request_id])
+        return await self.get(request_id, account_id)
+
+    async def confirm_identity(self, request_id: str, proof: str) -> Shown:
+        """An officer states how the identity was proved; triage goes on.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND, TRANSITION_NOT_ALLOWED.
+        """
+        async with self._database.transaction() as connection:
+            state = await self._locked(connection, request_id)
+            await self._fanout.move(connection, {request_id: state}, {request_id: moved(state, Move.PROVE)})
+            await store.prove(connection, {request_id: proof})
+            now = self._clock.now()
+            await record(connection, "privacy", "identity.confirmed", {}, now=now, request_id=request_id)
+        self._wake_triage()
+        self._changes.publish([request_id])
+        return await self.get(request_id)
+
+    async def retry_task(self, request_id: str, holder: str, phase: Phase) -> Shown:
+        """An officer sends a blocked task back to its holder.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND; TRANSITION_NOT_ALLOWED when the task is not blocked.
+        """
+        async with self._database.transaction() as connection:
+            state = await self._locked(connection, request_id)
+            touched = await task_store.retry(connection, [request_id], holder, phase=phase)
+            if state not in RUNNING or not touched:
+                raise DomainError(Reason.TRANSITION_NOT_ALLOWED, state=state, step="RETRY")
+            await self._fanout.advance(connection, touched)
+            payload = {"holder": holder, "phase": phase}
+            await record(connection, "privacy", "task.retried", payload, now=self._clock.now(), request_id=request_id)
+        self._changes.publish([request_id])
+        return await self.get(request_id)
+
+    async def _locked(self, connection: Connection, request_id: str, account_id: str | None = None) -> State:
+        await store.lock(connection, [request_id])
+        return (await _found(connection, request_id, account_id)).state
+
+    def _shown(self, request: Request, tasks: Sequence[Task] = ()) -> Shown:
+        overdue = request.closed_at is None and request.due_at <= self._clock.now()
+        return Shown(request, overdue, tuple(tasks))
+
+
+async def _found(connection: Connection, request_id: str, account_id: str | None = None) -> Request:
+    request = await store.find(connection, request_id)
+    if request is None or (account_id is not None and request.account_id != account_id):
+        raise request_not_found()
+    return request
+
+
+async def _wait(awake: asyncio.Event) -> None:
+    try:
+        await asyncio.wait_for(awake.wait(), _LOOK_AGAIN_SECONDS)
+    except TimeoutError:
+        return
+
+
+def _digest(*parts: str) -> bytes:
+    """One digest of several texts, none of which can pass for part of another."""
+    return hashlib.sha256(b"".join(hashlib.sha256(part.encode()).digest() for part in parts)).digest()

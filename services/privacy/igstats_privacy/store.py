@@ -1,0 +1,216 @@
+"""SQL of requests: opening, reading, triage and state changes. Set-based: one statement serves a whole batch."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from igstats_kit.sql import notify_after_commit
+from igstats_kit.tables import outbox
+from sqlalchemy import Row, insert, select, text
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncConnection
+from ulid import ULID
+
+from igstats_privacy.events import Fact
+from igstats_privacy.lifecycle import FINAL, Step
+from igstats_privacy.model import Request, Right, State, Waiting
+from igstats_privacy.tables import idempotency, request_identifiers, requests
+
+Connection: TypeAlias = AsyncConnection
+"""A connection in a transaction; use cases hand it on and never look inside."""
+
+_REQUEST = [requests.columns[field.name] for field in fields(Request)]
+_WAITING = text(
+    "SELECT r.request_id, r.right, r.state, r.account_id, r.identity_proof, i.sealed FROM requests r"
+    " JOIN request_identifiers i USING (request_id)"
+    " WHERE r.state IN ('RECEIVED', 'TRIAGE') AND r.request_id > :after ORDER BY r.request_id LIMIT :limit"
+)
+_LOCK = text(
+    'SELECT request_id, "right", state FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))'
+    " ORDER BY request_id FOR UPDATE"
+)
+_LOCK_OPEN = text(
+    'SELECT request_id, "right", state FROM requests WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))'
+    " ORDER BY request_id FOR UPDATE"
+)
+_STEP = text(
+    "UPDATE requests r SET state = n.state, blocked = n.blocked,"
+    " effective_at = coalesce(n.effective_at, r.effective_at),"
+    " closed_at = CASE WHEN n.closed THEN CAST(:now AS timestamptz) END"
+    " FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]), CAST(:blocked AS boolean[]),"
+    " CAST(:effective AS timestamptz[]), CAST(:closed AS boolean[]))"
+    " AS n(request_id, state, blocked, effective_at, closed)"
+    " WHERE r.request_id = n.request_id"
+)
+_PROVE = text(
+    "UPDATE requests r SET identity_proof = n.proof FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]))"
+    " AS n(request_id, proof) WHERE r.request_id = n.request_id"
+)
+_RESEAL = text(
+    "UPDATE request_identifiers i SET sealed = n.sealed FROM unnest(CAST(:ids AS text[]), CAST(:sealed AS bytea[]))"
+    " AS n(request_id, sealed) WHERE i.request_id = n.request_id"
+)
+_NAME = text(
+    "INSERT INTO request_tokens (request_id, token, created_at) SELECT n.request_id, n.token, CAST(:now AS timestamptz)"
+    " FROM unnest(CAST(:ids AS text[]), CAST(:tokens AS bytea[])) AS n(request_id, token) ON CONFLICT DO NOTHING"
+)
+_FORGET = text("DELETE FROM request_identifiers WHERE request_id = ANY(CAST(:ids AS text[]))")
+_UNPROVED = text(
+    "SELECT request_id FROM requests WHERE state = 'IDENTITY_PENDING' AND closed_at IS NULL AND due_at <= :now"
+    " LIMIT :limit"
+)
+_SETTLED_BY_NOW = text("SELECT request_id FROM requests WHERE state = 'SETTLING' AND effective_at <= :now LIMIT :limit")
+_OVERDUE = text(
+    "UPDATE requests SET overdue_at = :now WHERE closed_at IS NULL AND due_at <= :now AND overdue_at IS NULL"
+    " RETURNING request_id"
+)
+_NEXT_DATE = text("SELECT min(effective_at) FROM requests WHERE state = 'SETTLING'")
+
+
+async def post(connection: Connection, facts: Sequence[Fact]) -> None:
+    """Writes facts into the outbox of the running transaction, all in one statement."""
+    if facts:
+        rows = [
+            {
+                "event_id": str(ULID()).lower(),
+                "subject": subject,
+                "type": message.DESCRIPTOR.full_name,
+                "data": message.SerializeToString(),
+            }
+            for subject, message in facts
+        ]
+        await connection.execute(insert(outbox), rows)
+        notify_after_commit(connection)
+
+
+async def claim_key(
+    connection: Connection, key: bytes, content: bytes, request_id: str, now: datetime
+) -> tuple[str, bytes] | None:
+    """Ties an idempotency key to a new request; or answers the request and content that it stands for already.
+
+    A concurrent call with the same key waits here until the first has committed.
+    """
+    row = {"key_digest": key, "content_digest": content, "request_id": request_id, "created_at": now}
+    claimed = postgresql.insert(idempotency).values(row).on_conflict_do_nothing().returning(idempotency.c.request_id)
+    if (await connection.execute(claimed)).first() is not None:
+        return None
+    wanted = select(idempotency.c.request_id, idempotency.c.content_digest).where(idempotency.c.key_digest == key)
+    found = (await connection.execute(wanted)).one()
+    return found.request_id, bytes(found.content_digest)
+
+
+async def add(connection: Connection, request: Request, sealed_identifiers: bytes) -> None:
+    """Writes a new request."""
+    values = {field.name: getattr(request, field.name) for field in fields(Request)}
+    await connection.execute(insert(requests), values)
+    identifiers = {"request_id": request.request_id, "sealed": sealed_identifiers, "created_at": request.received_at}
+    await connection.execute(insert(request_identifiers), identifiers)
+
+
+async def find(connection: Connection, request_id: str) -> Request | None:
+    """One request."""
+    row = (await connection.execute(select(*_REQUEST).where(requests.c.request_id == request_id))).first()
+    return None if row is None else _request(row)
+
+
+async def page(
+    connection: Connection,
+    limit: int,
+    *,
+    before: str = "",
+    account_id: str | None = None,
+    state: State | None = None,
+    blocked_only: bool = False,
+) -> list[Request]:
+    """Requests, newest first, older than `before`."""
+    wanted = select(*_REQUEST).order_by(requests.c.request_id.desc()).limit(limit)
+    if before:
+        wanted = wanted.where(requests.c.request_id < before)
+    if account_id is not None:
+        wanted = wanted.where(requests.c.account_id == account_id)
+    if state is not None:
+        wanted = wanted.where(requests.c.state == state)
+    if blocked_only:
+        wanted = wanted.where(requests.c.blocked, requests.c.closed_at.is_(None))
+    return [_request(row) for row in await connection.execute(wanted)]
+
+
+def _request(row: Row[Any]) -> Request:
+    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
+    return Request(**values | {"right": Right(row.right), "state": State(row.state)})
+
+
+async def waiting(connection: Connection, after: str, limit: int) -> list[Waiting]:
+    """Requests for triage, the oldest first, from the one after `after` on."""
+    rows = await connection.execute(_WAITING, {"after": after, "limit": limit})
+    return [
+        Waiting(row.request_id, Right(row.right), State(row.state), row.account_id, row.identity_proof, row.sealed)
+        for row in rows
+    ]
+
+
+async def lock(connection: Connection, request_ids: Iterable[str]) -> dict[str, tuple[Right, State]]:
+    """Locks requests, in one order for everybody, and answers how they stand. Whoever changes tasks does this first."""
+    rows = await connection.execute(_LOCK, {"ids": list(request_ids)})
+    return {row.request_id: (Right(row.right), State(row.state)) for row in rows}
+
+
+async def lock_open(connection: Connection, states: Iterable[State]) -> dict[str, Right]:
+    """Locks all requests in these states."""
+    rows = await connection.execute(_LOCK_OPEN, {"states": list(states)})
+    return {row.request_id: Right(row.right) for row in rows}
+
+
+async def step(
+    connection: Connection, steps: Mapping[str, Step], effective: Mapping[str, datetime | None], now: datetime
+) -> None:
+    """Brings locked requests to their next states."""
+    columns = {
+        "ids": list(steps),
+        "states": [one.state for one in steps.values()],
+        "blocked": [one.blocked for one in steps.values()],
+        "effective": [effective.get(request_id) for request_id in steps],
+        "closed": [one.state in FINAL for one in steps.values()],
+    }
+    await connection.execute(_STEP, columns | {"now": now})
+
+
+async def prove(connection: Connection, proofs: Mapping[str, str]) -> None:
+    """Writes how identities were proved."""
+    await connection.execute(_PROVE, {"ids": list(proofs), "proofs": list(proofs.values())})
+
+
+async def name(
+    connection: Connection, sealed: Mapping[str, bytes], tokens: Sequence[tuple[str, bytes]], now: datetime
+) -> None:
+    """Writes the completed identifiers, sealed, and the tokens that find the person's requests."""
+    await connection.execute(_RESEAL, {"ids": list(sealed), "sealed": list(sealed.values())})
+    pairs = {"ids": [request_id for request_id, _ in tokens], "tokens": [token for _, token in tokens]}
+    await connection.execute(_NAME, pairs | {"now": now})
+
+
+async def forget(connection: Connection, request_ids: Sequence[str]) -> None:
+    """Destroys the identifiers of requests that have ended."""
+    await connection.execute(_FORGET, {"ids": list(request_ids)})
+
+
+async def unproved(connection: Connection, now: datetime, limit: int) -> list[str]:
+    """Requests whose identity was not proved in time."""
+    return list((await connection.execute(_UNPROVED, {"now": now, "limit": limit})).scalars())
+
+
+async def settled_by(connection: Connection, now: datetime, limit: int) -> list[str]:
+    """Requests that waited for a date which has come."""
+    return list((await connection.execute(_SETTLED_BY_NOW, {"now": now, "limit": limit})).scalars())
+
+
+async def next_date(connection: Connection) -> datetime | None:
+    """The next date that a request waits for."""
+    found: datetime | None = await connection.scalar(_NEXT_DATE)
+    return found
+
+
+async def mark_overdue(connection: Connection, now: datetime) -> list[str]:
+    """Open requests whose answer has become due, each once."""
+    return list((await connection.execute(_OVERDUE, {"now": now})).scalars())

@@ -1,0 +1,244 @@
+"""What privacy stores: requests, proofs, and packages on their way to a person. It keeps no copy of anyone's data."""
+
+from typing import Any
+
+from igstats_kit.declare import (
+    Declarations,
+    Retention,
+    anchor,
+    days,
+    declared,
+    delete,
+    expire,
+    impersonal,
+    personal,
+    plain,
+    through,
+)
+from igstats_kit.tables import KIT_TABLES
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
+
+from igstats_privacy.events import STREAMS
+
+metadata = MetaData()
+
+# CCPA 7101 asks for 24 months of records about requests.
+_LEDGER_DAYS = 730
+_IDEMPOTENCY_DAYS = 30
+_EXPORT_DAYS = 14
+
+
+def _time(name: str, *, nullable: bool = False, exported: bool = False) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=nullable, info=plain(exported=exported))
+
+
+def _text(name: str, *, exported: bool = False) -> Column[Any]:
+    return Column(name, Text, nullable=False, info=plain(exported=exported))
+
+
+def _of_requester(column: str, retention: Retention, *, erased: bool = False) -> dict[str, Any]:
+    """Rows about the person behind a request. The ledger stays until it expires; copies of data go with the person."""
+    return declared(
+        subjects=[through("request_tokens", column)],
+        purpose="answer requests about personal data and prove the answer",
+        legal_basis="legal_obligation",
+        retention=retention,
+        on_erase=delete() if erased else expire(),
+    )
+
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("request_id", Text, primary_key=True, info=plain(exported=True)),
+    Column("reference", Text, nullable=False, unique=True, info=plain(exported=True)),
+    _text("right", exported=True),
+    _text("state", exported=True),
+    _text("account_id"),
+    _text("door", exported=True),
+    Column("identity_proof", Text, nullable=False, info=personal("user.authorization")),
+    _time("received_at", exported=True),
+    _time("due_at", exported=True),
+    _time("closed_at", nullable=True, exported=True),
+    _time("effective_at", nullable=True, exported=True),
+    Column("blocked", Boolean, nullable=False, info=plain()),
+    _text("reason", exported=True),
+    _time("overdue_at", nullable=True),
+    Index("requests_account_id", "account_id", "request_id"),
+    Index("requests_waiting", "request_id", postgresql_where=text("state IN ('RECEIVED', 'TRIAGE')")),
+    Index("requests_open", "request_id", postgresql_where=text("closed_at IS NULL")),
+    Index("requests_settling", "effective_at", postgresql_where=text("state = 'SETTLING'")),
+    info=_of_requester("request_id", days(_LEDGER_DAYS, column="received_at")),
+)
+
+request_identifiers = Table(
+    "request_identifiers",
+    metadata,
+    Column("request_id", Text, primary_key=True, info=plain()),
+    Column("sealed", LargeBinary, nullable=False, info=personal("user.unique_id", exported=False)),
+    _time("created_at"),
+    info=_of_requester("request_id", days(_LEDGER_DAYS)),
+)
+
+request_tokens = Table(
+    "request_tokens",
+    metadata,
+    Column("token", LargeBinary, nullable=False, info=plain()),
+    Column("request_id", Text, nullable=False, info=plain()),
+    _time("created_at"),
+    PrimaryKeyConstraint("token", "request_id"),
+    Index("request_tokens_request_id", "request_id"),
+    info=declared(
+        subjects=[anchor("requester", key="request_id", tokens=["token"])],
+        purpose="find a person's requests without keeping the person's names",
+        legal_basis="legal_obligation",
+        retention=days(_LEDGER_DAYS),
+        on_erase=expire(),
+    ),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("key_digest", LargeBinary, primary_key=True, info=plain()),
+    Column("content_digest", LargeBinary, nullable=False, info=plain()),
+    _text("request_id"),
+    _time("created_at"),
+    info=impersonal("repeated calls open one request", retention=days(_IDEMPOTENCY_DAYS)),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    _text("request_id"),
+    _text("holder"),
+    _text("phase"),
+    Column("step", SmallInteger, nullable=False, info=plain()),
+    _text("state"),
+    Column("outcome", Text, info=plain()),
+    Column("cause", Text, info=plain()),
+    Column("attempts", Integer, nullable=False, server_default="0", info=plain()),
+    Column("offers", Integer, nullable=False, server_default="0", info=plain()),
+    _time("created_at"),
+    _time("first_offered_at", nullable=True),
+    _time("offered_at", nullable=True),
+    _time("offer_again_at", nullable=True),
+    _time("settled_at", nullable=True),
+    _time("effective_at", nullable=True),
+    Column("receipt_digest", LargeBinary, info=plain()),
+    PrimaryKeyConstraint("request_id", "holder", "phase"),
+    info=impersonal("who must do what for a request", retention=days(_LEDGER_DAYS)),
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    _text("request_id"),
+    _text("holder"),
+    _text("phase"),
+    Column("digest", LargeBinary, nullable=False, info=plain()),
+    Column("receipt", LargeBinary, nullable=False, info=plain()),
+    Column("signature", LargeBinary, nullable=False, info=plain()),
+    _text("key_id"),
+    _time("received_at"),
+    PrimaryKeyConstraint("request_id", "holder", "phase", "digest"),
+    info=impersonal("what holders signed: ids, counts, digests", retention=days(_LEDGER_DAYS, column="received_at")),
+)
+
+holders = Table(
+    "holders",
+    metadata,
+    Column("holder", Text, primary_key=True, info=plain()),
+    Column("description", LargeBinary, nullable=False, info=plain()),
+    Column("description_digest", LargeBinary, nullable=False, info=plain()),
+    Column("store_count", Integer, nullable=False, info=plain()),
+    Column("public_key", LargeBinary, nullable=False, info=plain()),
+    Column("enabled", Boolean, nullable=False, info=plain()),
+    _time("registered_at"),
+    _time("seen_at"),
+    _time("leased_through", nullable=True),
+    info=impersonal("who holds data, as each holder says itself"),
+)
+
+holder_keys = Table(
+    "holder_keys",
+    metadata,
+    _text("holder"),
+    _text("key_id"),
+    Column("public_key", LargeBinary, nullable=False, info=plain()),
+    _time("created_at"),
+    PrimaryKeyConstraint("holder", "key_id"),
+    info=impersonal("every key that a holder has ever signed with"),
+)
+
+erasure_ledger = Table(
+    "erasure_ledger",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False, info=plain()),
+    Column("request_id", Text, nullable=False, unique=True, info=plain()),
+    Column("tokens", ARRAY(LargeBinary), nullable=False, info=plain()),
+    _time("accepted_at"),
+    info=_of_requester("request_id", days(_LEDGER_DAYS, column="accepted_at")),
+)
+
+ledger_head = Table(
+    "ledger_head",
+    metadata,
+    Column("ledger", Text, primary_key=True, info=plain()),
+    Column("sequence", BigInteger, nullable=False, info=plain()),
+    info=impersonal("the last number of the erasure ledger, which never goes back"),
+)
+
+exports = Table(
+    "exports",
+    metadata,
+    Column("request_id", Text, primary_key=True, info=plain()),
+    Column("sealed_key", LargeBinary, nullable=False, info=plain()),
+    _time("created_at"),
+    _time("expires_at"),
+    Index("exports_expires_at", "expires_at"),
+    info=_of_requester("request_id", days(_EXPORT_DAYS), erased=True),
+)
+
+export_shares = Table(
+    "export_shares",
+    metadata,
+    _text("request_id"),
+    _text("holder"),
+    Column("digest", LargeBinary, nullable=False, info=plain()),
+    Column("row_count", BigInteger, nullable=False, info=plain()),
+    _time("created_at"),
+    PrimaryKeyConstraint("request_id", "holder"),
+    info=_of_requester("request_id", days(_EXPORT_DAYS), erased=True),
+)
+
+export_parts = Table(
+    "export_parts",
+    metadata,
+    _text("request_id"),
+    _text("holder"),
+    Column("number", Integer, nullable=False, info=plain()),
+    _text("store"),
+    Column("row_count", Integer, nullable=False, info=plain()),
+    Column("sealed", LargeBinary, nullable=False, info=personal("user", exported=False)),
+    _time("created_at"),
+    PrimaryKeyConstraint("request_id", "holder", "number"),
+    info=_of_requester("request_id", days(_EXPORT_DAYS), erased=True),
+)
+
+DECLARATIONS = Declarations([*metadata.sorted_tables, *KIT_TABLES], {stream.name: stream.data for stream in STREAMS})

@@ -1,0 +1,312 @@
+"""SQL of tasks and receipts. The state sets come from `lifecycle`; every statement serves a whole batch.
+
+Whoever changes tasks locks their requests first (`store.lock`), so that no two batches miss each other's settlements.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+
+from igstats_privacy.lifecycle import LEASABLE, PHASES, SETTLEABLE, STOPPABLE, Progress
+from igstats_privacy.model import (
+    Cause,
+    HolderWord,
+    Outcome,
+    Phase,
+    Receipt,
+    Right,
+    State,
+    Task,
+    TaskKey,
+    TaskState,
+)
+from igstats_privacy.store import Connection
+
+_PLAN = text(
+    "INSERT INTO tasks (request_id, holder, phase, step, state, created_at)"
+    " SELECT p.request_id, h.holder, p.phase, p.step, 'PLANNED', CAST(:now AS timestamptz)"
+    " FROM unnest(CAST(:requests AS text[]), CAST(:phases AS text[]), CAST(:steps AS smallint[]))"
+    " AS p(request_id, phase, step) CROSS JOIN holders h"
+    " WHERE CAST(:holder AS text) IS NULL OR h.holder = CAST(:holder AS text) ON CONFLICT DO NOTHING"
+)
+_PROGRESS = text(
+    "SELECT r.request_id, r.right, r.state, r.blocked,"
+    " min(t.step) FILTER (WHERE t.state <> 'SETTLED') AS step,"
+    " min(t.step) FILTER (WHERE t.state = 'PLANNED') AS planned,"
+    " coalesce(bool_or(t.state = 'BLOCKED'), false) AS has_blocked,"
+    " coalesce(bool_or(t.outcome = 'RETAINED'), false) AS retained,"
+    " count(*) FILTER (WHERE t.phase = 'ATTEST') AS attesting, max(t.effective_at) AS effective_at,"
+    " (SELECT count(*) FROM holders) AS holders"
+    " FROM requests r LEFT JOIN tasks t USING (request_id) WHERE r.request_id = ANY(CAST(:ids AS text[]))"
+    " GROUP BY r.request_id"
+)
+_OFFER = text(
+    "UPDATE tasks t SET state = CASE WHEN h.enabled THEN 'OFFERED' ELSE 'BLOCKED' END,"
+    " cause = CASE WHEN h.enabled THEN NULL ELSE 'DISABLED' END, offers = t.offers + 1, offered_at = :now,"
+    " first_offered_at = coalesce(t.first_offered_at, CAST(:now AS timestamptz)), offer_again_at = :again"
+    " FROM unnest(CAST(:requests AS text[]), CAST(:phases AS text[])) AS o(request_id, phase), holders h"
+    " WHERE t.request_id = o.request_id AND t.phase = o.phase AND t.state = 'PLANNED' AND h.holder = t.holder"
+    " RETURNING t.request_id, t.holder, t.phase, t.state"
+)
+_KEEP = text(
+    "INSERT INTO receipts (request_id, holder, phase, digest, receipt, signature, key_id, received_at)"
+    " SELECT g.*, CAST(:now AS timestamptz) FROM unnest("
+    "CAST(:requests AS text[]), CAST(:holders AS text[]), CAST(:phases AS text[]), CAST(:digests AS bytea[]),"
+    " CAST(:receipts AS bytea[]), CAST(:signatures AS bytea[]), CAST(:key_ids AS text[])) AS g ON CONFLICT DO NOTHING"
+)
+_SETTLE = text(
+    "UPDATE tasks t SET state = g.state, cause = g.cause, outcome = g.outcome, settled_at = :now,"
+    " effective_at = g.effective_at, receipt_digest = g.digest FROM unnest("
+    "CAST(:requests AS text[]), CAST(:holders AS text[]), CAST(:phases AS text[]), CAST(:states AS text[]),"
+    " CAST(:causes AS text[]), CAST(:outcomes AS text[]), CAST(:effective AS timestamptz[]), CAST(:digests AS bytea[]))"
+    " AS g(request_id, holder, phase, state, cause, outcome, effective_at, digest)"
+    " WHERE t.request_id = g.request_id AND t.holder = g.holder AND t.phase = g.phase"
+    " AND t.state = ANY(CAST(:settleable AS text[])) RETURNING t.request_id"
+)
+_OF_REQUEST = text(
+    "SELECT t.holder, t.phase, t.state, t.outcome, t.cause, t.attempts, t.settled_at, r.receipt FROM tasks t"
+    " LEFT JOIN receipts r ON r.request_id = t.request_id AND r.holder = t.holder AND r.phase = t.phase"
+    " AND r.digest = t.receipt_digest WHERE t.request_id = :request_id ORDER BY t.step, t.holder"
+)
+_LEASE = text(
+    "UPDATE tasks t SET state = CASE WHEN t.state = 'BLOCKED' THEN t.state ELSE 'LEASED' END, attempts = t.attempts + 1"
+    " FROM (SELECT k.request_id, k.phase FROM tasks k JOIN unnest(CAST(:requests AS text[]), CAST(:phases AS text[]))"
+    " AS a(request_id, phase) ON k.request_id = a.request_id AND k.phase = a.phase"
+    " WHERE k.holder = :holder AND (k.state = ANY(CAST(:leasable AS text[])) OR k.cause = 'LATE')"
+    " FOR UPDATE OF k SKIP LOCKED) l"  # who holds one is settling it, or leasing it for a twin
+    " JOIN requests r ON r.request_id = l.request_id JOIN request_identifiers i ON i.request_id = l.request_id"
+    " JOIN holders h ON h.holder = :holder AND h.enabled"
+    " WHERE t.request_id = l.request_id AND t.phase = l.phase AND t.holder = :holder"
+    " RETURNING t.request_id, t.phase, t.attempts, t.offered_at, r.right, r.due_at, i.sealed"
+)
+_WORDS = text(
+    "SELECT request_id, holder, outcome, receipt_digest FROM tasks"
+    " WHERE request_id = ANY(CAST(:ids AS text[])) AND phase = 'ATTEST' ORDER BY request_id, holder"
+)
+_DUE = text(
+    "SELECT t.request_id, t.holder, t.phase, t.offers FROM requests r JOIN tasks t USING (request_id)"
+    " JOIN holders h USING (holder) WHERE r.closed_at IS NULL AND h.enabled AND t.offer_again_at <= :now"
+    " AND (t.state = ANY(CAST(:leasable AS text[])) OR t.cause = 'LATE')"
+    # A holder at work that has not come as far as this offer still has it in its queue: repeating it makes a storm.
+    " AND NOT (h.seen_at > :alive AND t.offered_at > coalesce(h.leased_through, '-infinity'))"
+    " ORDER BY t.offer_again_at LIMIT :limit FOR UPDATE OF t SKIP LOCKED"
+)
+_OFFER_AGAIN = text(
+    "UPDATE tasks t SET offers = t.offers + 1, offered_at = :now, offer_again_at = g.again FROM unnest("
+    "CAST(:requests AS text[]), CAST(:holders AS text[]), CAST(:phases AS text[]), CAST(:again AS timestamptz[]))"
+    " AS g(request_id, holder, phase, again)"
+    " WHERE t.request_id = g.request_id AND t.holder = g.holder AND t.phase = g.phase"
+)
+_TROUBLED = text(
+    "SELECT DISTINCT t.request_id FROM requests r JOIN tasks t USING (request_id) JOIN holders h USING (holder)"
+    " WHERE r.closed_at IS NULL AND t.state = ANY(CAST(:stoppable AS text[]))"
+    " AND (NOT h.enabled OR t.first_offered_at <= :late)"
+)
+_BLOCK = text(
+    "UPDATE tasks t SET state = 'BLOCKED', cause = CASE WHEN h.enabled THEN 'LATE' ELSE 'DISABLED' END FROM holders h"
+    " WHERE t.request_id = ANY(CAST(:ids AS text[])) AND h.holder = t.holder"
+    " AND t.state = ANY(CAST(:stoppable AS text[])) AND (NOT h.enabled OR t.first_offered_at <= :late)"
+    " RETURNING t.request_id"
+)
+_RETRY = text(
+    "UPDATE tasks SET state = 'PLANNED', cause = NULL, outcome = NULL, settled_at = NULL, effective_at = NULL,"
+    " receipt_digest = NULL, first_offered_at = NULL"
+    " WHERE request_id = ANY(CAST(:ids AS text[])) AND holder = :holder AND state = 'BLOCKED'"
+    " AND (CAST(:phase AS text) IS NULL OR phase = CAST(:phase AS text))"
+    " AND (CAST(:cause AS text) IS NULL OR cause = CAST(:cause AS text))"
+    " RETURNING request_id"
+)
+
+
+def _planned(rights: Mapping[str, Right]) -> dict[str, list[Any]]:
+    rows = [(name, phase, step) for name, right in rights.items() for step, phase in enumerate(PHASES[right])]
+    return {
+        "requests": [name for name, _, _ in rows],
+        "phases": [phase for _, phase, _ in rows],
+        "steps": [step for _, _, step in rows],
+    }
+
+
+async def plan(connection: Connection, rights: Mapping[str, Right], now: datetime, holder: str | None = None) -> int:
+    """Writes the tasks of requests, for every registered holder or for one; returns how many are new."""
+    return (await connection.execute(_PLAN, _planned(rights) | {"holder": holder, "now": now})).rowcount
+
+
+@dataclass(frozen=True)
+class Stand:
+    """A request with the progress of its tasks."""
+
+    right: Right
+    state: State
+    blocked: bool
+    progress: Progress
+
+
+async def progress(connection: Connection, request_ids: Iterable[str]) -> dict[str, Stand]:
+    """Where the tasks of requests stand; the same figures as `lifecycle.progress`."""
+    return {row.request_id: _stand(row) for row in await connection.execute(_PROGRESS, {"ids": list(request_ids)})}
+
+
+def _stand(row: Any) -> Stand:  # noqa: ANN401 - a row of _PROGRESS
+    right = Right(row.right)
+    done = Progress(
+        phase=None if row.step is None else PHASES[right][row.step],
+        planned=row.step is not None and row.planned == row.step,
+        blocked=row.has_blocked,
+        retained=row.retained,
+        missing=row.attesting == 0 or row.attesting < row.holders,
+        effective_at=row.effective_at,
+    )
+    return Stand(right, State(row.state), row.blocked, done)
+
+
+async def offer(
+    connection: Connection, phases: Mapping[str, Phase], now: datetime, again: datetime
+) -> dict[TaskKey, TaskState]:
+    """Opens a phase of each request; answers its tasks, BLOCKED where the holder is switched off."""
+    binds = {"requests": list(phases), "phases": list(phases.values()), "now": now, "again": again}
+    rows = await connection.execute(_OFFER, binds)
+    return {TaskKey(row.request_id, row.holder, Phase(row.phase)): TaskState(row.state) for row in rows}
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What a receipt does to its task."""
+
+    receipt: Receipt
+    state: TaskState
+    effective_at: datetime | None
+
+    @property
+    def cause(self) -> Cause | None:
+        """Why the task is blocked, if it is."""
+        return Cause.NEEDS_HUMAN if self.state is TaskState.BLOCKED else None
+
+
+def _keys(tasks: Iterable[TaskKey]) -> dict[str, list[Any]]:
+    keys = list(tasks)
+    return {
+        "requests": [key.request_id for key in keys],
+        "holders": [key.holder for key in keys],
+        "phases": [key.phase for key in keys],
+    }
+
+
+async def keep(connection: Connection, receipts: Sequence[Receipt], now: datetime) -> None:
+    """Stores receipts as they came; the same receipt twice is one."""
+    binds = _keys(receipt.task for receipt in receipts) | {
+        "digests": [receipt.digest for receipt in receipts],
+        "receipts": [receipt.raw for receipt in receipts],
+        "signatures": [receipt.signature for receipt in receipts],
+        "key_ids": [receipt.key_id for receipt in receipts],
+    }
+    await connection.execute(_KEEP, binds | {"now": now})
+
+
+async def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> set[str]:
+    """Ends tasks by their receipts; answers the requests whose tasks changed. What is settled stays as it is."""
+    binds = _keys(one.receipt.task for one in settlements) | {
+        "states": [one.state for one in settlements],
+        "causes": [one.cause for one in settlements],
+        "outcomes": [one.receipt.outcome for one in settlements],
+        "effective": [one.effective_at for one in settlements],
+        "digests": [one.receipt.digest for one in settlements],
+    }
+    rows = await connection.execute(_SETTLE, binds | {"settleable": list(SETTLEABLE), "now": now})
+    return set(rows.scalars())
+
+
+async def of_request(connection: Connection, request_id: str) -> list[Task]:
+    """The tasks of a request, by phase and holder."""
+    rows = await connection.execute(_OF_REQUEST, {"request_id": request_id})
+    return [
+        Task(
+            row.holder,
+            Phase(row.phase),
+            TaskState(row.state),
+            Outcome(row.outcome) if row.outcome else None,
+            Cause(row.cause) if row.cause else None,
+            row.attempts,
+            row.settled_at,
+            row.receipt or b"",
+        )
+        for row in rows
+    ]
+
+
+@dataclass(frozen=True)
+class Leased:
+    """A task just handed out, with the sealed identifiers of its person."""
+
+    task: TaskKey
+    right: Right
+    attempt: int
+    offered_at: datetime
+    due_at: datetime
+    sealed_identifiers: bytes
+
+
+async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey]) -> list[Leased]:
+    """Hands out those of a holder's tasks that are offered and not settled."""
+    binds = {"requests": [key.request_id for key in tasks], "phases": [key.phase for key in tasks], "holder": holder}
+    rows = await connection.execute(_LEASE, binds | {"leasable": list(LEASABLE)})
+    return [
+        Leased(
+            TaskKey(row.request_id, holder, Phase(row.phase)),
+            Right(row.right),
+            row.attempts,
+            row.offered_at,
+            row.due_at,
+            row.sealed,
+        )
+        for row in rows
+    ]
+
+
+async def words(connection: Connection, request_ids: Iterable[str]) -> dict[str, list[HolderWord]]:
+    """The last word of every holder on requests that have ended."""
+    found: dict[str, list[HolderWord]] = {}
+    for row in await connection.execute(_WORDS, {"ids": list(request_ids)}):
+        word = HolderWord(row.holder, Outcome(row.outcome), row.receipt_digest)
+        found.setdefault(row.request_id, []).append(word)
+    return found
+
+
+async def due(connection: Connection, now: datetime, alive: datetime, limit: int) -> list[tuple[TaskKey, int]]:
+    """Tasks to offer again, with how often they were offered. Holders seen after `alive` may just have a long queue."""
+    binds = {"now": now, "alive": alive, "limit": limit, "leasable": list(LEASABLE)}
+    rows = await connection.execute(_DUE, binds)
+    return [(TaskKey(row.request_id, row.holder, Phase(row.phase)), row.offers) for row in rows]
+
+
+async def offer_again(connection: Connection, again: Mapping[TaskKey, datetime], now: datetime) -> None:
+    """Notes that tasks were offered once more, and when the next time is."""
+    await connection.execute(_OFFER_AGAIN, _keys(again) | {"again": list(again.values()), "now": now})
+
+
+async def troubled(connection: Connection, late: datetime) -> list[str]:
+    """Requests with tasks that were first offered before `late`, or whose holder was switched off."""
+    rows = await connection.execute(_TROUBLED, {"stoppable": list(STOPPABLE), "late": late})
+    return list(rows.scalars())
+
+
+async def block(connection: Connection, request_ids: Iterable[str], late: datetime) -> set[str]:
+    """Blocks those tasks of locked requests; answers the requests concerned."""
+    binds = {"ids": list(request_ids), "stoppable": list(STOPPABLE), "late": late}
+    return set((await connection.execute(_BLOCK, binds)).scalars())
+
+
+async def retry(
+    connection: Connection,
+    request_ids: Iterable[str],
+    holder: str,
+    *,
+    phase: Phase | None = None,
+    cause: Cause | None = None,
+) -> set[str]:
+    """Plans blocked tasks of locked requests anew; answers the requests concerned."""
+    binds = {"ids": list(request_ids), "holder": holder, "phase": phase, "cause": cause}
+    return set((await connection.execute(_RETRY, binds)).scalars())

@@ -1,0 +1,181 @@
+"""Triage: who is meant, is the identity proved, and then the plan. Woken by every new request, works in batches."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.log import get_logger
+from igstats_kit.sql import Database
+
+from igstats_privacy import holder_store, identity, store, task_store
+from igstats_privacy.changes import Changes
+from igstats_privacy.fanout import Fanout
+from igstats_privacy.identifiers import Identifiers, normalised
+from igstats_privacy.lifecycle import Move, moved
+from igstats_privacy.model import Identifier, Right, State, Waiting
+from igstats_privacy.store import Connection
+
+_BATCH = 128
+_AT_ONCE = 16
+_RETRY_SECONDS = 2.0
+_IDLE_SECONDS = 15.0
+
+_log = get_logger()
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What stats knows of the profiles that a request names."""
+
+    identifiers: tuple[Identifier, ...]
+    connected: bool
+
+
+_NOBODY = Resolution((), connected=False)
+
+
+class Profiles(Protocol):
+    """Finds persons among Instagram profiles."""
+
+    async def resolve(self, identifiers: Sequence[Identifier], account_id: str) -> Resolution:
+        """Completes the identifiers and says whether the account holds a live connection to every profile.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class _Finding:
+    request: Waiting
+    identifiers: tuple[Identifier, ...]
+    proof: str
+
+
+class Triage:
+    """Looks at received requests. While stats does not answer, those that need it stay where they are."""
+
+    def __init__(
+        self,
+        database: Database,
+        fanout: Fanout,
+        profiles: Profiles,
+        identifiers: Identifiers,
+        changes: Changes,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._fanout = fanout
+        self._profiles = profiles
+        self._identifiers = identifiers
+        self._changes = changes
+        self._clock = clock
+        self._awake = asyncio.Event()
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._unreachable = False
+
+    def wake(self) -> None:
+        """Looks for requests at once."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        while True:
+            self._awake.clear()
+            pause = _IDLE_SECONDS
+            try:
+                if not await self.run_once():
+                    pause = _RETRY_SECONDS
+            except DomainError as error:
+                _log.warning("triage waits", reason=error.reason)
+                pause = _RETRY_SECONDS
+            await self._rest(pause)
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._awake.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def run_once(self) -> bool:
+        """Looks at every waiting request once, the oldest first; False when some must wait for stats."""
+        self._unreachable = False
+        after = ""
+        while requests := await self._next(after):
+            after = requests[-1].request_id
+            looked = await asyncio.gather(*map(self._look, requests))
+            findings = [found for found in looked if found is not None]
+            if findings:
+                async with self._database.transaction() as connection:
+                    await self._decide(connection, findings)
+                self._changes.publish(found.request.request_id for found in findings)
+        return not self._unreachable
+
+    async def _next(self, after: str) -> list[Waiting]:
+        async with self._database.read() as connection:
+            return await store.waiting(connection, after, _BATCH)
+
+    async def _look(self, request: Waiting) -> _Finding | None:
+        given = self._identifiers.open(request.request_id, request.sealed_identifiers)
+        found = _NOBODY
+        if profiles := [identifier for identifier in given if identity.names_profile(identifier)]:
+            resolved = await self._resolve(profiles, request.account_id)
+            if resolved is None:
+                return None
+            found = resolved
+        proof = request.identity_proof or identity.proof(given, request.account_id, connected=found.connected)
+        return _Finding(request, normalised(identity.merged(given, found.identifiers)), proof)
+
+    async def _resolve(self, profiles: Sequence[Identifier], account_id: str) -> Resolution | None:
+        async with self._gate:
+            if self._unreachable:
+                return None
+            try:
+                return await self._profiles.resolve(profiles, account_id)
+            except DomainError as error:
+                _log.warning("stats does not resolve a subject", reason=error.reason)
+                if error.reason is not Reason.DEPENDENCY_UNAVAILABLE:
+                    return _NOBODY
+                self._unreachable = True
+                return None
+
+    async def _decide(self, connection: Connection, findings: Sequence[_Finding]) -> None:
+        await holder_store.read_registry(connection)
+        locked = await store.lock(connection, [found.request.request_id for found in findings])
+        still = [
+            found for found in findings if locked[found.request.request_id][1] is found.request.state
+        ]  # the others were withdrawn, or another replica was faster
+        await self._doubt(connection, [found.request for found in still if not found.proof])
+        await self._accept(connection, [found for found in still if found.proof])
+
+    async def _doubt(self, connection: Connection, requests: Sequence[Waiting]) -> None:
+        """The answer is the same whether the person is known here or not."""
+        old = {request.request_id: request.state for request in requests}
+        new: dict[str, State] = {name: moved(state, Move.DOUBT) for name, state in old.items()}
+        await self._fanout.move(connection, old, new)
+
+    async def _accept(self, connection: Connection, findings: Sequence[_Finding]) -> None:
+        """Ledger, plan and first offers in one transaction: the request is durable before anything is destroyed."""
+        if not findings:
+            return
+        now = self._clock.now()
+        rights = {found.request.request_id: found.request.right for found in findings}
+        await store.prove(connection, {found.request.request_id: found.proof for found in findings})
+        sealed = {
+            found.request.request_id: self._identifiers.seal(found.request.request_id, found.identifiers)
+            for found in findings
+        }
+        tokens = [
+            (found.request.request_id, token)
+            for found in findings
+            for token in self._identifiers.tokens(found.identifiers)
+        ]
+        await store.name(connection, sealed, tokens, now)
+        erasures = [name for name, right in rights.items() if right is Right.ERASURE]
+        await holder_store.write_ledger(connection, erasures, now)
+        await task_store.plan(connection, rights, now)
+        await self._fanout.accept(connection, list(rights))

@@ -1,0 +1,208 @@
+"""Privacy without its processes: real database, real use cases, made-up holders that sign like real ones."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import pytest_asyncio
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.message import Message
+from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestChanged, RequestClosed, TasksOffered
+from igstats.holder.v1.description_pb2 import HolderDescription
+from igstats.holder.v1.holder_tasks_service_pb2 import RegisterHolderRequest
+from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
+from igstats.holder.v1.task_pb2 import Phase, Right
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.events import Event
+from igstats_kit.receipt import Signer
+from igstats_kit.seal import Sealer
+from igstats_kit.sql import Database
+from igstats_kit.tables import outbox
+from igstats_kit.testing.clock import FakeClock
+from igstats_kit.tokens import Tokens
+from igstats_privacy import messages
+from igstats_privacy.changes import Changes
+from igstats_privacy.consumer import ReceiptConsumer
+from igstats_privacy.exports import Exports
+from igstats_privacy.fanout import Fanout
+from igstats_privacy.identifiers import Identifiers
+from igstats_privacy.leases import Leases
+from igstats_privacy.ledger import Ledger
+from igstats_privacy.model import Identifier, NewRequest, Shown, State, Task
+from igstats_privacy.model import Right as ModelRight
+from igstats_privacy.receipts import Receipts
+from igstats_privacy.reconciler import Reconciler
+from igstats_privacy.registry import Registry
+from igstats_privacy.requests import Requests
+from igstats_privacy.triage import Resolution, Triage
+from sqlalchemy import delete, select
+from ulid import ULID
+
+ULID_TEXT = "01jd3zmg6m0000000000000000"
+ACCOUNT = f"acc_{ULID_TEXT}"
+BACKUP_DAYS = 7
+
+_OUTCOMES = {
+    Phase.PHASE_FENCE: Outcome.OUTCOME_DONE,
+    Phase.PHASE_ERASE: Outcome.OUTCOME_ERASED,
+    Phase.PHASE_SWEEP: Outcome.OUTCOME_DONE,
+    Phase.PHASE_EXPORT: Outcome.OUTCOME_EXPORTED,
+    Phase.PHASE_RESTRICT: Outcome.OUTCOME_RESTRICTED,
+    Phase.PHASE_LIFT: Outcome.OUTCOME_LIFTED,
+}
+_FINALS = {
+    Right.RIGHT_ERASURE: Outcome.OUTCOME_ERASED,
+    Right.RIGHT_ACCESS: Outcome.OUTCOME_EXPORTED,
+    Right.RIGHT_RESTRICTION: Outcome.OUTCOME_RESTRICTED,
+    Right.RIGHT_LIFTING: Outcome.OUTCOME_LIFTED,
+}
+
+
+def new_signer() -> Signer:
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return Signer(pem)
+
+
+class FakeHolder:
+    """Does nothing and signs everything."""
+
+    def __init__(self, name: str, clock: FakeClock) -> None:
+        self.name = name
+        self.signer = new_signer()
+        self.clock = clock
+
+    def receipt(self, task_id: str, right: Right.ValueType, outcome: Outcome.ValueType | None = None) -> Receipt:
+        request_id, holder, phase = task_id.split("/")
+        made = Receipt(task_id=task_id, request_id=request_id, holder=holder, right=right)
+        made.phase = Phase.Value(f"PHASE_{phase}")
+        made.outcome = outcome or _OUTCOMES.get(made.phase) or _FINALS[right]
+        made.executed_time.FromDatetime(self.clock.now())
+        return made
+
+    def event(self, signed: Iterable[SignedReceipt], *, publisher: str = "", event_id: str = "") -> Event:
+        subject = f"igstats.{publisher or self.name}.v1.receipt.issued"
+        data = ReceiptsIssued(receipts=signed).SerializeToString()
+        return Event(event_id or str(ULID()), subject, "igstats.event.v1.ReceiptsIssued", self.clock.now(), data)
+
+    def issue(
+        self,
+        task_ids: Iterable[str],
+        right: Right.ValueType = Right.RIGHT_ERASURE,
+        outcome: Outcome.ValueType | None = None,
+    ) -> Event:
+        return self.event([self.signer.sign(self.receipt(task_id, right, outcome)) for task_id in task_ids])
+
+
+@dataclass
+class FakeProfiles:
+    """Stats, as triage sees it."""
+
+    known: dict[str, Identifier] = field(default_factory=dict)
+    connected: bool = True
+    down: bool = False
+    asked: int = 0
+
+    async def resolve(self, identifiers: Sequence[Identifier], _account_id: str) -> Resolution:
+        self.asked += 1
+        if self.down:
+            raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="stats")
+        found = [self.known[one.value] for one in identifiers if one.value in self.known]
+        return Resolution((*identifiers, *found), self.connected)
+
+
+class Office:
+    """Every use case of privacy, wired as in app, on a clock that tests move."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.clock = FakeClock()
+        self.profiles = FakeProfiles()
+        sealer = Sealer(b"s" * 32)
+        self.identifiers = Identifiers(sealer, Tokens(b"t" * 32))
+        self.changes = Changes()
+        fanout = Fanout(self.clock, lambda: 0.0)
+        self.registry = Registry(database, fanout, self.changes, self.clock)
+        self.exports = Exports(database, sealer, self.clock, 7)
+        self.triage = Triage(database, fanout, self.profiles, self.identifiers, self.changes, self.clock)
+        self.requests = Requests(database, fanout, self.identifiers, self.changes, self.clock, self.triage.wake)
+        self.leases = Leases(database, self.identifiers, self.changes, self.clock)
+        self.ledger = Ledger(database, self.clock)
+        self.receipts = Receipts(fanout, self.clock, BACKUP_DAYS)
+        self.consumer = ReceiptConsumer(database, self.registry, self.receipts, self.changes, self.clock)
+        self.reconciler = Reconciler(database, fanout, self.exports, self.changes, self.clock)
+        self.holders: dict[str, FakeHolder] = {}
+
+    async def register(self, *names: str) -> None:
+        for name in names:
+            holder = self.holders.setdefault(name, FakeHolder(name, self.clock))
+            message = RegisterHolderRequest(
+                description=HolderDescription(holder=name), public_key=holder.signer.public_key
+            )
+            await self.registry.register(*messages.announced(message, self.clock.now()))
+
+    async def open(
+        self,
+        right: ModelRight = ModelRight.ERASURE,
+        *identifiers: Identifier,
+        key: str = "",
+        account_id: str = ACCOUNT,
+        proof: str = "",
+    ) -> str:
+        named = identifiers or (Identifier("ACCOUNT_ID", account_id),)
+        new = NewRequest(right, "api", account_id, named, key or str(ULID()), proof)
+        return (await self.requests.open(new)).request.request_id
+
+    async def accepted(self, right: ModelRight = ModelRight.ERASURE, *identifiers: Identifier) -> str:
+        request_id = await self.open(right, *identifiers)
+        await self.triage.run_once()
+        return request_id
+
+    async def show(self, request_id: str) -> Shown:
+        return await self.requests.get(request_id)
+
+    async def state(self, request_id: str) -> State:
+        return (await self.show(request_id)).request.state
+
+    async def task(self, request_id: str, holder: str, phase: str) -> Task:
+        tasks = (await self.show(request_id)).tasks
+        return next(task for task in tasks if (task.holder, task.phase) == (holder, phase))
+
+    async def offered(self) -> dict[str, list[str]]:
+        """Takes the offers out of the outbox, by holder."""
+        found: dict[str, list[str]] = {}
+        for data in await self.posted(TasksOffered):
+            offer = TasksOffered.FromString(data)
+            found.setdefault(offer.holder, []).extend(offer.task_ids)
+        return found
+
+    async def closings(self) -> list[RequestClosed]:
+        return [RequestClosed.FromString(data) for data in await self.posted(RequestClosed)]
+
+    async def changed(self) -> list[tuple[str, str]]:
+        found = [RequestChanged.FromString(data) for data in await self.posted(RequestChanged)]
+        return [(one.old_state, one.new_state) for one in found]
+
+    async def posted(self, kind: type[Message]) -> list[bytes]:
+        """Takes the facts of one kind out of the outbox."""
+        name = kind.DESCRIPTOR.full_name
+        async with self.database.transaction() as connection:
+            taken = delete(outbox).where(outbox.c.type == name).returning(outbox.c.position, outbox.c.data)
+            return [bytes(row.data) for row in sorted(await connection.execute(taken))]
+
+    async def waiting_facts(self) -> int:
+        async with self.database.read() as connection:
+            return len((await connection.execute(select(outbox.c.position))).all())
+
+    async def work(self, right: Right.ValueType = Right.RIGHT_ERASURE, *, rounds: int = 4) -> None:
+        """Lets every holder do what it is offered, phase by phase."""
+        for _ in range(rounds):
+            for name, task_ids in (await self.offered()).items():
+                leased = await self.leases.lease(name, task_ids)
+                await self.consumer.handle([self.holders[name].issue([str(one.task) for one in leased], right)])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def office(database: Callable[[str], Awaitable[Database]]) -> Office:
+    return Office(await database("privacy"))

@@ -1,0 +1,37 @@
+"""The erasure ledger: every accepted erasure, in order, without gaps."""
+
+import asyncio
+
+import pytest
+from igstats_kit.errors import DomainError, Reason
+from igstats_privacy.model import Identifier, Right
+
+from tests.integration.privacy.conftest import Office
+
+
+async def test_the_ledger_holds_tokens_of_accepted_erasures_only(office: Office) -> None:
+    await office.register("stats")
+    erased = await office.accepted()
+    await office.accepted(Right.ACCESS)
+    await office.accepted(Right.ERASURE, Identifier("EMAIL", "ada@example.com"))
+    (entry,) = await office.ledger.after("stats", 0, 0)
+    assert (entry.sequence, entry.request_id) == (1, erased)
+    account_id = (await office.show(erased)).request.account_id
+    assert entry.tokens == office.identifiers.tokens([Identifier("ACCOUNT_ID", account_id)])
+
+
+async def test_numbers_have_no_gaps_and_readers_page_through_them(office: Office) -> None:
+    await office.register("stats")
+    opened = [await office.open() for _ in range(20)]
+    await asyncio.gather(*(office.triage.run_once() for _ in range(4)))
+    first = await office.ledger.after("stats", 0, 12)
+    rest = await office.ledger.after("stats", first[-1].sequence, 12)
+    entries = [*first, *rest]
+    assert [entry.sequence for entry in entries] == list(range(1, 21))
+    assert {entry.request_id for entry in entries} == set(opened)
+
+
+async def test_a_stranger_reads_nothing(office: Office) -> None:
+    with pytest.raises(DomainError) as refused:
+        await office.ledger.after("nobody", 0, 0)
+    assert refused.value.reason is Reason.HOLDER_UNKNOWN
