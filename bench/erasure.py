@@ -81,7 +81,7 @@ class Deletions:
         opened = (await self._stub.OpenRequest(request, timeout=WAIT_SECONDS)).request
         future = self._closed.setdefault(opened.request_id, asyncio.get_running_loop().create_future())
         state = await asyncio.wait_for(future, WAIT_SECONDS)
-        if state != "FULFILLED":
+        if state != "REQUEST_STATE_FULFILLED":
             raise RuntimeError(f"request {opened.request_id} ended {state}")
 
 

@@ -11,21 +11,19 @@ from igstats.event.v1.events_pb2 import ReceiptsIssued, TasksOffered
 from igstats.holder.v1.holder_tasks_service_pb2 import LeaseTasksRequest, RegisterHolderRequest
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
 from igstats.holder.v1.task_pb2 import Phase, Task
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Bus, Consumer, Event, Subscription, take_inbox
 from igstats_kit.export import export
-from igstats_kit.fence import lock
 from igstats_kit.log import get_logger
 from igstats_kit.outbox import enqueue
-from igstats_kit.phases import LOCKING, Phases
+from igstats_kit.phases import Phases
 from igstats_kit.receipt import Signer
 from igstats_kit.sql import Database
 from igstats_kit.subjects import Subjects
-from igstats_kit.tables import task_receipts
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
@@ -37,6 +35,8 @@ _STORE = text(
     "CAST(:task_ids AS text[]), CAST(:request_ids AS text[]), CAST(:phases AS int[]), CAST(:receipts AS bytea[]),"
     " CAST(:signatures AS bytea[]), CAST(:key_ids AS text[]))"
 )
+
+_KNOWN = text("SELECT * FROM task_receipts WHERE task_id = ANY(CAST(:task_ids AS text[]))")
 
 _log = get_logger()
 
@@ -94,7 +94,7 @@ class HolderRunner:
             await self._settle([task], [])
         at_once = [task for task in tasks if task.phase != Phase.PHASE_EXPORT]
         try:
-            await self._settle(at_once, events)
+            await self._settle_by_phase(at_once, events)
         except DomainError as error:
             if error.reason is Reason.DEPENDENCY_UNAVAILABLE:
                 raise
@@ -109,6 +109,14 @@ class HolderRunner:
             answer = await self._stub.LeaseTasks(LeaseTasksRequest(holder=self._holder, task_ids=chunk))
             tasks += answer.tasks
         return tasks
+
+    async def _settle_by_phase(self, tasks: Sequence[Task], events: Sequence[Event]) -> None:
+        """One transaction a phase: each locks its subjects once and in order, so that no two can block each other."""
+        phases = sorted({task.phase for task in tasks})
+        for phase in phases[:-1]:
+            await self._settle([task for task in tasks if task.phase == phase], [])
+        last = [task for task in tasks if not phases or task.phase == phases[-1]]
+        await self._settle(last, events)  # with the inbox: by then everything offered is done
 
     async def _settle_singly(self, tasks: Sequence[Task]) -> None:
         failure: Exception | None = None
@@ -129,8 +137,6 @@ class HolderRunner:
             return
         async with self._database.transaction() as connection:
             await take_inbox(connection, self.durable, events)
-            tokens = {token for task in tasks if task.phase in LOCKING for token in task.tokens}
-            await lock(connection, tokens, exclusive=True)
             known = await self._known(connection, tasks)
             fresh = [task for task in tasks if task.task_id not in known]
             made = await self._run(connection, fresh)
@@ -146,10 +152,12 @@ class HolderRunner:
         return self._phases.receipt(task, Outcome.OUTCOME_EXPORTED, result)
 
     async def _known(self, connection: AsyncConnection, tasks: Sequence[Task]) -> dict[str, SignedReceipt]:
-        wanted = select(task_receipts).where(task_receipts.c.task_id.in_([task.task_id for task in tasks]))
+        repeated = [task.task_id for task in tasks if task.attempt != 1]  # the first lease cannot have a receipt
+        if not repeated:
+            return {}
         return {
             row.task_id: SignedReceipt(receipt=row.receipt, signature=row.signature, key_id=row.key_id)
-            for row in await connection.execute(wanted)
+            for row in await connection.execute(_KNOWN, {"task_ids": repeated})
         }
 
     async def _answer(

@@ -1,10 +1,10 @@
 """Transactional outbox: a fact is written with the change it states and published after the commit."""
 
 import asyncio
-from collections.abc import Sequence
+from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
@@ -18,6 +18,16 @@ from igstats_kit.telemetry import OUTBOX_WAITING
 _BATCH = 256
 _IDLE_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
+
+# Taken and removed in one statement; a crash before the commit leaves the row, and its id makes the repeat harmless.
+_TAKE = text(
+    "DELETE FROM outbox WHERE position IN"
+    " (SELECT position FROM outbox ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING *"
+)
+_PUT_BACK = text(
+    "INSERT INTO outbox (position, event_id, subject, type, data, created_at) OVERRIDING SYSTEM VALUE"
+    " VALUES (:position, :event_id, :subject, :type, :data, :created_at)"
+)
 
 _log = get_logger()
 
@@ -75,21 +85,16 @@ class Relay:
             DomainError: DEPENDENCY_UNAVAILABLE when a publish was not acknowledged; the acknowledged ones are gone.
         """
         async with self._database.transaction() as connection:
-            oldest = select(outbox).order_by(outbox.c.position).limit(_BATCH).with_for_update(skip_locked=True)
-            rows = (await connection.execute(oldest)).all()
-            events = [
-                Event(id=row.event_id, subject=row.subject, type=row.type, time=row.created_at, data=bytes(row.data))
-                for row in rows
-            ]
-            results = await asyncio.gather(*map(self._bus.publish, events), return_exceptions=True)
-            sent = [row.position for row, result in zip(rows, results, strict=True) if result is None]
-            await _remove(connection, sent)
+            rows = (await connection.execute(_TAKE, {"limit": _BATCH})).all()
+            results = await asyncio.gather(*(self._publish(row) for row in rows), return_exceptions=True)
+            unsent = [row for row, result in zip(rows, results, strict=True) if result is not None]
+            if unsent:
+                await connection.execute(_PUT_BACK, [dict(row._mapping) for row in unsent])  # noqa: SLF001 - public
         failures = [result for result in results if isinstance(result, BaseException)]
         if failures:
             raise failures[0]
         return len(rows)
 
-
-async def _remove(connection: AsyncConnection, positions: Sequence[int]) -> None:
-    if positions:
-        await connection.execute(delete(outbox).where(outbox.c.position.in_(positions)))
+    async def _publish(self, row: Any) -> None:  # noqa: ANN401 - a row of the outbox
+        event = Event(id=row.event_id, subject=row.subject, type=row.type, time=row.created_at, data=bytes(row.data))
+        await self._bus.publish(event)

@@ -6,16 +6,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, Retained, StoreCount
 from igstats.holder.v1.task_pb2 import Phase, Task
-from sqlalchemy import select
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.clock import Clock
 from igstats_kit.describe import describe, digest
 from igstats_kit.subjects import Case, Kept, Result, Subjects
-from igstats_kit.tables import replayed_erasures, task_receipts
 
-LOCKING = frozenset({Phase.PHASE_FENCE, Phase.PHASE_ERASE, Phase.PHASE_RESTRICT, Phase.PHASE_LIFT})
-"""Phases that take the subjects' locks exclusively."""
+_REPLAYED = text("SELECT * FROM replayed_erasures WHERE request_id = ANY(CAST(:requests AS text[]))")
+_EARLIER = text("SELECT * FROM task_receipts WHERE request_id = ANY(CAST(:requests AS text[])) ORDER BY phase")
 
 # The phase whose outcome is the holder's last word on a request.
 _DECISIVE = frozenset({Phase.PHASE_ERASE, Phase.PHASE_EXPORT, Phase.PHASE_RESTRICT, Phase.PHASE_LIFT})
@@ -81,8 +80,7 @@ class Phases:
 
     async def _erase(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
         results = await self._subjects.erase(connection, list(map(case_of, tasks)))
-        replayed = select(replayed_erasures).where(replayed_erasures.c.request_id.in_(results))
-        for row in await connection.execute(replayed):
+        for row in await connection.execute(_REPLAYED, {"requests": list(results)}):
             results[row.request_id].counts[row.store] += row.erased
         return [self.receipt(task, _erased(results[task.request_id]), results[task.request_id]) for task in tasks]
 
@@ -107,8 +105,7 @@ class Phases:
     async def _attest(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
         requests = [task.request_id for task in tasks]
         earlier: dict[str, list[bytes]] = defaultdict(list)
-        wanted = select(task_receipts).where(task_receipts.c.request_id.in_(requests)).order_by(task_receipts.c.phase)
-        for row in await connection.execute(wanted):
+        for row in await connection.execute(_EARLIER, {"requests": requests}):
             earlier[row.request_id].append(bytes(row.receipt))
         await self._subjects.forget(connection, requests)
         return [self._attested(task, earlier[task.request_id]) for task in tasks]

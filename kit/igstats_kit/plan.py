@@ -21,7 +21,9 @@ _PAIRS = (
     "WITH s AS MATERIALIZED (SELECT * FROM unnest(CAST(:requests AS text[]), CAST(:tokens AS bytea[]))"
     " AS s(request_id, token))"
 )
-_ONCE = "ON CONFLICT DO NOTHING"
+_TOMBSTONES = (
+    ", t AS (INSERT INTO tombstones (token, request_id) SELECT token, request_id FROM s ON CONFLICT DO NOTHING)"
+)
 _ERASED = (Action.DELETE, Action.REDACT)
 
 
@@ -77,17 +79,25 @@ def anchors(declarations: Declarations) -> list[tuple[Table, Anchor]]:
     ]
 
 
-def resolve(declarations: Declarations) -> TextClause | None:
-    """Writes into subject_keys which subjects the bound (:requests, :tokens) pairs mean; repeating it adds nothing."""
+def resolve(declarations: Declarations, *, fenced: bool) -> TextClause:
+    """Finds which subjects the bound (:requests, :tokens) pairs mean; rows (request_id, store, key).
+
+    Keeps them in subject_keys: the sweep needs them when the anchors are gone. Installs tombstones when `fenced`.
+    One statement, because a deletion runs through here at every holder twice.
+    """
     selects = [
         f"SELECT s.request_id, '{table.name}', CAST(a.\"{anchor.key}\" AS text) FROM s"
         f' JOIN "{table.name}" AS a ON a."{token}" = s.token'
         for table, anchor in anchors(declarations)
         for token in anchor.tokens
     ]
-    if not selects:
-        return None
-    return text(f"{_PAIRS} INSERT INTO subject_keys (request_id, store, key) {' UNION '.join(selects)} {_ONCE}")
+    found = " UNION ".join(selects) or "SELECT request_id, '', '' FROM s WHERE false"
+    return text(
+        f"{_PAIRS}{_TOMBSTONES if fenced else ''}, f(request_id, store, key) AS ({found}),"
+        " k AS (INSERT INTO subject_keys (request_id, store, key) SELECT * FROM f ON CONFLICT DO NOTHING)"
+        " SELECT request_id, store, key FROM f UNION"
+        " SELECT request_id, store, key FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))"
+    )
 
 
 def _union(selects: list[str]) -> TextClause | None:

@@ -1,20 +1,26 @@
 """PostgreSQL: one engine per service, every timeout set, driver errors wrapped once."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from igstats_kit.errors import DomainError, Reason
 
 T = TypeVar("T")
 
 _AFTER_COMMIT = "igstats_after_commit"
+_LAST_USED = "igstats_last_used"
+_RESTED_SECONDS = 2.0
 # A frozen server must not freeze its callers; jit costs more than it gives on statements this small.
 _SETTINGS = {
     "statement_timeout": "30000",
@@ -39,6 +45,17 @@ async def shielded(coroutine: Coroutine[Any, Any, T]) -> T:
 def notify_after_commit(connection: AsyncConnection) -> None:
     """Marks the running transaction: `Database.after_commit` is called once it is committed."""
     connection.info[_AFTER_COMMIT] = True
+
+
+def _ping_when_rested(driver: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
+    """Finds sockets that died while they rested. SQLAlchemy's own ping costs three round trips at every checkout."""
+    now = time.monotonic()
+    if now - record.info.get(_LAST_USED, now) > _RESTED_SECONDS:
+        try:
+            driver.ping()
+        except Exception as error:
+            raise DisconnectionError from error
+    record.info[_LAST_USED] = now
 
 
 def _unavailable(error: BaseException) -> DomainError:
@@ -72,9 +89,9 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             connect_args={"timeout": 5, "server_settings": _SETTINGS},
         )
+        event.listen(self._engine.sync_engine, "checkout", _ping_when_rested)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -88,8 +105,10 @@ class Database:
             try:
                 yield connection
             except BaseException:
-                connection.info.pop(_AFTER_COMMIT, None)
-                await shielded(connection.rollback())
+                with suppress(Exception):  # what ended the block must come out, a cancellation above all
+                    if not connection.invalidated:
+                        connection.info.pop(_AFTER_COMMIT, None)
+                    await shielded(connection.rollback())
                 raise
             notify = connection.info.pop(_AFTER_COMMIT, False)
             await shielded(connection.commit())

@@ -7,28 +7,29 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import TextClause, delete, select, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit import plan
 from igstats_kit.declare import Declarations
 from igstats_kit.fence import lock
 from igstats_kit.seal import Sealer
-from igstats_kit.tables import needles, subject_keys
 
-_FENCES = {
-    name: text(
-        f"INSERT INTO {name} (token, request_id) SELECT token, request_id"  # noqa: S608 - two fixed names
-        " FROM unnest(CAST(:tokens AS bytea[]), CAST(:requests AS text[])) AS s(token, request_id)"
-        " ON CONFLICT DO NOTHING"
-    )
-    for name in ("tombstones", "restrictions")
-}
+_RESTRICT = text(
+    "INSERT INTO restrictions (token, request_id) SELECT token, request_id"
+    " FROM unnest(CAST(:tokens AS bytea[]), CAST(:requests AS text[])) AS s(token, request_id) ON CONFLICT DO NOTHING"
+)
+_LIFT = text("DELETE FROM restrictions WHERE token = ANY(CAST(:tokens AS bytea[]))")
+_KEYS = text("SELECT request_id, store, key FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))")
 _KEEP_NEEDLES = text(
     "INSERT INTO needles (request_id, sealed) SELECT * FROM unnest(CAST(:requests AS text[]), CAST(:sealed AS bytea[]))"
     " ON CONFLICT DO NOTHING"
 )
-_LIFT = text("DELETE FROM restrictions WHERE token = ANY(CAST(:tokens AS bytea[]))")
+_NEEDLES = text("SELECT request_id, sealed FROM needles WHERE request_id = ANY(CAST(:requests AS text[]))")
+_FORGET = text(
+    "WITH k AS (DELETE FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[])))"
+    " DELETE FROM needles WHERE request_id = ANY(CAST(:requests AS text[]))"
+)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Subjects:
         self.declarations = declarations
         self._sealer = sealer
         self._anchors = [table.name for table, _ in plan.anchors(declarations)]
-        self._resolve = plan.resolve(declarations)
+        self._find = plan.resolve(declarations, fenced=False)
+        self._close_in = plan.resolve(declarations, fenced=True)
         self._needles = plan.needles(declarations)
         self._erase = plan.erase(declarations)
         self._retained = plan.retained(declarations)
@@ -78,8 +80,7 @@ class Subjects:
 
     async def fence(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
         """Installs tombstones, finds the subjects, and keeps the values that the sweep will search for."""
-        await self._close_in(connection, cases)
-        keys = await self._keys(connection, cases)
+        keys = await self._fenced(connection, cases)
         values: dict[str, set[str]] = {case.request_id: set(case.values) for case in cases}
         for anchor, key, value in await self._run(connection, self._needles, keys):
             for request_id in keys[anchor, key]:
@@ -87,17 +88,14 @@ class Subjects:
         sealed = [self._sealer.seal(json.dumps(sorted(found)).encode(), name) for name, found in values.items()]
         await connection.execute(_KEEP_NEEDLES, {"requests": list(values), "sealed": sealed})
 
-    async def _close_in(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
+    async def _fenced(self, connection: AsyncConnection, cases: Sequence[Case]) -> Keys:
         pairs = _pairs(cases)
         await lock(connection, pairs["tokens"], exclusive=True)
-        await connection.execute(_FENCES["tombstones"], pairs)
-        if self._resolve is not None:
-            await connection.execute(self._resolve, pairs)
+        return _grouped(await connection.execute(self._close_in, pairs))
 
     async def erase(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Result]:
         """Deletes or redacts what the declarations say. Fences again first: a database restored meanwhile forgot it."""
-        await self._close_in(connection, cases)
-        keys = await self._keys(connection, cases)
+        keys = await self._fenced(connection, cases)
         results = {case.request_id: Result() for case in cases}
         for store, anchor, key, count in await self._run(connection, self._erase, keys):
             for request_id in keys[anchor, key]:
@@ -126,8 +124,7 @@ class Subjects:
 
     async def _needle_owners(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, set[str]]:
         owners: dict[str, set[str]] = defaultdict(set)
-        wanted = select(needles).where(needles.c.request_id.in_([case.request_id for case in cases]))
-        for row in await connection.execute(wanted):
+        for row in await connection.execute(_NEEDLES, {"requests": [case.request_id for case in cases]}):
             for value in json.loads(self._sealer.open(bytes(row.sealed), row.request_id)):
                 owners[value].add(row.request_id)
         for case in cases:
@@ -137,15 +134,11 @@ class Subjects:
 
     async def forget(self, connection: AsyncConnection, requests: Sequence[str]) -> None:
         """Removes keys and needles: the request needs them no more."""
-        for table in (subject_keys, needles):
-            await connection.execute(delete(table).where(table.c.request_id.in_(requests)))
+        await connection.execute(_FORGET, {"requests": list(requests)})
 
     async def export(self, connection: AsyncConnection, case: Case) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Yields (store, row) of everything an access export includes."""
-        if self._resolve is not None:
-            await connection.execute(self._resolve, _pairs([case]))
-        keys = await self._keys(connection, [case])
-        binds = self._binds(keys)
+        binds = self._binds(_grouped(await connection.execute(self._find, _pairs([case]))))
         for table, query in self._exports:
             rows = await connection.stream(query, _known(query, binds))
             async for row in rows.mappings():
@@ -155,19 +148,14 @@ class Subjects:
         """Installs restrictions: the data stays and is not used (GDPR 18)."""
         pairs = _pairs(cases)
         await lock(connection, pairs["tokens"], exclusive=True)
-        await connection.execute(_FENCES["restrictions"], pairs)
+        await connection.execute(_RESTRICT, pairs)
 
     async def lift(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
         """Takes restrictions away."""
         await connection.execute(_LIFT, {"tokens": _pairs(cases)["tokens"]})
 
     async def _keys(self, connection: AsyncConnection, cases: Iterable[Case]) -> Keys:
-        requests = [case.request_id for case in cases]
-        found: dict[tuple[str, str], list[str]] = defaultdict(list)
-        rows = await connection.execute(select(subject_keys).where(subject_keys.c.request_id.in_(requests)))
-        for row in rows:
-            found[row.store, row.key].append(row.request_id)
-        return found
+        return _grouped(await connection.execute(_KEYS, {"requests": [case.request_id for case in cases]}))
 
     def _binds(self, keys: Keys) -> dict[str, list[str]]:
         binds: dict[str, list[str]] = {plan.bind(name): [] for name in self._anchors}
@@ -181,6 +169,13 @@ class Subjects:
         if query is None or not (keys or binds):
             return []
         return (await connection.execute(query, _known(query, self._binds(keys) | binds))).all()
+
+
+def _grouped(rows: Iterable[Any]) -> Keys:
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in rows:
+        found[row.store, row.key].append(row.request_id)
+    return found
 
 
 def _known(query: TextClause, binds: dict[str, list[str]]) -> dict[str, list[str]]:

@@ -15,7 +15,7 @@ from igstats_kit.holder import HolderRunner
 from igstats_kit.receipt import Signer
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
-from igstats_kit.subjects import Case, Subjects
+from igstats_kit.subjects import Case, Keys, Subjects
 from igstats_kit.tables import KIT_TABLES
 from igstats_kit.testing import toy
 from igstats_kit.testing.certificates import Authority
@@ -44,9 +44,10 @@ class SkipsATable(Subjects):
 class ForgetsTheTombstone(Subjects):
     """Erases, and lets the person in again."""
 
-    async def _close_in(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
-        await super()._close_in(connection, cases)
+    async def _fenced(self, connection: AsyncConnection, cases: Sequence[Case]) -> Keys:
+        keys = await super()._fenced(connection, cases)
         await connection.exec_driver_sql("DELETE FROM tombstones")
+        return keys
 
 
 class AcknowledgesEarly(HolderRunner):
