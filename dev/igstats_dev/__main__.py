@@ -1,6 +1,7 @@
 """The command `igstats-dev`."""
 
 import asyncio
+import logging
 import signal
 import sys
 from collections.abc import Coroutine, Sequence
@@ -15,7 +16,7 @@ from rich.console import Console
 from igstats_dev import account, banner
 from igstats_dev.demo import story
 from igstats_dev.report import ConsoleReport
-from igstats_dev.stack import AlreadyRunningError, running
+from igstats_dev.stack import AlreadyRunningError, NotRunningError, attached, running
 
 app = typer.Typer(help="The whole of igstats on this machine, with an emulated Instagram.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Option("--data", help="Where the stack keeps its data.")]
@@ -40,6 +41,12 @@ def run(
     sys.exit(_run(_tell(data, once=once)))
 
 
+@app.command()
+def demo(data: Folder = DATA) -> None:
+    """Tell the main job step by step on a stack that `up` runs in another terminal."""
+    sys.exit(_run(_retell(data)))
+
+
 async def _up(folder: Path, services: Sequence[str]) -> int:
     console = Console()
     async with running(folder, ConsoleReport(console), services) as stack:
@@ -59,11 +66,18 @@ async def _tell(folder: Path, *, once: bool) -> int:
     return 0 if held else 1
 
 
+async def _retell(folder: Path) -> int:
+    console = Console()
+    stack = attached(folder, ConsoleReport(console))
+    return 0 if await story.tell(stack, account.read(folder), console) else 1
+
+
 def _run(main: Coroutine[None, None, int]) -> int:
     """Runs it; a first signal stops everything in order, a second one at once. Returns the exit code."""
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # it remarks on each connection that a server ends
     try:
         return asyncio.run(_until_signal(main))
-    except (AlreadyRunningError, ProcessError) as error:
+    except (AlreadyRunningError, NotRunningError, ProcessError) as error:
         Console(stderr=True).print(f"[red]igstats-dev:[/red] {error}", highlight=False)
         return 1
 

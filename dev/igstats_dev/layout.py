@@ -1,5 +1,6 @@
 """Where everything of one stack is: files in its folder, addresses on this machine, the environment of each service."""
 
+import json
 import os
 import shlex
 from dataclasses import dataclass
@@ -41,6 +42,17 @@ class Layout:
         authority = Authority(folder / "certificates")
         certificates = {name: authority.issue(name) for name in (*SERVICES, "nats", OPERATOR)}
         return cls(folder, chosen, secrets, authority, certificates)
+
+    @classmethod
+    def of_running(cls, folder: Path) -> "Layout":
+        """Reads what a running stack has written; makes nothing."""
+        folder = folder.resolve()
+        found = folder / "certificates"
+        certificates = {
+            name: Certificate(found / f"{name}.pem", found / f"{name}.key") for name in (*SERVICES, "nats", OPERATOR)
+        }
+        chosen = json.loads((folder / "ports.json").read_text())
+        return cls(folder, chosen, Secrets(folder / "secrets"), Authority(found), certificates)
 
     def address(self, name: str) -> str:
         """The host:port of a listener by its name in igstats_dev.ports.NAMES."""

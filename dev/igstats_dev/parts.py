@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-from igstats_kit.testing.processes import Child, ProcessError, Program, run_to_end
+from igstats_kit.testing.processes import Child, ProcessError, Program
 
 from igstats_dev.health import serving
 
@@ -74,11 +74,6 @@ def service(name: str, logs: Path, environment: Mapping[str, str]) -> Process:
     """One of the four services, ready when its health says so."""
     address = environment[f"IGSTATS_{name.upper()}_HEALTH_LISTEN"]
     return Process(python(name, logs, environment, f"igstats_{name}", "serve"), lambda: serving(address))
-
-
-async def migrate(name: str, logs: Path, environment: Mapping[str, str]) -> None:
-    """Brings the service's database up to date."""
-    await run_to_end(python(f"{name}-migrate", logs, environment, f"igstats_{name}", "migrate"))
 
 
 def emulator(logs: Path, listen: str) -> Process:

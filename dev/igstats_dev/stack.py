@@ -8,9 +8,13 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from igstats_kit.migrate import upgrade
+from igstats_kit.testing.databases import versions
 from igstats_kit.testing.environment import SERVICES
 from igstats_kit.testing.nats import Nats
 from igstats_kit.testing.postgres import Postgres
+from igstats_kit.testing.processes import ProcessError
+from sqlalchemy.exc import SQLAlchemyError
 
 from igstats_dev import parts, ports
 from igstats_dev.layout import Layout, role
@@ -21,6 +25,10 @@ from igstats_dev.supervisor import Supervised
 
 class AlreadyRunningError(RuntimeError):
     """Another stack uses the folder."""
+
+
+class NotRunningError(RuntimeError):
+    """No stack uses the folder."""
 
 
 class Stack:
@@ -52,7 +60,8 @@ class Stack:
             self._add("nats", self.nats),
             self._add("instagram", parts.emulator(self.layout.logs, self.layout.address("instagram"))),
         )
-        await _together(*(self._prepare(service) for service in self._environments))
+        for service in self.services:  # one by one: alembic keeps its context in a global
+            await self._prepare(service)
         self.report.step("databases are up to date")
         await _together(*(self._add(name, self._service(name)) for name in self._environments))
 
@@ -72,10 +81,26 @@ class Stack:
         password = self.layout.secrets.password(service)
         await self.postgres.ensure_role(role(service), password)
         await self.postgres.ensure_database(role(service), role(service))
-        await parts.migrate(service, self.layout.logs, self.environment(service))
+        try:  # what `python -m igstats_<service> migrate` does, without four more interpreters
+            await upgrade(self.postgres.url(role(service), password, role(service)), versions(service))
+        except SQLAlchemyError as error:
+            raise ProcessError(f"the database of {service} could not be migrated: {error}") from error
 
     def _service(self, name: str) -> parts.Process:
         return parts.service(name, self.layout.logs, self.environment(name))
+
+
+def attached(folder: Path, report: Report) -> Stack:
+    """The stack that another process runs in the folder, to look at; its parts belong to that process.
+
+    Raises:
+        NotRunningError: Nobody runs one.
+    """
+    try:
+        with _alone(folder):
+            raise NotRunningError(f"no stack runs in {folder}: start one with `igstats-dev up`")
+    except AlreadyRunningError:
+        return Stack(Layout.of_running(folder), report)
 
 
 @asynccontextmanager

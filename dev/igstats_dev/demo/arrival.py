@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from typing import Any
 
 from aiohttp import ClientSession
 from igstats.api.v1.connection_service_pb2 import (
@@ -73,6 +74,17 @@ async def _read_series(scene: Scene, person: Person) -> None:
     scene.say.check(values, f"reach on {len(values)} of {len(series.points)} days: {values}", str(series))
 
 
+async def calls(emulator: str, person: Person) -> int:
+    """How often Instagram was asked about the person."""
+    made: dict[str, int] = (await _ask(f"{emulator}/_calls"))["calls"]
+    return sum(count for call, count in made.items() if call.startswith(f"{person.username} "))
+
+
 async def _people(emulator: str) -> list[Person]:
-    async with ClientSession() as session, session.get(f"{emulator}/_profiles") as answer:
-        return [Person(**profile) for profile in (await answer.json())["profiles"]]
+    return [Person(**profile) for profile in (await _ask(f"{emulator}/_profiles"))["profiles"]]
+
+
+async def _ask(url: str) -> dict[str, Any]:
+    async with ClientSession() as session, session.get(url) as answer:
+        found: dict[str, Any] = await answer.json()
+        return found

@@ -17,6 +17,7 @@ from igstats.api.v1.request_service_pb2 import (
 from igstats_kit.testing.environment import SERVICES
 
 from igstats_dev.demo import watch
+from igstats_dev.demo.arrival import calls
 from igstats_dev.demo.customer import run
 from igstats_dev.demo.narrator import StoryError
 from igstats_dev.demo.replay import replay_sync
@@ -96,9 +97,12 @@ async def stay_away(scene: Scene, person: Person, connection: Connection) -> Non
     reason = again.body.get("reason")
     scene.say.check(reason == "SUBJECT_ERASED", f"connecting again is refused: {reason}", again.text)
     operator = scene.stack.layout.certificates["operator"]
+    asked = await calls(scene.customer.access.instagram, person)
     scene.say.command("nats: the old sync event once more, same bytes, new message id")
     name = await replay_sync(scene.stack.nats, operator, connection.connection_id)
     scene.say.check(name, f"stats has handled the replayed event {name}")
+    asked_since = await calls(scene.customer.access.instagram, person) - asked
+    scene.say.check(not asked_since, "and has not even asked Instagram about the person", f"{asked_since} calls")
     still = await scene.customer.get(f"/v1/profiles/{person.instagram_user_id}")
     scene.say.check(still.status == HTTPStatus.NOT_FOUND, "the profile is still gone", still.text)
 

@@ -20,7 +20,7 @@ class Narrator:
     def chapter(self, title: str) -> None:
         """Begins the next step."""
         self._chapter += 1
-        self.console.print(f"\n[bold]{self._chapter}. {escape(title)}[/bold]", highlight=False)
+        self.console.print(f"\n[bold]{self._chapter}. {escape(title)}[/bold]", highlight=False, soft_wrap=True)
 
     def command(self, words: str) -> None:
         """Shows what is run, as one could type it."""

@@ -18,6 +18,8 @@ async def follow(console: Console, changes: AsyncIterable[WatchRequestResponse])
         async for change in changes:
             last = change.request
             live.update(table(last), refresh=True)
+    if not console.is_terminal:
+        console.print()  # a pipe gets the last table only, without its line end
     return last
 
 

@@ -43,8 +43,8 @@ def wait_for_end(pids: list[int]) -> None:
 
 
 @contextmanager
-def stack(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "igstats_dev", "up", "--data", str(folder), *ALONE]
+def stack(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "igstats_dev", "up", "--data", str(folder), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             yield process
@@ -63,24 +63,32 @@ def read_until(process: subprocess.Popen[str], words: str) -> str:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGKILL])
-def test_nothing_is_left_after(how: signal.Signals, tmp_path: Path) -> None:
+def test_no_server_is_left_after(how: signal.Signals, tmp_path: Path) -> None:
+    with stack(tmp_path / "data", *ALONE) as process:
+        end_and_look(process, how, "nats-server", "postgres", "igstats_dev.instagram")
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_service_is_left_after(how: signal.Signals, tmp_path: Path) -> None:
     with stack(tmp_path / "data") as process:
-        read_until(process, "Ctrl-C stops everything")
-        left = children(process.pid)
-        names = " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in left)
-        assert "nats-server" in names
-        assert "igstats_dev.instagram" in names
-        assert "postgres" in names
-        process.send_signal(how)
-        process.wait(ENDED_IN_TIME)
-        if how is not signal.SIGKILL:
-            assert process.returncode == 0
-            assert [pid for pid in left if Path(f"/proc/{pid}").exists()] == []
-        wait_for_end(left)
+        end_and_look(process, how, "igstats_gateway", "igstats_stats", "igstats_privacy", "igstats_audit")
+
+
+def end_and_look(process: subprocess.Popen[str], how: signal.Signals, *programs: str) -> None:
+    read_until(process, "Ctrl-C stops everything")
+    left = children(process.pid)
+    names = " ".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in left)
+    assert [program for program in programs if program not in names] == []
+    process.send_signal(how)
+    process.wait(ENDED_IN_TIME)
+    if how is not signal.SIGKILL:
+        assert process.returncode == 0
+        assert [pid for pid in left if Path(f"/proc/{pid}").exists()] == []
+    wait_for_end(left)
 
 
 def test_nothing_is_left_after_a_signal_in_the_middle_of_the_start(tmp_path: Path) -> None:
-    with stack(tmp_path / "data") as process:
+    with stack(tmp_path / "data", *ALONE) as process:
         read_until(process, "✓ nats")
         left = children(process.pid)
         process.send_signal(signal.SIGTERM)
@@ -89,9 +97,9 @@ def test_nothing_is_left_after_a_signal_in_the_middle_of_the_start(tmp_path: Pat
 
 
 def test_a_second_start_in_the_same_folder_says_who_is_there(tmp_path: Path) -> None:
-    with stack(tmp_path / "data") as first:
+    with stack(tmp_path / "data", *ALONE) as first:
         read_until(first, "Ctrl-C stops everything")
-        with stack(tmp_path / "data") as second:
+        with stack(tmp_path / "data", *ALONE) as second:
             assert second.wait(ENDED_IN_TIME) == 1
             assert second.stdout
             assert f"process {first.pid} already runs a stack" in " ".join(second.stdout.read().split())
@@ -100,7 +108,7 @@ def test_a_second_start_in_the_same_folder_says_who_is_there(tmp_path: Path) -> 
 
 
 def test_a_second_stack_beside_it_finds_other_ports(tmp_path: Path) -> None:
-    with stack(tmp_path / "a") as first, stack(tmp_path / "b") as second:
+    with stack(tmp_path / "a", *ALONE) as first, stack(tmp_path / "b", *ALONE) as second:
         for process in (first, second):
             read_until(process, "Ctrl-C stops everything")
         chosen = [json.loads((tmp_path / name / "ports.json").read_text()) for name in ("a", "b")]
