@@ -8,6 +8,7 @@ from igstats_dev.instagram.noise import log_normal, uniform
 from igstats_dev.instagram.people import Person, Post
 
 AUDIENCE_THRESHOLD = 100
+_SATURDAY = 5
 _DAY_SHARES: Mapping[str, float] = {
     "reach": 0.18,
     "views": 0.31,
@@ -58,7 +59,7 @@ def day_value(person: Person, metric: str, day: date, now: datetime) -> int:
 
 
 def _lively(person: Person, metric: str, day: date) -> float:
-    weekend = 1.15 if day.weekday() >= 5 else 1.0  # noqa: PLR2004
+    weekend = 1.15 if day.weekday() >= _SATURDAY else 1.0
     return weekend * log_normal(1.0, 0.35, person.seed, person.username, metric, day)
 
 

@@ -27,6 +27,8 @@ _SECOND = (
 )
 _EPOCH = date(2024, 1, 1)
 _POSTS_DAYS = 120
+# Shares: days with a story, posts that are reels, other posts that are albums, posts with concealed likes.
+_STORIES, _REELS, _ALBUMS, _HIDDEN = 0.6, 0.4, 0.3, 0.05
 _STORY_LIFE = timedelta(hours=24)
 _CAPTIONS = (
     "Morning light",
@@ -107,7 +109,7 @@ class Person:
     def stories(self, now: datetime) -> list[Post]:
         """Stories of the last 24 hours, newest first."""
         days = list(self._days_back(now))[:2]
-        found = [self._story(day) for day in days if uniform(self.seed, self.username, "story?", day) < 0.6]  # noqa: PLR2004
+        found = [self._story(day) for day in days if uniform(self.seed, self.username, "story?", day) < _STORIES]
         return [story for story in found if now - _STORY_LIFE < story.posted_at <= now]
 
     def _days_back(self, now: datetime) -> Iterator[date]:
@@ -118,8 +120,8 @@ class Person:
         pace = 0.25 + 0.5 * uniform(self.seed, self.username, "pace")
         if uniform(self.seed, self.username, "post?", day) >= pace:
             return None
-        reel = uniform(self.seed, self.username, "reel?", day) < 0.4  # noqa: PLR2004
-        still = "CAROUSEL_ALBUM" if uniform(self.seed, self.username, "album?", day) < 0.3 else "IMAGE"  # noqa: PLR2004
+        reel = uniform(self.seed, self.username, "reel?", day) < _REELS
+        still = "CAROUSEL_ALBUM" if uniform(self.seed, self.username, "album?", day) < _ALBUMS else "IMAGE"
         return self._made(day, "VIDEO" if reel else still, "REELS" if reel else "FEED")
 
     def _story(self, day: date) -> Post:
@@ -135,7 +137,7 @@ class Person:
             caption=f"{_CAPTIONS[whole(len(_CAPTIONS), *key, 'caption')]} ({self.username})",
             posted_at=midnight(day) + timedelta(seconds=whole(length, *key, "time")),
             shortcode=f"C{whole(36**8, *key, 'code'):08x}",
-            likes_hidden=uniform(*key, "hidden") < 0.05,  # noqa: PLR2004
+            likes_hidden=uniform(*key, "hidden") < _HIDDEN,
             reach=self.followers(day) * log_normal(0.3, 0.5, *key, "reach"),
         )
 

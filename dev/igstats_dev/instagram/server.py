@@ -15,6 +15,8 @@ from igstats_dev.instagram.faults import Fault, Faults
 from igstats_dev.instagram.people import People, Person, Post
 
 _Answer = dict[str, Any]
+_BEARABLE = 25  # items of a page that a "shrink" fault still answers
+_APP_LIMIT = 4
 _VERSION = r"{version:v\d+\.\d+}"
 
 
@@ -108,7 +110,7 @@ class Emulator:
                 raise refusals.transient()
             case "server_error":
                 raise web.HTTPInternalServerError(text="<html>Sorry, something went wrong.</html>")
-            case "shrink" if int(request.query.get("limit", "25")) > 25:  # noqa: PLR2004
+            case "shrink" if int(request.query.get("limit", _BEARABLE)) > _BEARABLE:
                 raise refusals.too_much()
 
     def _me(self, request: web.Request, person: Person) -> _Answer:
@@ -175,7 +177,7 @@ class Emulator:
 def _usage_headers(fault: Fault, person: Person) -> dict[str, str]:
     shares = {"call_count": fault.percent, "total_cputime": fault.percent // 4, "total_time": fault.percent // 4}
     case = {"type": "instagram", **shares, "estimated_time_to_regain_access": fault.regain_minutes}
-    app = shares if fault.code == 4 else {name: share // 4 for name, share in shares.items()}  # noqa: PLR2004
+    app = shares if fault.code == _APP_LIMIT else {name: share // 4 for name, share in shares.items()}
     return {
         "X-App-Usage": json.dumps(app),
         "X-Business-Use-Case-Usage": json.dumps({person.user_id: [case]}),

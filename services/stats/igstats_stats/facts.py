@@ -12,6 +12,7 @@ USER = "USER"  # what capabilities call the profile itself, beside media product
 STORY_LIFE = timedelta(hours=24)
 # The ages at which a post is looked at; after the last one it is not asked again.
 _AGES = tuple(timedelta(hours=hours) for hours in (1, 6, 24, 48, 7 * 24, 28 * 24))
+_STORY_AGES = tuple(timedelta(hours=hours) for hours in (1, 6, 12, 23))  # the last one shortly before it is gone
 
 
 def series_days(answer: Answer, metrics: Iterable[str], first: date, last: date) -> dict[date, dict[str, Count]]:
@@ -47,7 +48,7 @@ def insight_facts(item: MediaDue, counts: Mapping[str, Count], now: datetime) ->
 
 def next_due(item: MediaDue, now: datetime) -> datetime | None:
     """The next age at which the item is looked at; None when there is none. A story's numbers live 24 hours."""
-    ages = [age for age in _AGES if item.product_type != STORY or age < STORY_LIFE]
+    ages = _STORY_AGES if item.product_type == STORY else _AGES
     return next((item.posted_at + age for age in ages if item.posted_at + age > now), None)
 
 

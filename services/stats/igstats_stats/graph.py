@@ -12,6 +12,7 @@ from igstats_kit.clock import Clock
 from yarl import URL
 
 from igstats_stats.errors import refused, throttled, token_dead, unavailable
+from igstats_stats.telemetry import INSTAGRAM_CALLS
 from igstats_stats.verdicts import GraphError, Usage, Verdict, graph_error, usage, verdict
 
 ATTEMPTS = 4
@@ -89,6 +90,7 @@ class GraphClient:
                 await self._pause(backoff(attempt))
             self._require_open(budget)
             reply = await self._exchange(access_token, path, parameters)
+            INSTAGRAM_CALLS.labels(outcome=_outcome(reply)).inc()
             if reply is None:
                 continue
             budget.usage = reply.usage
@@ -138,6 +140,13 @@ class GraphClient:
                 raise refused(error.code)
             case other:
                 raise GraphRefusalError(other, error.code)
+
+
+def _outcome(reply: _Reply | None) -> str:
+    """What the metric calls it: answered, failed (no answer), or the verdict on the error."""
+    if reply is None:
+        return "failed"
+    return "answered" if reply.error is None else _verdict(reply.error).lower()
 
 
 def _verdict(error: GraphError) -> Verdict:

@@ -18,6 +18,7 @@ from igstats_stats.instagram import InstagramClient
 from igstats_stats.model import Lease
 from igstats_stats.store.connections import RESTRICTED, ConnectionStore
 from igstats_stats.store.ingest import LEASE_TIME
+from igstats_stats.telemetry import SYNCS
 
 _SLOTS = 8
 _LOOK_SECONDS = 5.0
@@ -66,6 +67,7 @@ class SyncWorker:
 
     async def _slot(self) -> None:
         while True:
+            self._awake.clear()  # before looking: what becomes due afterwards wakes again
             try:
                 found = await self.run_once()
             except DomainError as error:
@@ -75,25 +77,28 @@ class SyncWorker:
                 await self._rest()
 
     async def _rest(self) -> None:
-        self._awake.clear()
         try:
             await asyncio.wait_for(self._awake.wait(), _LOOK_SECONDS)
         except TimeoutError:
             return
 
     async def _sync(self, lease: Lease) -> None:
+        outcome = "DONE"
         try:
             await self._ingestion.sync(lease, self._instagram.owner(lease.access_token))
         except LeaseLostError:
-            _log.info("synchronisation stopped", connection_id=lease.connection_id)
+            outcome = "LEASE_LOST"
         except DomainError as error:
-            _log.info("synchronisation ended early", connection_id=lease.connection_id, reason=error.reason)
+            outcome = error.reason
             await self._end_early(lease, error)
         except Exception:  # noqa: BLE001 - one odd profile must not stop the others
+            outcome = Reason.INTERNAL
             _log.exception("synchronisation failed", connection_id=lease.connection_id)
             await self._store.postpone(lease, FAILED, self._clock.now() + _RETRY)
         else:
             await self._store.finish(lease, self._clock.now(), self._clock.now() + self._pause(lease))
+        SYNCS.labels(outcome=outcome).inc()
+        _log.info("synchronisation ended", connection_id=lease.connection_id, outcome=outcome)
 
     async def _end_early(self, lease: Lease, error: DomainError) -> None:
         now = self._clock.now()

@@ -107,7 +107,7 @@ class World:
         async with self.database.read() as connection:
             for table in TABLES:
                 if table.name not in left_out:
-                    query = f"SELECT CAST(t AS text) || ' ' || CAST(xmin AS text) FROM \"{table.name}\" AS t"  # noqa: S608
+                    query = f"SELECT CAST(t AS text) || ' ' || CAST(xmin AS text) FROM \"{table.name}\" AS t"  # noqa: S608 - our tables
                     found[table.name] = sorted((await connection.execute(text(query))).scalars())
         return found
 

@@ -149,10 +149,13 @@ class ConnectionStore:
             .order_by(connections.c.due_at)
             .limit(limit)
             .with_for_update(of=connections, skip_locked=True)
+            .cte("due")  # read once: as a subquery it could be read again and lock more than `limit`
         )
         taken = (
             update(connections)
-            .where(connections.c.connection_id.in_(due), connections.c.profile_id == profiles.c.profile_id)
+            .where(
+                connections.c.connection_id == due.c.connection_id, connections.c.profile_id == profiles.c.profile_id
+            )
             .values(lease_id=lease_id, leased_until=until)
             .returning(connections, profiles)
         )
