@@ -82,6 +82,7 @@ class Sequencer:
         self._signer = signer
         self._queue: asyncio.Queue[_Submission] = asyncio.Queue()
         self._signed = 0
+        self._ended = False
 
     async def open(self) -> None:
         """Makes sure that the log has a head, and that this log has signed it.
@@ -119,6 +120,8 @@ class Sequencer:
             if first.setdefault(entry.entry_id, entry).payload != entry.payload:
                 raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED, entry_id=entry.entry_id)
         submission = _Submission([_prepare(position, entry) for position, entry in enumerate(entries)], delivery)
+        if self._ended:
+            raise _unavailable()
         self._queue.put_nowait(submission)
         return await submission.done
 
@@ -128,23 +131,34 @@ class Sequencer:
         Raises:
             LogForkedError: Signing on would hide that somebody changed the log.
         """
-        while True:
-            group = [await self._queue.get()]
-            waiting = len(group[0].entries)
-            while not self._queue.empty() and waiting < GROUP_LIMIT:
-                group.append(self._queue.get_nowait())
-                waiting += len(group[-1].entries)
-            try:
-                await self._settle(group)
-            except BaseException:
-                _fail(group, DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="log"))
-                raise
+        running: set[asyncio.Task[None]] = set()
+        try:
+            while True:
+                group = await self._take()
+                # A cancel must not tear a commit: it ends first.
+                running = {asyncio.create_task(self._settle(group))}
+                await asyncio.shield(*running)
+        finally:
+            self._ended = True
+            if running:
+                await asyncio.wait(running)
+            while not self._queue.empty():
+                _fail([self._queue.get_nowait()], _unavailable())
+
+    async def _take(self) -> list[_Submission]:
+        group = [await self._queue.get()]
+        waiting = len(group[0].entries)
+        while not self._queue.empty() and waiting < GROUP_LIMIT:
+            group.append(self._queue.get_nowait())
+            waiting += len(group[-1].entries)
+        return group
 
     async def _settle(self, group: Sequence[_Submission]) -> None:
         """Commits the submissions together; when the database refuses one of them, each alone."""
         try:
             await self._commit(group)
         except LogForkedError:
+            _fail(group, _unavailable())
             raise
         except DomainError as error:
             _fail(group, error)
@@ -159,7 +173,7 @@ class Sequencer:
         for _ in range(_ATTEMPTS):
             if await self._try_commit(group):
                 return
-        raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="log")
+        raise _unavailable()
 
     async def _try_commit(self, group: Sequence[_Submission]) -> bool:
         async with self._store.transaction() as transaction:
@@ -251,6 +265,10 @@ def _prepare(position: int, entry: NewEntry) -> _Prepared:
         violation = Violation(f"entries[{position}]", str(error))
         raise DomainError(Reason.FIELD_INVALID, violations=[violation]) from error
     return _Prepared(entry, salt, leaf)
+
+
+def _unavailable() -> DomainError:
+    return DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="log")
 
 
 def _fail(group: Sequence[_Submission], error: Exception) -> None:

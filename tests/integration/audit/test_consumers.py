@@ -145,8 +145,7 @@ async def _until(ask: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - wh
         with contextlib.suppress(DomainError):
             if answer := await ask():
                 return answer
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.Event().wait(), _LOOK_SECONDS)
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """A log in memory behind the sequencer's seam, with faults on command."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,8 @@ from igstats_audit.tree import Node, leaf_hash
 
 @dataclass
 class MemoryLog:
-    """A LogStore. `failures` are raised one by one by commits, `overtaken` commits find that the head has moved."""
+    """A LogStore. `failures` are raised one by one by commits, `overtaken` commits find that the head has moved, and
+    no commit begins while the `gate` is closed."""
 
     newest: Head | None = None
     kept: list[Entry] = field(default_factory=list)
@@ -23,6 +25,11 @@ class MemoryLog:
     commits: int = 0
     failures: list[Exception] = field(default_factory=list)
     overtaken: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator["MemoryTransaction"]:
@@ -64,6 +71,8 @@ class MemoryTransaction:
     claimed: list[Delivery] = field(default_factory=list)
 
     async def begin(self, entry_ids: Sequence[str]) -> tuple[Head | None, Mapping[str, Known]]:
+        self.log.waiting.set()
+        await self.log.gate.wait()
         wanted = set(entry_ids)
         known = {one.entry_id: Known(one.index, one.leaf, one.salt) for one in self.log.kept if one.entry_id in wanted}
         return self.log.newest, known

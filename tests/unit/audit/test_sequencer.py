@@ -185,6 +185,23 @@ async def test_a_caller_that_leaves_does_not_stop_the_log(memory_log: Log, note_
         assert (await stayer).acknowledgements[0].entry_id == "e2"
 
 
+async def test_a_writer_that_is_told_to_end_finishes_its_commit_and_leaves_nobody_waiting(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    memory_log.gate.clear()
+    async with running(memory_log, note_signer) as sequencer:
+        begun = asyncio.create_task(sequencer.append([entry(1)]))
+        await memory_log.waiting.wait()
+        late = asyncio.create_task(sequencer.append([entry(2)]))
+        await asyncio.wait([late], timeout=0)
+        asyncio.get_running_loop().call_soon(memory_log.gate.set)
+    assert (await begun).acknowledgements[0].index == 0
+    for refused in (late, sequencer.append([entry(3)])):
+        with pytest.raises(DomainError) as error:
+            await refused
+        assert error.value.reason is Reason.DEPENDENCY_UNAVAILABLE
+
+
 async def test_events_without_entries_are_recorded_as_handled(memory_log: Log, note_signer: NoteSigner) -> None:
     delivery = Delivery("audit-requests", ["event"])
     async with running(memory_log, note_signer) as sequencer:

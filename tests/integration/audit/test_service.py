@@ -1,0 +1,232 @@
+"""The whole service: its RPCs behind mutual TLS, and its process with a privacy that is only played."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from igstats.audit.v1 import audit_service_pb2 as pb
+from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
+from igstats.holder.v1.holder_tasks_service_pb2_grpc import (
+    HolderTasksServiceServicer,
+    add_HolderTasksServiceServicer_to_server,
+)
+from igstats_audit.access import ACCESS
+from igstats_audit.calls import CallLog
+from igstats_audit.events import named_receipts
+from igstats_audit.evidence import Evidence
+from igstats_audit.model import CallRecord, Delivery
+from igstats_audit.servicer import AuditServicer
+from igstats_audit.store import DayStore
+from igstats_audit.tables import CALL_DAYS
+from igstats_client.merkle import leaf_hash, root_of
+from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
+from igstats_kit.access import Access
+from igstats_kit.client import Channels
+from igstats_kit.clock import SystemClock
+from igstats_kit.config import ServiceConfig
+from igstats_kit.declare import impersonal_store
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.events import Bus, Event, Stream
+from igstats_kit.seal import Sealer
+from igstats_kit.server import RpcServer
+from igstats_kit.testing.certificates import Authority
+from igstats_kit.testing.coordinator import Coordinator
+from igstats_kit.testing.processes import Child, Program, free_port
+from igstats_kit.tokens import Tokens
+
+Log = Any
+"""The log of conftest.py."""
+MakeConfig = Callable[[str], Awaitable[ServiceConfig]]
+MakeBus = Callable[[str], Awaitable[Bus]]
+Stub = Callable[[str], Awaitable[Any]]
+Settings = Callable[[str], ServiceConfig]
+
+TOKENS = Tokens(b"s" * 32)
+WAY, REST = Sealer(b"w" * 32), Sealer(b"r" * 32)
+HOLDER_TASKS = "/igstats.holder.v1.HolderTasksService/"
+
+
+@pytest.fixture
+async def settings_of(config: MakeConfig, certificates: Authority) -> Settings:
+    """Gives audit's settings with the certificate of any service."""
+    own = await config("audit")
+
+    def make(service: str) -> ServiceConfig:
+        issued = certificates.issue(service)
+        return own.model_copy(update={"tls_cert": issued.certificate, "tls_key": issued.key})
+
+    return make
+
+
+@pytest.fixture
+def calls(log: Log) -> CallLog:
+    return CallLog(DayStore(log.database), TOKENS, WAY, REST, SystemClock(), days=CALL_DAYS)
+
+
+@pytest.fixture
+async def stub(log: Log, calls: CallLog, settings_of: Settings) -> AsyncIterator[Stub]:
+    """Gives the service as another service sees it."""
+    async with log.writer() as sequencer, contextlib.AsyncExitStack() as opened:
+        rpc = RpcServer(settings_of("audit"), ACCESS)
+        evidence = Evidence(log.store, log.proofs, named_receipts)
+        servicer = AuditServicer(sequencer, log.proofs, evidence, calls, log.signer.verifier_key, SystemClock())
+        add_AuditServiceServicer_to_server(servicer, rpc.server)
+        port = await rpc.start()
+        opened.push_async_callback(rpc.stop, 0)
+
+        async def connect(service: str) -> Any:  # noqa: ANN401 - generated code leaves its stubs untyped
+            channels = Channels(settings_of(service))
+            opened.push_async_callback(channels.close)
+            return AuditServiceStub(channels.to("audit", f"127.0.0.1:{port}"))
+
+        yield connect
+
+
+def new_entry(name: str, producer: str = "stats") -> pb.NewEntry:
+    return pb.NewEntry(entry_id=name, kind="test.made", producer=producer, payload=name.encode())
+
+
+async def test_an_append_is_acknowledged_with_its_proof(stub: Stub) -> None:
+    stats = await stub("stats")
+    done = await stats.AppendEntries(pb.AppendEntriesRequest(entries=[new_entry("e0"), new_entry("e1")]))
+    told = await stats.GetCheckpoint(pb.GetCheckpointRequest())
+    checkpoint = parse_checkpoint(open_note(done.checkpoint, parse_verifier_key(told.verifier_key)))
+    entry = (await (await stub("privacy")).GetEntry(pb.GetEntryRequest(index=1))).entry
+    (_, proved) = done.acknowledgements
+    assert (entry.entry_id, entry.payload, proved.index) == ("e1", b"e1", 1)
+    assert root_of(leaf_hash(entry.leaf), 1, checkpoint.size, proved.path) == checkpoint.root
+    assert told.checkpoint == done.checkpoint
+
+
+async def test_proofs_are_served_for_any_size(stub: Stub) -> None:
+    stats = await stub("stats")
+    await stats.AppendEntries(pb.AppendEntriesRequest(entries=[new_entry(f"e{number}") for number in range(5)]))
+    proof = await stats.GetInclusionProof(pb.GetInclusionProofRequest(index=0, tree_size=3))
+    grown = await stats.GetConsistencyProof(pb.GetConsistencyProofRequest(old_size=3))
+    assert (len(proof.path), proof.tree_size, proof.checkpoint) == (2, 3, "")
+    assert (len(grown.path), grown.new_size) == (4, 5)
+
+
+async def test_a_service_appends_under_its_own_name_only(stub: Stub) -> None:
+    with pytest.raises(DomainError) as refused:
+        await (await stub("stats")).AppendEntries(pb.AppendEntriesRequest(entries=[new_entry("e0", "gateway")]))
+    assert refused.value.reason is Reason.CALLER_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "request_"),
+    [
+        ("stats", "GetEvidence", pb.GetEvidenceRequest(request_id="req_1")),
+        ("gateway", "GetEntry", pb.GetEntryRequest(index=0)),
+        ("privacy", "SearchCalls", pb.SearchCallsRequest(account_id="acc_1")),
+    ],
+)
+async def test_who_is_not_on_the_list_is_refused(stub: Stub, service: str, method: str, request_: object) -> None:
+    with pytest.raises(DomainError) as refused:
+        await getattr(await stub(service), method)(request_)
+    assert refused.value.reason is Reason.CALLER_NOT_ALLOWED
+
+
+async def test_evidence_that_is_not_complete_is_not_handed_out(stub: Stub) -> None:
+    with pytest.raises(DomainError) as refused:
+        await (await stub("privacy")).GetEvidence(pb.GetEvidenceRequest(request_id="req_1"))
+    assert refused.value.reason is Reason.EVIDENCE_NOT_READY
+
+
+async def test_calls_are_searched_by_the_gateway(stub: Stub, calls: CallLog) -> None:
+    now = datetime.now(UTC)
+    sealed = WAY.seal(b'{"ip_address": "192.0.2.7", "user_agent": "curl/8"}', "access")
+    record = CallRecord("req_1", "acc_1", "key", "/a.B/C", "grpc", 5, "PROFILE_NOT_FOUND", now, 9, sealed)
+    await calls.keep(Delivery("audit-access", [Event("evt", "s", "t", now, b"")]), [record])
+    answer = await (await stub("gateway")).SearchCalls(pb.SearchCallsRequest(account_id="acc_1", page_size=10))
+    (found,) = answer.calls
+    assert (found.call_id, found.status, found.reason, found.ip_address) == (
+        "req_1",
+        5,
+        "PROFILE_NOT_FOUND",
+        "192.0.2.7",
+    )
+
+
+class PlayedPrivacy(HolderTasksServiceServicer):
+    """Passes what a holder asks to the coordinator of the kit's tests."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._coordinator = coordinator
+
+    async def RegisterHolder(self, request: Any, _context: object) -> Any:  # noqa: ANN401, N802 - as in gRPC
+        return await self._coordinator.RegisterHolder(request)
+
+    async def LeaseTasks(self, request: Any, _context: object) -> Any:  # noqa: ANN401, N802 - as in gRPC
+        return await self._coordinator.LeaseTasks(request)
+
+    async def ListErasures(self, request: Any, _context: object) -> Any:  # noqa: ANN401, N802 - as in gRPC
+        return await self._coordinator.ListErasures(request)
+
+    async def UploadExport(self, requests: Any, _context: object) -> Any:  # noqa: ANN401, N802 - as in gRPC
+        return await self._coordinator.UploadExport(requests)
+
+
+@pytest.fixture
+async def privacy(settings_of: Settings) -> AsyncIterator[tuple[int, Coordinator]]:
+    """The port of a played privacy, and what it was told."""
+    coordinator = Coordinator(TOKENS)
+    anyone = Access(frozenset({"audit"}))
+    names = ("RegisterHolder", "LeaseTasks", "UploadExport", "ListErasures")
+    rpc = RpcServer(settings_of("privacy"), {f"{HOLDER_TASKS}{name}": anyone for name in names})
+    add_HolderTasksServiceServicer_to_server(PlayedPrivacy(coordinator), rpc.server)
+    yield await rpc.start(), coordinator
+    await rpc.stop(0)
+
+
+async def test_the_process_starts_registers_appends_and_ends_when_told(
+    settings_of: Settings,
+    bus: MakeBus,
+    privacy: tuple[int, Coordinator],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port, coordinator = privacy
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("IGSTATS_AUDIT_LISTEN", address)
+    monkeypatch.setenv("IGSTATS_PRIVACY_ADDRESS", f"127.0.0.1:{port}")
+    tasks = Stream("TASKS", ("igstats.privacy.v1.task.*",), timedelta(hours=1), impersonal_store("test"))
+    await (await bus("privacy")).ensure(tasks)
+    program = Program("audit", [sys.executable, "-m", "igstats_audit", "serve"], tmp_path / "log")
+    child = await Child.start(program)
+    channels = Channels(settings_of("stats"))
+    try:
+        audit = AuditServiceStub(channels.to("audit", address))
+        request = pb.AppendEntriesRequest(entries=[new_entry("e0")])
+        while coordinator.public_key == b"" or not await _appended(audit, request):
+            assert child.running, program.log.read_text()
+            await asyncio.sleep(0.05)
+    finally:
+        await channels.close()
+        child.send(signal.SIGTERM)
+        code = await child.wait()
+    assert code == 0, program.log.read_text()
+    assert all(json.loads(line)["service"] == "audit" for line in program.log.read_text().splitlines())
+
+
+async def _appended(audit: Any, request: pb.AppendEntriesRequest) -> bool:  # noqa: ANN401 - as above
+    with contextlib.suppress(DomainError):
+        done = await audit.AppendEntries(request)
+        return bool(done.acknowledgements)
+    return False
+
+
+@pytest.mark.parametrize("command", ["migrate", "check"])
+async def test_the_commands_beside_serve_end_well(config: MakeConfig, tmp_path: Path, command: str) -> None:
+    await config("audit")
+    program = Program("audit", [sys.executable, "-m", "igstats_audit", command], tmp_path / "log")
+    assert await (await Child.start(program)).wait() == 0, program.log.read_text()
+    if command == "check":
+        assert json.loads(program.log.read_text())["log_origin"] == "igstats.localhost/evidence"
