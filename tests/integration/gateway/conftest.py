@@ -1,0 +1,271 @@
+"""A whole gateway: its real wiring, ports and database, between a client and stand-ins of the other services."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import aiohttp
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf.message import Message
+from igstats.api.v1.profile_pb2 import Count, Profile
+from igstats.api.v1.request_service_pb2 import (
+    CreateRequestRequest,
+    CreateRequestResponse,
+    PrivacyRequest,
+    WatchRequestRequest,
+    WatchRequestResponse,
+)
+from igstats.api.v1.stats_service_pb2 import GetProfileRequest, GetProfileResponse
+from igstats.audit.v1.audit_service_pb2 import Call, SearchCallsRequest, SearchCallsResponse
+from igstats.holder.v1.holder_tasks_service_pb2 import (
+    ListErasuresRequest,
+    ListErasuresResponse,
+    RegisterHolderRequest,
+    RegisterHolderResponse,
+)
+from igstats_gateway.accounts import NewAccount, Registration
+from igstats_gateway.app import serve
+from igstats_gateway.commands import Arguments, scopes
+from igstats_gateway.config import GatewayConfig
+from igstats_gateway.keys import Pepper
+from igstats_gateway.model import Contact
+from igstats_gateway.store import Store
+from igstats_kit.clock import SystemClock
+from igstats_kit.config import ServiceConfig, read_secret
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.sql import Database
+from igstats_kit.status import abort
+from igstats_kit.testing.certificates import Authority
+from igstats_kit.testing.processes import free_port
+from igstats_kit.tokens import Tokens
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+
+@dataclass
+class Others:
+    """What the stand-ins were sent, and what they wait for."""
+
+    addresses: dict[str, str] = field(default_factory=dict)
+    servers: dict[str, grpc.aio.Server] = field(default_factory=dict)
+    metadata: list[dict[str, str]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    left: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, request: object, context: Context) -> None:
+        self.metadata.append({str(key): str(value) for key, value in context.invocation_metadata() or ()})
+        self.seconds.append(context.time_remaining())
+        self.requests.append(request)
+        self.reached.set()
+
+
+class FakeStats:
+    """StatsService."""
+
+    def __init__(self, others: Others) -> None:
+        self._others = others
+
+    async def get_profile(self, request: GetProfileRequest, context: Context) -> GetProfileResponse:
+        self._others.note(request, context)
+        if request.profile == "ghost":
+            await abort(context, DomainError(Reason.PROFILE_NOT_FOUND, hint="look"))
+        if request.profile == "crash":
+            await context.abort(grpc.StatusCode.UNKNOWN, "a text from inside")
+        if request.profile == "slow":
+            await self._others.go_on.wait()
+        context.set_trailing_metadata((("x-served-by", "stats-1"),))
+        return GetProfileResponse(profile=Profile(profile_id=7, username=request.profile, followers=Count(value=1234)))
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        return _service("igstats.api.v1.StatsService", GetProfile=_one(self.get_profile, GetProfileRequest))
+
+
+class FakePrivacy:
+    """RequestService, and HolderTasksService as far as a start needs it."""
+
+    def __init__(self, others: Others) -> None:
+        self._others = others
+
+    async def create_request(self, request: CreateRequestRequest, context: Context) -> CreateRequestResponse:
+        self._others.note(request, context)
+        if request.subject.username == "slow":
+            await self._others.go_on.wait()
+        if request.subject.username == "down" and len(self._others.requests) == 1:
+            await abort(context, DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql"))
+        if request.subject.username == "nobody":
+            await abort(context, DomainError(Reason.SUBJECT_UNIDENTIFIED))
+        return CreateRequestResponse(request=PrivacyRequest(request_id=f"req_{len(self._others.requests)}"))
+
+    async def watch_request(
+        self, request: WatchRequestRequest, context: Context
+    ) -> AsyncGenerator[WatchRequestResponse, None]:
+        self._others.note(request, context)
+        if request.request_id == "none":
+            await abort(context, DomainError(Reason.REQUEST_NOT_FOUND))
+        try:
+            for state in ("RECEIVED", "ACCEPTED"):
+                yield WatchRequestResponse(request=PrivacyRequest(request_id=request.request_id, state=state))
+            if request.request_id == "open":
+                await self._others.go_on.wait()
+            if request.request_id == "broken":
+                await abort(context, DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="nats"))
+        finally:
+            self._others.left.set()
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        watch: Any = self.watch_request
+        return _service(
+            "igstats.api.v1.RequestService",
+            CreateRequest=_one(self.create_request, CreateRequestRequest),
+            WatchRequest=grpc.unary_stream_rpc_method_handler(watch, WatchRequestRequest.FromString, _bytes),
+        )
+
+
+async def _registered(_request: object, _context: Context) -> RegisterHolderResponse:
+    return RegisterHolderResponse()
+
+
+async def _no_erasures(_request: object, _context: Context) -> ListErasuresResponse:
+    return ListErasuresResponse()
+
+
+async def _calls(request: SearchCallsRequest, _context: Context) -> SearchCallsResponse:
+    call = Call(call_id="req_1", account_id=request.account_id, ip_address="192.0.2.1", latency_us=7)
+    return SearchCallsResponse(calls=[call], next_page_token="more")
+
+
+def _bytes(message: Message) -> bytes:
+    return message.SerializeToString()
+
+
+def _one(method: Any, request: type[Message]) -> Any:  # noqa: ANN401 - gRPC's stubs know no asynchronous methods
+    return grpc.unary_unary_rpc_method_handler(method, request.FromString, _bytes)
+
+
+def _service(name: str, **methods: Any) -> grpc.GenericRpcHandler:  # noqa: ANN401 - same
+    return grpc.method_handlers_generic_handler(name, methods)
+
+
+def _handlers(seen: Others) -> tuple[grpc.GenericRpcHandler, ...]:
+    tasks = {
+        "RegisterHolder": _one(_registered, RegisterHolderRequest),
+        "ListErasures": _one(_no_erasures, ListErasuresRequest),
+    }
+    return (
+        FakeStats(seen).handler(),
+        FakePrivacy(seen).handler(),
+        _service("igstats.holder.v1.HolderTasksService", **tasks),
+        _service("igstats.audit.v1.AuditService", SearchCalls=_one(_calls, SearchCallsRequest)),
+    )
+
+
+def _server(certificates: Authority, service: str) -> tuple[grpc.aio.Server, str]:
+    issued = certificates.issue(service)
+    pair = (issued.key.read_bytes(), issued.certificate.read_bytes())
+    credentials = grpc.ssl_server_credentials([pair], certificates.certificate.read_bytes(), require_client_auth=True)
+    server = grpc.aio.server()
+    return server, f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
+
+
+@dataclass
+class Gateway:
+    """A running gateway as its customers see it."""
+
+    config: GatewayConfig
+    channel: grpc.aio.Channel
+    http: aiohttp.ClientSession
+    account: NewAccount
+    others: Others
+    database: Database
+    registration: Registration
+    running: asyncio.Task[None]
+
+    @property
+    def key(self) -> dict[str, str]:
+        """The header that shows the key."""
+        return {"Authorization": f"Bearer {self.account.key}"}
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The same for gRPC."""
+        return (("authorization", f"Bearer {self.account.key}"),)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def others(certificates: Authority) -> AsyncIterator[Others]:
+    """Stand-ins of stats, privacy and audit."""
+    seen = Others()
+    for service in ("stats", "privacy", "audit"):
+        server, seen.addresses[service] = _server(certificates, service)
+        server.add_generic_rpc_handlers(_handlers(seen))
+        await server.start()
+        seen.servers[service] = server
+    yield seen
+    for server in seen.servers.values():
+        await server.stop(None)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def settings(
+    config: Callable[[str], Awaitable[ServiceConfig]], others: Others, monkeypatch: pytest.MonkeyPatch
+) -> GatewayConfig:
+    """Settings of a gateway that finds the stand-ins; the environment says the same."""
+    await config("gateway")
+    for service, address in others.addresses.items():
+        monkeypatch.setenv(f"IGSTATS_{service.upper()}_ADDRESS", address)
+    for port in ("GRPC", "HTTP"):
+        monkeypatch.setenv(f"IGSTATS_GATEWAY_PUBLIC_{port}_LISTEN", f"127.0.0.1:{free_port()}")
+    monkeypatch.setattr("igstats_kit.log.configure", lambda _service: None)
+    return GatewayConfig.load()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def gateway(
+    settings: GatewayConfig,
+    others: Others,
+    certificates: Authority,
+    database: Callable[[str], Awaitable[Database]],
+) -> AsyncIterator[Gateway]:
+    """A running gateway with one account that may do everything."""
+    found = await database("gateway")
+    store = Store(found, Tokens(read_secret(settings.suppression_key)))
+    registration = Registration(store, Pepper(read_secret(settings.key_pepper)), SystemClock())
+    account = await registration.create("Ann's", Contact("", "ann@example.com", "Ann"), scopes())
+    running = asyncio.create_task(serve(Arguments("serve")))
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(_stop, running)
+        channel = await opened.enter_async_context(_channel(settings.public_grpc_listen, certificates))
+        await _first(channel.channel_ready(), running)
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=certificates.certificate))
+        http = await opened.enter_async_context(
+            aiohttp.ClientSession(f"https://{settings.public_http_listen}", connector=connector)
+        )
+        yield Gateway(settings, channel, http, account, others, found, registration, running)
+
+
+def _channel(address: str, certificates: Authority) -> grpc.aio.Channel:
+    credentials = grpc.ssl_channel_credentials(certificates.certificate.read_bytes())
+    return grpc.aio.secure_channel(address, credentials, options=(("grpc.max_reconnect_backoff_ms", 100),))
+
+
+async def _first(wanted: Coroutine[Any, Any, None], running: asyncio.Task[None]) -> None:
+    """Waits for the one, unless the other fails before."""
+    waiting = asyncio.create_task(wanted)
+    await asyncio.wait([waiting, running], return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        waiting.cancel()
+        running.result()
+    await waiting
+
+
+async def _stop(running: asyncio.Task[None]) -> None:
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
