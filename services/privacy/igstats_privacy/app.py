@@ -58,7 +58,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     changes = Changes()
     fanout = Fanout(clock, SystemRandom().random)
     registry = Registry(database, fanout, changes, clock)
-    exports = Exports(database, sealer, clock, config.export_days)
+    exports = Exports(database, sealer, identifiers, clock, config.export_days)
     profiles = StatsProfiles(channels.to("stats", config.stats_address))
     triage = Triage(database, fanout, profiles, identifiers, changes, clock)
     requests = Requests(database, fanout, identifiers, changes, clock, triage.wake)

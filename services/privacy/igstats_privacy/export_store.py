@@ -11,8 +11,12 @@ from igstats_privacy.model import Part
 from igstats_privacy.store import Connection
 from igstats_privacy.tables import export_parts, export_shares, exports, request_tokens
 
-_BEING_ERASED = text(
-    "SELECT EXISTS (SELECT FROM request_tokens mine JOIN request_tokens other USING (token)"
+# An access request that came after an erasure was carried out is answered: with what may lawfully remain.
+_ERASED = text(
+    "SELECT EXISTS (SELECT FROM request_tokens mine JOIN requests access ON access.request_id = mine.request_id"
+    " JOIN tombstones t ON t.token = mine.token AND t.created_at >= access.received_at"
+    " WHERE mine.request_id = :request_id)"
+    " OR EXISTS (SELECT FROM request_tokens mine JOIN request_tokens other USING (token)"
     " JOIN requests r ON r.request_id = other.request_id"
     " WHERE mine.request_id = :request_id AND r.right = 'ERASURE' AND r.state IN ('FENCING', 'EXECUTING', 'VERIFYING'))"
 )
@@ -39,9 +43,9 @@ async def tokens_of(connection: Connection, request_id: str) -> list[bytes]:
     return [bytes(token) for token in (await connection.execute(wanted)).scalars()]
 
 
-async def being_erased(connection: Connection, request_id: str) -> bool:
-    """Whether an erasure of the same person is under way, so that no copy of the data may be made now."""
-    return bool(await connection.scalar(_BEING_ERASED, {"request_id": request_id}))
+async def erased(connection: Connection, request_id: str) -> bool:
+    """Whether the person is being erased, or was since the request came, so that no copy may be made."""
+    return bool(await connection.scalar(_ERASED, {"request_id": request_id}))
 
 
 async def open_package(connection: Connection, request_id: str, new: Package) -> Package:

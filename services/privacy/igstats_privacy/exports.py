@@ -18,6 +18,7 @@ from igstats_kit.sql import Database
 from igstats_privacy import export_store, store, task_store
 from igstats_privacy.errors import request_not_found, task_not_owned
 from igstats_privacy.export_store import Package
+from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.lifecycle import LEASABLE
 from igstats_privacy.model import Part, Phase, Right, State, TaskKey
 from igstats_privacy.package import Lines, zipped
@@ -47,8 +48,11 @@ class Share:
 class Exports:
     """Takes, gives and destroys access packages."""
 
-    def __init__(self, database: Database, sealer: Sealer, clock: Clock, export_days: int) -> None:
+    def __init__(
+        self, database: Database, sealer: Sealer, identifiers: Identifiers, clock: Clock, export_days: int
+    ) -> None:
         self._database = database
+        self._identifiers = identifiers
         self._sealer = sealer
         self._clock = clock
         self._days = timedelta(days=export_days)
@@ -72,13 +76,13 @@ class Exports:
         return share
 
     async def _admit(self, connection: Connection, key: TaskKey) -> None:
-        """The fence of this ingress: it takes the person's locks, and refuses copies while an erasure runs."""
+        """The fence of this ingress, under the person's locks: nobody who asks to be forgotten is copied once more."""
         tasks = await task_store.of_request(connection, key.request_id)
         mine = [task for task in tasks if (task.holder, task.phase) == (key.holder, key.phase)]
         if not mine or mine[0].state not in LEASABLE:
             raise task_not_owned(key.holder)
         await lock(connection, await export_store.tokens_of(connection, key.request_id), exclusive=False)
-        if await export_store.being_erased(connection, key.request_id):
+        if await export_store.erased(connection, key.request_id):
             raise DomainError(Reason.SUBJECT_ERASED)
 
     async def _opened(self, connection: Connection, request_id: str) -> Sealer:
@@ -113,7 +117,8 @@ class Exports:
 
     async def _readable(self, connection: Connection, request_id: str, account_id: str) -> Package:
         request = await store.find(connection, request_id)
-        if request is None or request.account_id != account_id or request.right is not Right.ACCESS:
+        token = self._identifiers.account_token(account_id)
+        if request is None or request.account_token != token or request.right is not Right.ACCESS:
             raise request_not_found()
         if request.state not in _READABLE:
             raise DomainError(Reason.EXPORT_NOT_READY)

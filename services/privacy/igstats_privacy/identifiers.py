@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from igstats_kit.seal import Sealer
 from igstats_kit.tokens import Tokens, normalise
 
-from igstats_privacy.model import Identifier
+from igstats_privacy.model import Identifier, Naming
 
 
 class Identifiers:
@@ -16,19 +16,23 @@ class Identifiers:
         self._sealer = sealer
         self._tokens = tokens
 
-    def seal(self, request_id: str, identifiers: Iterable[Identifier]) -> bytes:
-        """The identifiers of a request as they are stored."""
-        plain = json.dumps([[one.kind, one.value] for one in identifiers]).encode()
-        return self._sealer.seal(plain, _place(request_id))
+    def seal(self, request_id: str, naming: Naming) -> bytes:
+        """The names in a request as they are stored."""
+        pairs = [[one.kind, one.value] for one in naming.identifiers]
+        return self._sealer.seal(json.dumps([naming.account_id, pairs]).encode(), _place(request_id))
 
-    def open(self, request_id: str, sealed: bytes) -> tuple[Identifier, ...]:
-        """The identifiers that `seal` stored for this request."""
-        plain: list[list[str]] = json.loads(self._sealer.open(sealed, _place(request_id)))
-        return tuple(Identifier(kind, value) for kind, value in plain)
+    def open(self, request_id: str, sealed: bytes) -> Naming:
+        """The names that `seal` stored for this request."""
+        account_id, pairs = json.loads(self._sealer.open(sealed, _place(request_id)))
+        return Naming(account_id, tuple(Identifier(kind, value) for kind, value in pairs))
 
     def tokens(self, identifiers: Sequence[Identifier]) -> tuple[bytes, ...]:
         """The keyed tokens of the identifiers, in their order."""
         return tuple(self._tokens.of(one.kind, one.value) for one in identifiers)
+
+    def account_token(self, account_id: str) -> bytes:
+        """What finds an account's requests without keeping its id; b"" for no account."""
+        return self._tokens.of("ACCOUNT_ID", account_id) if account_id else b""
 
 
 def normalised(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:

@@ -44,6 +44,6 @@ class Leases:
         for one in leased:
             name = one.task.request_id
             if name not in persons:
-                identifiers = self._identifiers.open(name, one.sealed_identifiers)
+                identifiers = self._identifiers.open(name, one.sealed).identifiers
                 persons[name] = identifiers, self._identifiers.tokens(identifiers)
         return [Lease(one.task, one.right, *persons[one.task.request_id], one.attempt, one.due_at) for one in leased]

@@ -77,7 +77,7 @@ def request(shown: Shown) -> request_pb2.Request:
         reference=one.reference,
         right=task_pb2.Right.Value(f"RIGHT_{one.right}"),
         state=request_pb2.RequestState.Value(f"REQUEST_STATE_{one.state}"),
-        account_id=one.account_id,
+        account_id=shown.account_id,
         door=one.door,
         received_time=stamp(one.received_at),
         due_time=stamp(one.due_at),

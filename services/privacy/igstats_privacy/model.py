@@ -84,6 +84,14 @@ class Identifier:
     value: str = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Naming:
+    """Who a request is about, and the account that opened it: everything in it that names somebody."""
+
+    account_id: str
+    identifiers: tuple[Identifier, ...]
+
+
 @dataclass(frozen=True, order=True)
 class TaskKey:
     """Which task: written "<request_id>/<holder>/<PHASE>" wherever it travels."""
@@ -119,13 +127,13 @@ class NewRequest:
 
 @dataclass(frozen=True)
 class Request:
-    """A request as stored, without the person's identifiers."""
+    """A request as stored: it names nobody. `account_token` finds those of an account, b"" for none."""
 
     request_id: str
     reference: str
     right: Right
     state: State
-    account_id: str
+    account_token: bytes
     door: str
     identity_proof: str
     received_at: datetime
@@ -143,9 +151,8 @@ class Waiting:
     request_id: str
     right: Right
     state: State
-    account_id: str
     identity_proof: str
-    sealed_identifiers: bytes
+    sealed: bytes
 
 
 @dataclass(frozen=True)
@@ -183,6 +190,7 @@ class Shown:
     request: Request
     overdue: bool
     tasks: tuple[Task, ...] = ()
+    account_id: str = ""
 
 
 @dataclass(frozen=True)

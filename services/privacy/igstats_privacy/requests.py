@@ -17,7 +17,7 @@ from igstats_privacy.errors import request_not_found
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.lifecycle import FINAL, RUNNING, Move, moved
-from igstats_privacy.model import Change, Identifier, NewRequest, Phase, Request, Shown, State, Task
+from igstats_privacy.model import Change, Identifier, Naming, NewRequest, Phase, Request, Shown, State, Task
 from igstats_privacy.reference import new_reference
 from igstats_privacy.store import Connection
 
@@ -58,13 +58,14 @@ class Requests:
         async with self._database.transaction() as connection:
             known = await self._claimed(connection, new, identifiers, request)
             if known is not None:
-                return self._shown(known, await task_store.of_request(connection, known.request_id))
-            sealed = self._identifiers.seal(request.request_id, identifiers)
+                tasks = await task_store.of_request(connection, known.request_id)
+                return self._shown(known, tasks, new.account_id)
+            sealed = self._identifiers.seal(request.request_id, Naming(new.account_id, identifiers))
             await store.add(connection, request, sealed)
             change = Change(request.request_id, None, State.RECEIVED)
             await store.post(connection, events.requests_changed([change], request.received_at))
         self._wake_triage()
-        return self._shown(request)
+        return self._shown(request, account_id=new.account_id)
 
     def _received(self, new: NewRequest) -> Request:
         now = self._clock.now()
@@ -73,7 +74,7 @@ class Requests:
             reference=new_reference(),
             right=new.right,
             state=State.RECEIVED,
-            account_id=new.account_id,
+            account_token=self._identifiers.account_token(new.account_id),
             door=new.door,
             identity_proof=new.identity_proof,
             received_at=now,
@@ -96,17 +97,20 @@ class Requests:
         request_id, before = known
         if before != content:
             raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED)
-        return await _found(connection, request_id)
+        return await self._found(connection, request_id)
 
     async def get(self, request_id: str, account_id: str | None = None) -> Shown:
-        """A request with its tasks; of this account only, when one is given.
+        """A request with its tasks; of this account only, when one is given. Otherwise it tells who opened it.
 
         Raises:
             DomainError: REQUEST_NOT_FOUND.
         """
         async with self._database.read() as connection:
-            request = await _found(connection, request_id, account_id)
-            return self._shown(request, await task_store.of_request(connection, request_id))
+            request = await self._found(connection, request_id, account_id)
+            tasks = await task_store.of_request(connection, request_id)
+            sealed = await store.sealed(connection, request_id) if account_id is None else None
+        opener = self._identifiers.open(request_id, sealed).account_id if sealed is not None else account_id
+        return self._shown(request, tasks, opener or "")
 
     async def page(
         self,
@@ -120,8 +124,9 @@ class Requests:
         """Requests without tasks, newest first, and where the next page starts ("" at the end)."""
         limit = min(page_size or _PAGE, _LONGEST_PAGE)
         async with self._database.read() as connection:
+            token = None if account_id is None else self._identifiers.account_token(account_id)
             found = await store.page(
-                connection, limit + 1, before=before, account_id=account_id, state=state, blocked_only=blocked_only
+                connection, limit + 1, before=before, account_token=token, state=state, blocked_only=blocked_only
             )
         more = found[limit - 1].request_id if len(found) > limit else ""
         return [self._shown(request) for request in found[:limit]], more
@@ -191,18 +196,20 @@ class Requests:
 
     async def _locked(self, connection: Connection, request_id: str, account_id: str | None = None) -> State:
         await store.lock(connection, [request_id])
-        return (await _found(connection, request_id, account_id)).state
+        return (await self._found(connection, request_id, account_id)).state
 
-    def _shown(self, request: Request, tasks: Sequence[Task] = ()) -> Shown:
+    async def _found(self, connection: Connection, request_id: str, account_id: str | None = None) -> Request:
+        request = await store.find(connection, request_id)
+        if request is None or not self._may_see(request, account_id):
+            raise request_not_found()
+        return request
+
+    def _may_see(self, request: Request, account_id: str | None) -> bool:
+        return account_id is None or request.account_token == self._identifiers.account_token(account_id)
+
+    def _shown(self, request: Request, tasks: Sequence[Task] = (), account_id: str = "") -> Shown:
         overdue = request.closed_at is None and request.due_at <= self._clock.now()
-        return Shown(request, overdue, tuple(tasks))
-
-
-async def _found(connection: Connection, request_id: str, account_id: str | None = None) -> Request:
-    request = await store.find(connection, request_id)
-    if request is None or (account_id is not None and request.account_id != account_id):
-        raise request_not_found()
-    return request
+        return Shown(request, overdue, tuple(tasks), account_id)
 
 
 async def _wait(awake: asyncio.Event) -> None:

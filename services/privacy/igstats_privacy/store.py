@@ -22,7 +22,7 @@ Connection: TypeAlias = AsyncConnection
 
 _REQUEST = [requests.columns[field.name] for field in fields(Request)]
 _WAITING = text(
-    "SELECT r.request_id, r.right, r.state, r.account_id, r.identity_proof, i.sealed FROM requests r"
+    "SELECT r.request_id, r.right, r.state, r.identity_proof, i.sealed FROM requests r"
     " JOIN request_identifiers i USING (request_id)"
     " WHERE r.state IN ('RECEIVED', 'TRIAGE') AND r.request_id > :after ORDER BY r.request_id LIMIT :limit"
 )
@@ -100,11 +100,18 @@ async def claim_key(
     return found.request_id, bytes(found.content_digest)
 
 
-async def add(connection: Connection, request: Request, sealed_identifiers: bytes) -> None:
+async def sealed(connection: Connection, request_id: str) -> bytes | None:
+    """The sealed names in a request; None when they are destroyed."""
+    wanted = select(request_identifiers.c.sealed).where(request_identifiers.c.request_id == request_id)
+    found: bytes | None = await connection.scalar(wanted)
+    return found
+
+
+async def add(connection: Connection, request: Request, sealed_naming: bytes) -> None:
     """Writes a new request."""
     values = {field.name: getattr(request, field.name) for field in fields(Request)}
     await connection.execute(insert(requests), values)
-    identifiers = {"request_id": request.request_id, "sealed": sealed_identifiers, "created_at": request.received_at}
+    identifiers = {"request_id": request.request_id, "sealed": sealed_naming, "created_at": request.received_at}
     await connection.execute(insert(request_identifiers), identifiers)
 
 
@@ -119,7 +126,7 @@ async def page(
     limit: int,
     *,
     before: str = "",
-    account_id: str | None = None,
+    account_token: bytes | None = None,
     state: State | None = None,
     blocked_only: bool = False,
 ) -> list[Request]:
@@ -127,8 +134,8 @@ async def page(
     wanted = select(*_REQUEST).order_by(requests.c.request_id.desc()).limit(limit)
     if before:
         wanted = wanted.where(requests.c.request_id < before)
-    if account_id is not None:
-        wanted = wanted.where(requests.c.account_id == account_id)
+    if account_token is not None:
+        wanted = wanted.where(requests.c.account_token == account_token)
     if state is not None:
         wanted = wanted.where(requests.c.state == state)
     if blocked_only:
@@ -144,10 +151,7 @@ def _request(row: Row[Any]) -> Request:
 async def waiting(connection: Connection, after: str, limit: int) -> list[Waiting]:
     """Requests for triage, the oldest first, from the one after `after` on."""
     rows = await connection.execute(_WAITING, {"after": after, "limit": limit})
-    return [
-        Waiting(row.request_id, Right(row.right), State(row.state), row.account_id, row.identity_proof, row.sealed)
-        for row in rows
-    ]
+    return [Waiting(row.request_id, Right(row.right), State(row.state), row.identity_proof, row.sealed) for row in rows]
 
 
 async def lock(connection: Connection, request_ids: Iterable[str]) -> dict[str, tuple[Right, State]]:
@@ -182,10 +186,10 @@ async def prove(connection: Connection, proofs: Mapping[str, str]) -> None:
 
 
 async def name(
-    connection: Connection, sealed: Mapping[str, bytes], tokens: Sequence[tuple[str, bytes]], now: datetime
+    connection: Connection, resealed: Mapping[str, bytes], tokens: Sequence[tuple[str, bytes]], now: datetime
 ) -> None:
-    """Writes the completed identifiers, sealed, and the tokens that find the person's requests."""
-    await connection.execute(_RESEAL, {"ids": list(sealed), "sealed": list(sealed.values())})
+    """Writes the completed names, sealed, and the tokens that find the person's requests."""
+    await connection.execute(_RESEAL, {"ids": list(resealed), "sealed": list(resealed.values())})
     pairs = {"ids": [request_id for request_id, _ in tokens], "tokens": [token for _, token in tokens]}
     await connection.execute(_NAME, pairs | {"now": now})
 

@@ -239,14 +239,14 @@ async def of_request(connection: Connection, request_id: str) -> list[Task]:
 
 @dataclass(frozen=True)
 class Leased:
-    """A task just handed out, with the sealed identifiers of its person."""
+    """A task just handed out, with the sealed names in its request."""
 
     task: TaskKey
     right: Right
     attempt: int
     offered_at: datetime
     due_at: datetime
-    sealed_identifiers: bytes
+    sealed: bytes
 
 
 async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey]) -> list[Leased]:

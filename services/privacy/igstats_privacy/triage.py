@@ -15,7 +15,7 @@ from igstats_privacy.changes import Changes
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.lifecycle import Move, moved
-from igstats_privacy.model import Identifier, Right, State, Waiting
+from igstats_privacy.model import Identifier, Naming, Right, State, Waiting
 from igstats_privacy.store import Connection
 
 _BATCH = 128
@@ -52,7 +52,7 @@ class Profiles(Protocol):
 @dataclass(frozen=True)
 class _Finding:
     request: Waiting
-    identifiers: tuple[Identifier, ...]
+    naming: Naming
     proof: str
 
 
@@ -120,15 +120,17 @@ class Triage:
             return await store.waiting(connection, after, _BATCH)
 
     async def _look(self, request: Waiting) -> _Finding | None:
-        given = self._identifiers.open(request.request_id, request.sealed_identifiers)
+        naming = self._identifiers.open(request.request_id, request.sealed)
+        given, account_id = naming.identifiers, naming.account_id
         found = _NOBODY
         if profiles := [identifier for identifier in given if identity.names_profile(identifier)]:
-            resolved = await self._resolve(profiles, request.account_id)
+            resolved = await self._resolve(profiles, account_id)
             if resolved is None:
                 return None
             found = resolved
-        proof = request.identity_proof or identity.proof(given, request.account_id, connected=found.connected)
-        return _Finding(request, normalised(identity.merged(given, found.identifiers)), proof)
+        proof = request.identity_proof or identity.proof(given, account_id, connected=found.connected)
+        completed = normalised(identity.merged(given, found.identifiers))
+        return _Finding(request, Naming(account_id, completed), proof)
 
     async def _resolve(self, profiles: Sequence[Identifier], account_id: str) -> Resolution | None:
         async with self._gate:
@@ -166,13 +168,13 @@ class Triage:
         rights = {found.request.request_id: found.request.right for found in findings}
         await store.prove(connection, {found.request.request_id: found.proof for found in findings})
         sealed = {
-            found.request.request_id: self._identifiers.seal(found.request.request_id, found.identifiers)
+            found.request.request_id: self._identifiers.seal(found.request.request_id, found.naming)
             for found in findings
         }
         tokens = [
             (found.request.request_id, token)
             for found in findings
-            for token in self._identifiers.tokens(found.identifiers)
+            for token in self._identifiers.tokens(found.naming.identifiers)
         ]
         await store.name(connection, sealed, tokens, now)
         erasures = [name for name, right in rights.items() if right is Right.ERASURE]

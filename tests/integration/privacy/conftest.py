@@ -124,7 +124,7 @@ class Office:
         self.changes = Changes()
         fanout = Fanout(self.clock, lambda: 0.0)
         self.registry = Registry(database, fanout, self.changes, self.clock)
-        self.exports = Exports(database, sealer, self.clock, 7)
+        self.exports = Exports(database, sealer, self.identifiers, self.clock, 7)
         self.triage = Triage(database, fanout, self.profiles, self.identifiers, self.changes, self.clock)
         self.requests = Requests(database, fanout, self.identifiers, self.changes, self.clock, self.triage.wake)
         self.leases = Leases(database, self.identifiers, self.changes, self.clock)

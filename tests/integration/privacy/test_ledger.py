@@ -16,7 +16,7 @@ async def test_the_ledger_holds_tokens_of_accepted_erasures_only(office: Office)
     await office.accepted(Right.ERASURE, Identifier("EMAIL", "ada@example.com"))
     (entry,) = await office.ledger.after("stats", 0, 0)
     assert (entry.sequence, entry.request_id) == (1, erased)
-    account_id = (await office.show(erased)).request.account_id
+    account_id = (await office.show(erased)).account_id
     assert entry.tokens == office.identifiers.tokens([Identifier("ACCOUNT_ID", account_id)])
 
 

@@ -199,7 +199,7 @@ async def test_a_task_that_is_not_blocked_can_not_be_sent_back(office: Office) -
 async def test_pages_list_every_request_once_newest_first(office: Office) -> None:
     opened = [await office.open() for _ in range(5)]
     await office.open(account_id=OTHER_ACCOUNT)
-    account_id = (await office.show(opened[0])).request.account_id
+    account_id = (await office.show(opened[0])).account_id
     first, more = await office.requests.page(3, "", account_id=account_id)
     second, end = await office.requests.page(3, more, account_id=account_id)
     assert [shown.request.request_id for shown in (*first, *second)] == sorted(opened, reverse=True)
@@ -228,7 +228,7 @@ async def test_a_request_not_answered_in_time_is_overdue_and_recorded_once(offic
 async def test_a_watcher_sees_every_state_until_the_end(office: Office) -> None:
     await office.register("stats")
     request_id = await office.open(Right.RESTRICTION)
-    account_id = (await office.show(request_id)).request.account_id
+    account_id = (await office.show(request_id)).account_id
     watching = office.requests.watch(request_id, account_id)
     states = [(await anext(watching)).request.state]
     await office.triage.run_once()

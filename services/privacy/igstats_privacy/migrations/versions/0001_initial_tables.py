@@ -34,7 +34,8 @@ def _create_requests() -> None:
         "requests",
         sa.Column("request_id", sa.Text, primary_key=True),
         sa.Column("reference", sa.Text, nullable=False, unique=True),
-        *map(_text, ("right", "state", "account_id", "door", "identity_proof")),
+        *map(_text, ("right", "state", "door", "identity_proof")),
+        _bytes("account_token"),
         *map(_time, ("received_at", "due_at")),
         _time("closed_at", nullable=True),
         _time("effective_at", nullable=True),
@@ -42,7 +43,7 @@ def _create_requests() -> None:
         _text("reason"),
         _time("overdue_at", nullable=True),
     )
-    op.create_index("requests_account_id", "requests", ["account_id", "request_id"])
+    op.create_index("requests_account_token", "requests", ["account_token", "request_id"])
     waiting = sa.text("state IN ('RECEIVED', 'TRIAGE')")
     op.create_index("requests_waiting", "requests", ["request_id"], postgresql_where=waiting)
     op.create_index("requests_open", "requests", ["request_id"], postgresql_where=sa.text("closed_at IS NULL"))
