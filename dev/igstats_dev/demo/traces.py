@@ -25,8 +25,8 @@ async def tables_with(postgres: Postgres, needles: Iterable[str]) -> tuple[Mappi
         async with postgres.admin(role(service)) as connection:
             for table in await _tables(connection):
                 read += 1
-                # The name comes from the catalogue, quoted by the server itself.
-                rows = await connection.fetchval(f"SELECT count(*) FROM {table} t WHERE t::text ~* $1", pattern)  # noqa: S608
+                counting = f"SELECT count(*) FROM {table} t WHERE t::text ~* $1"  # noqa: S608 - a quoted catalogue name
+                rows = await connection.fetchval(counting, pattern)
                 found |= {f"{service} {table}": rows} if rows else {}
     return found, read
 
