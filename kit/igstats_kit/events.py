@@ -223,16 +223,25 @@ class Consumer:
 
     `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A batch
     that fails is tried again event by event: one bad event harms no other, and one that keeps failing is parked.
+    Where nobody waits for the effect, `linger` seconds let a batch fill, which saves commits.
     """
 
     def __init__(
-        self, bus: Bus, database: Database, subscription: Subscription, handle: Handler, *, batch: int = 256
+        self,
+        bus: Bus,
+        database: Database,
+        subscription: Subscription,
+        handle: Handler,
+        *,
+        batch: int = 256,
+        linger: float = 0.0,
     ) -> None:
         self._bus = bus
         self._database = database
         self._subscription = subscription
         self._handle = handle
         self._batch = batch
+        self._linger = linger
 
     async def run(self) -> None:
         """Consumes until cancelled; outlives restarts of the server and the wait for a stream not made yet."""
@@ -257,9 +266,19 @@ class Consumer:
                     # Nothing came. A consumer that a wiped server has forgotten shows here: make it again.
                     await self._bus.jetstream.consumer_info(self._subscription.stream, self._subscription.durable)
                     continue
-                await self._dispatch(messages)
+                await self._dispatch([*messages, *await self._late(pull, len(messages))])
         finally:
             await pull.unsubscribe()
+
+    async def _late(self, pull: JetStreamContext.PullSubscription, taken: int) -> list[Msg]:
+        """What came while the batch lingered."""
+        if not self._linger or taken >= self._batch:
+            return []
+        await asyncio.sleep(self._linger)
+        try:
+            return await pull.fetch(self._batch - taken, timeout=self._linger)
+        except TimeoutError:
+            return []
 
     async def _dispatch(self, messages: Sequence[Msg]) -> None:
         try:

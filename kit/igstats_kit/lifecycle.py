@@ -1,6 +1,7 @@
 """From start to end of a service's process: ready first, serving next, drained last, and dead when a worker dies."""
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
@@ -93,6 +94,8 @@ class Lifecycle:
             await _first([*tasks, stopping])
             if not self._stop.is_set():
                 tasks = [asyncio.create_task(self._work(name, worker), name=name) for name, worker in self._workers]
+                gc.collect()
+                gc.freeze()  # what was built to serve stays: no collection need look at it again
                 await self._rpc.set_serving(True)
                 _log.info("serving", port=self.port)
                 await _first([*tasks, stopping])

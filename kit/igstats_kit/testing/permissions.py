@@ -39,7 +39,7 @@ RIGHTS: Mapping[str, Rights] = {
         consumes=_tasks("audit")
         | {
             ("RECEIPTS", "audit-receipts"): RECEIPTS,
-            ("REQUESTS", "audit-requests"): "igstats.privacy.v1.request.*",
+            ("REQUESTS", "audit-requests"): "igstats.privacy.v1.request.closed",
             ("RECORDS", "audit-records"): "igstats.*.v1.record.made",
             ("ACCESS", "audit-access"): "igstats.gateway.v1.access.recorded",
         },

@@ -16,6 +16,8 @@ from igstats_audit.sequencer import Sequencer
 # An event of receipts holds up to 512 of them.
 _RECEIPTS_BATCH = 16
 _BATCH = 256
+# Nobody waits for these; a batch that fills meanwhile is one commit and one signature instead of many.
+_LINGER_SECONDS = 0.1
 
 
 class EvidenceHandler:
@@ -49,9 +51,9 @@ def consumers(bus: Bus, database: Database, sequencer: Sequencer, log: CallLog) 
 
     def evidence(wanted: Subscription, read: Callable[[Event], list[NewEntry]], batch: int) -> tuple[str, Consumer]:
         handler = EvidenceHandler(sequencer, wanted.durable, read)
-        return wanted.durable, Consumer(bus, database, wanted, handler.handle, batch=batch)
+        return wanted.durable, Consumer(bus, database, wanted, handler.handle, batch=batch, linger=_LINGER_SECONDS)
 
-    calls = Consumer(bus, database, events.CALLS, CallHandler(log).handle, batch=_BATCH)
+    calls = Consumer(bus, database, events.CALLS, CallHandler(log).handle, batch=_BATCH, linger=_LINGER_SECONDS)
     return [
         evidence(events.RECEIPTS, events.receipts, _RECEIPTS_BATCH),
         evidence(events.REQUESTS, events.closings, _BATCH),

@@ -14,7 +14,7 @@ from igstats_audit.model import RECEIPT_ISSUED, REQUEST_CLOSED, CallRecord, NewE
 from igstats_audit.tables import RECORD_DAYS, RECORDS_DATA
 
 RECEIPTS = Subscription("RECEIPTS", "audit-receipts", "igstats.*.v1.receipt.issued")
-REQUESTS = Subscription("REQUESTS", "audit-requests", "igstats.privacy.v1.request.*")
+REQUESTS = Subscription("REQUESTS", "audit-requests", "igstats.privacy.v1.request.closed")
 RECORDS = Subscription("RECORDS", "audit-records", "igstats.*.v1.record.made")
 CALLS = Subscription("ACCESS", "audit-access", "igstats.gateway.v1.access.recorded")
 
