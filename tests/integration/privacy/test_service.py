@@ -1,0 +1,330 @@
+"""The whole service: its real wiring over mutual TLS, NATS and PostgreSQL, with itself and one more as holders."""
+
+import asyncio
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+from igstats.api.v1 import request_service_pb2 as api
+from igstats.api.v1.request_service_pb2_grpc import RequestServiceStub
+from igstats.event.v1.events_pb2 import RequestClosed
+from igstats.holder.v1 import holder_tasks_service_pb2 as holder_pb
+from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceStub
+from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
+from igstats.holder.v1.task_pb2 import Phase, Right
+from igstats.privacy.v1 import privacy_service_pb2 as pb
+from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceStub
+from igstats.privacy.v1.request_pb2 import RequestState
+from igstats.stats.v1.subject_service_pb2 import ResolveSubjectRequest, ResolveSubjectResponse
+from igstats.stats.v1.subject_service_pb2_grpc import SubjectServiceServicer, add_SubjectServiceServicer_to_server
+from igstats_kit.access import Access
+from igstats_kit.client import Channels
+from igstats_kit.clock import SystemClock
+from igstats_kit.config import ServiceConfig
+from igstats_kit.declare import Declarations, impersonal_store
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.events import Bus, Stream
+from igstats_kit.holder import HolderRunner
+from igstats_kit.outbox import Relay
+from igstats_kit.seal import Sealer
+from igstats_kit.server import RpcServer
+from igstats_kit.sql import Database
+from igstats_kit.subjects import Subjects
+from igstats_kit.tables import KIT_TABLES
+from igstats_kit.testing.certificates import Authority
+from igstats_kit.testing.nats import Nats
+from igstats_kit.testing.plugin import OPERATOR
+from igstats_kit.testing.processes import free_port
+from igstats_privacy.app import check, migrate_database, serve
+from igstats_privacy.config import PrivacyConfig
+from igstats_privacy.events import REQUEST_CLOSED
+from nats.aio.client import Client
+
+from tests.integration.privacy.conftest import ACCOUNT, new_signer
+
+METADATA = (("x-igstats-account-id", ACCOUNT), ("x-igstats-key-id", "key_01"), ("x-igstats-scopes", "privacy:write"))
+OTHER = (("x-igstats-account-id", "acc_01jd3zmg6m0000000000000001"), *METADATA[1:])
+MakeBus = Callable[[str], Awaitable[Bus]]
+MakeDatabase = Callable[[str], Awaitable[Database]]
+MakeConfig = Callable[[str], Awaitable[ServiceConfig]]
+
+
+class Stats(SubjectServiceServicer):
+    """Knows every profile; ada is connected."""
+
+    async def ResolveSubject(self, request: ResolveSubjectRequest, _context: object) -> ResolveSubjectResponse:  # noqa: N802
+        connected = all(one.value == "ada" for one in request.identifiers)
+        return ResolveSubjectResponse(identifiers=request.identifiers, connected=connected)
+
+
+@dataclass
+class Service:
+    """The running service, and what its callers call it by."""
+
+    address: str
+    certificates: Authority
+    nats: Client
+    opened: AsyncExitStack
+    channels: dict[str, Channels] = field(default_factory=dict)
+
+    def channel(self, caller: str) -> grpc.aio.Channel:
+        if caller not in self.channels:
+            self.channels[caller] = Channels(_as(caller, self.certificates))
+            self.opened.push_async_callback(self.channels[caller].close)
+        return self.channels[caller].to("privacy", self.address)
+
+    @property
+    def requests(self) -> Any:  # noqa: ANN401 - stubs are typed for both kinds of channel
+        return RequestServiceStub(self.channel("gateway"))
+
+    @property
+    def office(self) -> Any:  # noqa: ANN401 - as above
+        return PrivacyServiceStub(self.channel("operator"))
+
+    async def create(self, **fields: Any) -> api.PrivacyRequest:  # noqa: ANN401 - fields of the message
+        request = api.CreateRequestRequest(**fields)
+        answer = await self.requests.CreateRequest(request, metadata=METADATA)
+        made: api.PrivacyRequest = answer.request
+        return made
+
+    async def watched(self, request_id: str) -> list[api.PrivacyRequest]:
+        watch = self.requests.WatchRequest(api.WatchRequestRequest(request_id=request_id), metadata=METADATA)
+        return [answer.request async for answer in watch]
+
+
+def _as(service: str, certificates: Authority) -> PrivacyConfig:
+    issued = certificates.issue(service)
+    return PrivacyConfig.load(tls_cert=issued.certificate, tls_key=issued.key)
+
+
+async def _stats(opened: AsyncExitStack, certificates: Authority) -> str:
+    address = f"127.0.0.1:{free_port()}"
+    config = _as("stats", certificates).model_copy(update={"listen": address, "health_listen": None})
+    rpc = RpcServer(config, {"/igstats.stats.v1.SubjectService/ResolveSubject": Access(frozenset({"privacy"}))})
+    add_SubjectServiceServicer_to_server(Stats(), rpc.server)
+    await rpc.start()
+    opened.push_async_callback(rpc.stop, 0)
+    return address
+
+
+async def _stop(running: "asyncio.Task[None]") -> None:
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def _serving(channel: grpc.aio.Channel) -> None:
+    """Waits until the service says that it is ready."""
+    health: Any = HealthStub(channel)
+    async for answer in health.Watch(HealthCheckRequest(), wait_for_ready=True):
+        if answer.status == HealthCheckResponse.SERVING:
+            return
+
+
+@pytest.fixture
+async def service(
+    config: MakeConfig, certificates: Authority, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Service]:
+    address = f"127.0.0.1:{free_port()}"
+    await config("privacy")
+    monkeypatch.setattr("igstats_kit.log.configure", lambda _service: None)
+    async with AsyncExitStack() as opened:
+        monkeypatch.setenv("IGSTATS_PRIVACY_LISTEN", address)
+        monkeypatch.setenv("IGSTATS_STATS_ADDRESS", await _stats(opened, certificates))
+        client = await opened.enter_async_context(nats.operator(certificates.issue(OPERATOR)))
+        records = Stream("RECORDS", ("igstats.*.v1.record.made",), timedelta(hours=1), impersonal_store("audit's"))
+        await client.jetstream().add_stream(records.config())
+        opened.push_async_callback(_stop, asyncio.create_task(serve()))
+        made = Service(address, certificates, client, opened)
+        await _serving(made.channel("operator"))
+        yield made
+
+
+@pytest.fixture
+async def gateway(service: Service, database: MakeDatabase, bus: MakeBus) -> AsyncIterator[HolderRunner]:
+    """A second holder: the kit's own runner, over its own NATS user and database."""
+    store, speaker = await database("kit"), await bus("gateway")
+    stub: Any = HolderTasksServiceStub(service.channel("gateway"))
+    subjects = Subjects(Declarations(KIT_TABLES), Sealer(b"g" * 32))
+    runner = HolderRunner("gateway", subjects, store, speaker, stub, new_signer(), SystemClock())
+    await runner.register()
+    workers = [asyncio.create_task(worker()) for worker in (Relay(store, speaker).run, runner.consumer().run)]
+    yield runner
+    for worker in workers:
+        await _stop(worker)
+
+
+async def test_an_account_is_deleted_at_every_holder_and_watched_to_its_end(
+    service: Service, gateway: HolderRunner
+) -> None:
+    assert gateway.durable == "gateway-tasks"
+    closings = await service.nats.subscribe(REQUEST_CLOSED)
+    await service.nats.flush()
+    made = await service.create(kind=api.REQUEST_KIND_ERASURE, subject=api.Subject(own_account=True))
+    assert made.state == "RECEIVED"
+    seen = await service.watched(made.request_id)
+    assert (seen[-1].state, seen[-1].blocked) == ("FULFILLED", False)
+    assert {(step.holder, step.phase) for step in seen[-1].steps} == {
+        (holder, phase) for holder in ("gateway", "privacy") for phase in ("FENCE", "ERASE", "SWEEP", "ATTEST")
+    }
+    assert {step.state for step in seen[-1].steps} == {"SETTLED"}
+    closed = RequestClosed.FromString((await closings.next_msg(timeout=10)).data)
+    assert closed.request_id == made.request_id
+    assert [(word.holder, word.outcome) for word in closed.holders] == [
+        ("gateway", "OUTCOME_NOT_HELD"),
+        ("privacy", "OUTCOME_NOT_HELD"),
+    ]
+
+
+async def test_a_second_deletion_of_a_connected_person_ends_well_too(service: Service, gateway: HolderRunner) -> None:
+    assert gateway.durable == "gateway-tasks"
+    subject = api.Subject(username="@Ada")
+    made = [await service.create(kind=api.REQUEST_KIND_ERASURE, subject=subject) for _ in range(2)]
+    ends = await asyncio.gather(*(service.watched(one.request_id) for one in made))
+    assert [seen[-1].state for seen in ends] == ["FULFILLED", "FULFILLED"]
+
+
+async def test_an_access_package_holds_the_persons_own_cases(service: Service) -> None:
+    made = await service.create(kind=api.REQUEST_KIND_ACCESS, subject=api.Subject(own_account=True))
+    assert (await service.watched(made.request_id))[-1].state == "FULFILLED"
+    answers = service.requests.GetExport(api.GetExportRequest(request_id=made.request_id), metadata=METADATA)
+    archive = zipfile.ZipFile(io.BytesIO(b"".join([answer.chunk async for answer in answers])))
+    (case,) = [json.loads(line) for line in archive.read("privacy/requests.jsonl").splitlines()]
+    assert (case["request_id"], case["reference"], case["right"]) == (made.request_id, made.reference, "ACCESS")
+    again = await service.create(kind=api.REQUEST_KIND_ERASURE, subject=api.Subject(own_account=True))
+    end = (await service.watched(again.request_id))[-1]
+    (erased,) = [step for step in end.steps if (step.holder, step.phase) == ("privacy", "ERASE")]
+    assert dict(erased.counts) == {"exports": 1, "export_shares": 1, "export_parts": 1}
+    with pytest.raises(DomainError) as refused:
+        await anext(service.requests.GetExport(api.GetExportRequest(request_id=made.request_id), metadata=METADATA))
+    assert refused.value.reason is Reason.EXPORT_EXPIRED
+
+
+async def test_strangers_wait_for_an_officer_who_proves_them(service: Service) -> None:
+    made = await service.create(kind=api.REQUEST_KIND_RESTRICTION, subject=api.Subject(username="somebody"))
+    watch = service.requests.WatchRequest(api.WatchRequestRequest(request_id=made.request_id), metadata=METADATA)
+    async for answer in watch:
+        if answer.request.state == "IDENTITY_PENDING":
+            break
+    found = await service.office.GetRequest(pb.GetRequestRequest(request_id=made.request_id))
+    assert found.request.account_id == ACCOUNT
+    confirm = pb.ConfirmIdentityRequest(request_id=made.request_id, identity_proof="passport seen")
+    await service.office.ConfirmIdentity(confirm)
+    assert (await service.watched(made.request_id))[-1].state == "FULFILLED"
+
+
+async def test_officers_open_list_withdraw_and_switch(service: Service) -> None:
+    person = Identifier(kind=IdentifierKind.IDENTIFIER_KIND_EMAIL, value="ada@example.com")
+    opened = pb.OpenRequestRequest(
+        idempotency_key="letter-0001", right=Right.RIGHT_ERASURE, identifiers=[person], door="officer"
+    )
+    made = (await service.office.OpenRequest(opened)).request
+    assert (await service.office.OpenRequest(opened)).request.request_id == made.request_id
+    listed = await service.office.ListRequests(pb.ListRequestsRequest())
+    assert [one.request_id for one in listed.requests] == [made.request_id]
+    withdrawn = await service.office.WithdrawRequest(pb.WithdrawRequestRequest(request_id=made.request_id))
+    assert withdrawn.request.state == RequestState.REQUEST_STATE_WITHDRAWN
+    switched = await service.office.SetHolderEnabled(pb.SetHolderEnabledRequest(holder="privacy", enabled=False))
+    assert not switched.holder.enabled
+    (holder,) = (await service.office.ListHolders(pb.ListHoldersRequest())).holders
+    assert (holder.holder, holder.enabled, len(holder.public_key)) == ("privacy", False, 32)
+    described = await service.office.DescribeProcessing(pb.DescribeProcessingRequest())
+    assert {"requests", "exports", "TASKS"} <= {store.store for store in described.holders[0].stores}
+
+
+async def test_a_switched_off_holder_shows_to_the_account_and_goes_on_when_it_is_back(service: Service) -> None:
+    await service.office.SetHolderEnabled(pb.SetHolderEnabledRequest(holder="privacy", enabled=False))
+    made = await service.create(kind=api.REQUEST_KIND_ERASURE, subject=api.Subject(own_account=True))
+    watch = service.requests.WatchRequest(api.WatchRequestRequest(request_id=made.request_id), metadata=METADATA)
+    async for answer in watch:
+        if answer.request.blocked:
+            break
+    assert [step.explanation for step in answer.request.steps if step.state == "BLOCKED"] == [
+        "the holder is switched off"
+    ]
+    await service.office.SetHolderEnabled(pb.SetHolderEnabledRequest(holder="privacy", enabled=True))
+    assert (await service.watched(made.request_id))[-1].state == "FULFILLED"
+
+
+async def test_requests_of_another_account_and_wrong_fields_are_refused(service: Service) -> None:
+    made = await service.create(
+        request_key="key-1", kind=api.REQUEST_KIND_ERASURE, subject=api.Subject(contact_id=f"con_{ACCOUNT[4:]}_1")
+    )
+    requests: Any = service.requests
+    calls: list[tuple[Reason, Any]] = [
+        (
+            Reason.REQUEST_NOT_FOUND,
+            requests.GetRequest(api.GetRequestRequest(request_id=made.request_id), metadata=OTHER),
+        ),
+        (
+            Reason.REQUEST_NOT_FOUND,
+            requests.GetEvidence(api.GetEvidenceRequest(request_id=made.request_id), metadata=OTHER),
+        ),
+        (Reason.PAGE_TOKEN_INVALID, requests.ListRequests(api.ListRequestsRequest(page_token="!"), metadata=METADATA)),
+        (Reason.PAGE_TOKEN_INVALID, requests.ListRequests(api.ListRequestsRequest(page_token="eA"), metadata=METADATA)),
+        (
+            Reason.FIELD_INVALID,
+            service.create(kind=api.REQUEST_KIND_ERASURE, subject=api.Subject(contact_id="con_x_1")),
+        ),
+        (Reason.SUBJECT_UNIDENTIFIED, service.create(kind=api.REQUEST_KIND_ERASURE, subject=api.Subject())),
+        (
+            Reason.IDEMPOTENCY_KEY_REUSED,
+            service.create(request_key="key-1", kind=api.REQUEST_KIND_ACCESS, subject=api.Subject(own_account=True)),
+        ),
+        (
+            Reason.FIELD_INVALID,
+            service.office.RetryTask(pb.RetryTaskRequest(request_id=made.request_id, holder="stats")),
+        ),
+    ]
+    for reason, call in calls:
+        with pytest.raises(DomainError) as refused:
+            await call
+        assert refused.value.reason is reason
+    listed = await requests.ListRequests(api.ListRequestsRequest(), metadata=METADATA)
+    assert [one.request_id for one in listed.requests] == [made.request_id]
+    assert not (await requests.ListRequests(api.ListRequestsRequest(), metadata=OTHER)).requests
+
+
+async def test_callers_are_who_their_certificates_say(service: Service) -> None:
+    holders: Any = HolderTasksServiceStub(service.channel("stats"))
+    calls: list[tuple[Reason, Any]] = [
+        (Reason.CALLER_NOT_ALLOWED, PrivacyServiceStub(service.channel("stats")).ListHolders(pb.ListHoldersRequest())),
+        (
+            Reason.CALLER_NOT_ALLOWED,
+            RequestServiceStub(service.channel("stats")).ListRequests(api.ListRequestsRequest()),
+        ),
+        (Reason.CALLER_NOT_ALLOWED, service.requests.ListRequests(api.ListRequestsRequest())),
+        (
+            Reason.TASK_NOT_OWNED,
+            holders.LeaseTasks(holder_pb.LeaseTasksRequest(holder="privacy", task_ids=["req_1/privacy/FENCE"])),
+        ),
+        (Reason.TASK_NOT_OWNED, holders.ListErasures(holder_pb.ListErasuresRequest(holder="privacy"))),
+        (Reason.HOLDER_UNKNOWN, holders.ListErasures(holder_pb.ListErasuresRequest(holder="stats"))),
+    ]
+    for reason, call in calls:
+        with pytest.raises(DomainError) as refused:
+            await call
+        assert refused.value.reason is reason
+
+
+async def test_check_prints_the_settings_and_migrate_can_be_repeated(
+    config: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await config("privacy")
+    await migrate_database()
+    await check()
+    printed = capsys.readouterr().out
+    assert '"backup_days"' in printed
+    assert "[redacted]" in printed
+
+
+def test_phases_and_states_carry_the_names_of_the_protos() -> None:
+    assert {f"PHASE_{name}" for name in ("FENCE", "ERASE", "SWEEP", "ATTEST")} <= set(Phase.keys())
