@@ -1,0 +1,28 @@
+import pytest
+from igstats_gateway.commands import Arguments, parse, scopes
+from igstats_gateway.model import Billing, Contact
+
+
+@pytest.mark.parametrize("command", ["serve", "migrate", "check"])
+def test_plain_commands_take_nothing(command: str) -> None:
+    assert parse([command]) == Arguments(command)
+
+
+def test_an_account_is_made_with_every_scope_unless_told_otherwise() -> None:
+    given = parse(["account", "create", "--company", "Ann's", "--email", "ann@example.com"])
+    assert given == Arguments("account create", "Ann's", Contact("", "ann@example.com", ""), scopes())
+    given = parse(
+        ["account", "create", "--company", "A", "--email", "a@b", "--scopes", "stats:read", "--billing-name", "Ann"]
+    )
+    assert (given.scopes, given.billing) == (("stats:read",), Billing(name="Ann"))
+
+
+@pytest.mark.parametrize("argv", [[], ["nothing"], ["account"], ["account", "create"], ["serve", "now"]])
+def test_anything_else_is_refused(argv: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(argv)
+
+
+def test_a_scope_that_no_method_asks_for_is_refused() -> None:
+    with pytest.raises(SystemExit):
+        parse(["account", "create", "--company", "A", "--email", "a@b", "--scopes", "moon:write"])
