@@ -1,0 +1,165 @@
+"""The `igstats` command: what it understands. What it does stands in `actions` and `checking`."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from igstats_client.errors import ApiError, SettingsError
+from igstats_client.lazy import lazy
+from igstats_client.settings import Settings, load
+
+if TYPE_CHECKING:
+    from igstats_client import actions, checking
+else:  # gRPC takes a third of a second to load: only those wait for it who call
+    actions, checking = lazy("igstats_client.actions"), lazy("igstats_client.checking")
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Instagram statistics, and your rights.")
+receipt = typer.Typer(no_args_is_help=True, help="Check receipts, offline.")
+request = typer.Typer(no_args_is_help=True, help="Requests about a person's rights.")
+profile = typer.Typer(no_args_is_help=True, help="Profiles.")
+app.add_typer(receipt, name="receipt")
+app.add_typer(request, name="request")
+app.add_typer(profile, name="profile")
+
+
+class Output(StrEnum):
+    """How to print."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+class Kind(StrEnum):
+    """Which right."""
+
+    ACCESS = "access"
+    ERASURE = "erasure"
+    RESTRICTION = "restriction"
+    LIFTING = "lifting"
+
+
+Printed = Annotated[Output, typer.Option("-o", "--output", help="A table for people, JSON for programs.")]
+RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="Id of the request (req_...).")]
+Target = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.", dir_okay=False)]
+
+
+@receipt.command("verify")
+def verify_receipt(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="From `igstats request evidence` or the HTTP API.")],
+    log_key: Annotated[str, typer.Option(metavar="VKEY", help="Verifier key of the log, if you know it.")] = "",
+    holder_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=BASE64", help="Public key of a holder, if you know it; repeatable."),
+    ] = None,
+    output: Printed = Output.TABLE,
+) -> None:
+    """Checks evidence offline and says what it proves. Ends with 0 when everything holds, else with 1.
+
+    Example: igstats receipt verify evidence.json
+    """
+    good = checking.verify_file(file, log_key, holder_key or (), as_json=output is Output.JSON)
+    raise typer.Exit(0 if good else 1)
+
+
+@request.command("open")
+def open_request(
+    kind: Annotated[Kind, typer.Option(help="Which right.")],
+    instagram_user_id: Annotated[str, typer.Option(help="Instagram's id of the person's account.")] = "",
+    username: Annotated[str, typer.Option(help="Instagram username. Usernames change hands: an id is better.")] = "",
+    contact_id: Annotated[str, typer.Option(help="A contact person of your account (con_...).")] = "",
+    own_account: Annotated[bool, typer.Option("--own-account", help="Your own account.")] = False,  # noqa: FBT002 - a flag
+    key: Annotated[str, typer.Option(help="Idempotency key: repeating it opens no second request.")] = "",
+    watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,  # noqa: FBT002 - a flag
+    output: Printed = Output.TABLE,
+) -> None:
+    """Opens a request. It is durable when this command ends.
+
+    Example: igstats request open --kind erasure --username jane.demo --watch
+    """
+    named = {"instagram_user_id": instagram_user_id, "username": username, "contact_id": contact_id}
+    subject = named | {"own_account": own_account}
+    good = actions.open_request(_settings(), kind, subject, key, as_json=output is Output.JSON, watched=watch)
+    raise typer.Exit(0 if good else 1)
+
+
+@request.command("show")
+def show_request(request_id: RequestId, output: Printed = Output.TABLE) -> None:
+    """Prints a request and how it stands at each holder.
+
+    Example: igstats request show req_01k...
+    """
+    actions.show_request(_settings(), request_id, as_json=output is Output.JSON)
+
+
+@request.command("watch")
+def watch_request(request_id: RequestId, output: Printed = Output.TABLE) -> None:
+    """Prints every change of a request to its end. Ends with 0 when it was fulfilled, else with 1.
+
+    Example: igstats request watch req_01k...
+    """
+    good = actions.watch_request(_settings(), request_id, as_json=output is Output.JSON)
+    raise typer.Exit(0 if good else 1)
+
+
+@request.command("evidence")
+def save_evidence(request_id: RequestId, output: Target) -> None:
+    """Writes the evidence of a request that has ended.
+
+    Example: igstats request evidence req_01k... -o evidence.json
+    """
+    actions.save_evidence(_settings(), request_id, output)
+
+
+@request.command("export")
+def save_export(request_id: RequestId, output: Target) -> None:
+    """Writes the package of an access request: a ZIP with one JSON Lines file a store.
+
+    Example: igstats request export req_01k... -o export.zip
+    """
+    actions.save_export(_settings(), request_id, output)
+
+
+@profile.command("show")
+def show_profile(
+    name: Annotated[str, typer.Argument(metavar="PROFILE", help="Our id, Instagram's id, or username.")],
+    output: Printed = Output.TABLE,
+) -> None:
+    """Prints a profile.
+
+    Example: igstats profile show jane.demo
+    """
+    actions.show_profile(_settings(), name, as_json=output is Output.JSON)
+
+
+@app.command("call")
+def call(
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="Service/Method; without it all are listed.")] = "",
+    data: Annotated[
+        str, typer.Option("-d", "--data", metavar="JSON", help="The request; - reads it from stdin.")
+    ] = "{}",
+) -> None:
+    """Calls any public method, JSON in and JSON out.
+
+    Example: igstats call StatsService/ListProfiles -d '{"page_size": 10}'
+    """
+    if not method:
+        sys.stdout.write(actions.methods() + "\n")
+        return
+    actions.call(_settings(), method, sys.stdin.read() if data == "-" else data)
+
+
+def _settings() -> Settings:
+    return load(os.environ, Path.cwd())
+
+
+def main() -> None:
+    """Runs the command; what goes wrong is told in words, with exit code 1."""
+    try:
+        app()
+    except (ApiError, SettingsError, LookupError, ValueError, OSError) as error:
+        sys.stderr.write(f"igstats: {error}\n")
+        sys.exit(1)

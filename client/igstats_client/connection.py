@@ -1,0 +1,137 @@
+"""gRPC to the gateway: any public method by name, with the API key, over TLS."""
+
+import time
+from collections.abc import Iterator
+from typing import Any, Self
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from grpc_status import rpc_status
+from igstats.api.v1 import (
+    account_service_pb2,
+    connection_service_pb2,
+    request_service_pb2,
+    stats_service_pb2,
+)
+
+from igstats_client.errors import ApiError
+from igstats_client.settings import Settings
+
+CALL_SECONDS = 30.0
+_MESSAGE_BYTES = 64 * 1024 * 1024
+_PACKAGE = "igstats.api.v1."
+_FILES = (account_service_pb2, connection_service_pb2, request_service_pb2, stats_service_pb2)
+_METHODS = {
+    f"{service.name}/{method.name}": method
+    for file in _FILES
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+
+
+def methods() -> list[str]:
+    """Names of all public methods, Service/Method."""
+    return sorted(_METHODS)
+
+
+def find(name: str) -> MethodDescriptor:
+    """The method of this name: Service/Method, with or without package and first slash.
+
+    Raises:
+        LookupError: There is none.
+    """
+    short = name.removeprefix("/").removeprefix(_PACKAGE)
+    if short not in _METHODS:
+        raise LookupError(f"there is no method {name}; igstats call without a name lists them")
+    method: MethodDescriptor = _METHODS[short]
+    return method
+
+
+def request_class(method: MethodDescriptor) -> type[Message]:
+    """The class of a method's request."""
+    return message_factory.GetMessageClass(method.input_type)
+
+
+class Connection:
+    """An open door. Use it in a `with` statement."""
+
+    def __init__(self, settings: Settings) -> None:
+        authority = settings.ca.read_bytes() if settings.ca is not None else None
+        credentials = grpc.composite_channel_credentials(
+            grpc.ssl_channel_credentials(authority), grpc.access_token_call_credentials(settings.key)
+        )
+        options = (("grpc.max_receive_message_length", _MESSAGE_BYTES),)
+        self._channel = grpc.secure_channel(settings.address, credentials, options=options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._channel.close()
+
+    def call(self, name: str, request: Message, *, patience: float = 0.0) -> Any:  # noqa: ANN401 - the method's response
+        """Calls a unary method. An answer that says when to come back is followed for `patience` seconds.
+
+        Raises:
+            ApiError: What igstats answered.
+        """
+        method = find(name)
+        invoke = self._channel.unary_unary(**_binding(method))
+        end = time.monotonic() + patience
+        while True:
+            try:
+                return invoke(request, timeout=CALL_SECONDS)
+            except grpc.RpcError as error:
+                problem = api_error(error)
+            if problem.retry_after is None or time.monotonic() + problem.retry_after > end:
+                raise problem
+            time.sleep(problem.retry_after)
+
+    def stream(self, name: str, request: Message) -> Iterator[Any]:
+        """Calls a method that streams its answers.
+
+        Raises:
+            ApiError: What igstats answered.
+        """
+        answers = self._channel.unary_stream(**_binding(find(name)))(request)
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise api_error(error) from error
+        finally:
+            answers.cancel()
+
+
+def _binding(method: MethodDescriptor) -> dict[str, Any]:
+    return {
+        "method": f"/{method.containing_service.full_name}/{method.name}",
+        "request_serializer": lambda request: request.SerializeToString(),
+        "response_deserializer": message_factory.GetMessageClass(method.output_type).FromString,
+    }
+
+
+def api_error(error: Any) -> ApiError:  # noqa: ANN401 - a grpc.RpcError that is also a grpc.Call
+    """The error that igstats sent, or the transport's own."""
+    found = ApiError(error.code().name, error.details() or "", call_id=_call_id(error))
+    status = rpc_status.from_call(error)
+    for detail in status.details if status is not None else ():
+        _read_detail(found, detail)
+    return found
+
+
+def _read_detail(found: ApiError, detail: Any) -> None:  # noqa: ANN401 - a google.protobuf.Any
+    info, bad, retry = ErrorInfo(), BadRequest(), RetryInfo()
+    if detail.Unpack(info):
+        found.reason, found.metadata = info.reason, dict(info.metadata)
+    elif detail.Unpack(bad):
+        found.violations = [(one.field, one.description) for one in bad.field_violations]
+    elif detail.Unpack(retry):
+        found.retry_after = retry.retry_delay.ToMilliseconds() / 1000
+
+
+def _call_id(error: Any) -> str:  # noqa: ANN401 - as above
+    told = dict(error.initial_metadata() or ())
+    return str(told.get("request-id", ""))

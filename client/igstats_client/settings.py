@@ -1,0 +1,46 @@
+"""Where igstats is and who calls: from the environment, or from what `igstats-dev up` left in `.igstats/env`."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from igstats_client.errors import SettingsError
+
+_FILE = Path(".igstats") / "env"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to connect: host:port of the gateway's gRPC door, API key, file of its authority unless that is public."""
+
+    address: str
+    key: str
+    ca: Path | None = None
+
+
+def load(environment: Mapping[str, str], folder: Path) -> Settings:
+    """IGSTATS_URL, IGSTATS_KEY and IGSTATS_CA; what is not set comes from `.igstats/env` in the folder or above it.
+
+    Raises:
+        SettingsError: Neither names the gateway and a key.
+    """
+    found = _development(folder)
+    url = environment.get("IGSTATS_URL") or found.get("gateway_grpc", "")
+    key = environment.get("IGSTATS_KEY") or found.get("key", "")
+    ca = environment.get("IGSTATS_CA") or ("" if environment.get("IGSTATS_URL") else found.get("ca", ""))
+    if not url or not key:
+        raise SettingsError(f"set IGSTATS_URL and IGSTATS_KEY, or run where {_FILE} is (igstats-dev up writes it)")
+    return Settings(url.removeprefix("https://").rstrip("/"), key, Path(ca) if ca else None)
+
+
+def _development(folder: Path) -> Mapping[str, str]:
+    for place in (folder, *folder.parents):
+        file = place / _FILE
+        if file.is_file():
+            try:
+                found: dict[str, str] = json.loads(file.read_text())
+            except ValueError as error:
+                raise SettingsError(f"{file} is not JSON") from error
+            return found
+    return {}

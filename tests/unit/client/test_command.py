@@ -1,0 +1,295 @@
+"""The `igstats` command as people and programs use it: offline, and against a gateway that is only played."""
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.any_pb2 import Any as Packed
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_status import rpc_status
+from igstats.api.v1 import request_service_pb2 as pb
+from igstats.api.v1.profile_pb2 import Count, MissingReason, Profile
+from igstats.api.v1.request_service_pb2_grpc import (
+    RequestServiceServicer,
+    add_RequestServiceServicer_to_server,
+)
+from igstats.api.v1.stats_service_pb2 import GetProfileResponse
+from igstats.api.v1.stats_service_pb2_grpc import StatsServiceServicer, add_StatsServiceServicer_to_server
+from igstats_client import command, evidence_file
+from igstats_kit.testing.certificates import Authority
+
+Case = Any
+"""The builder of conftest.py."""
+
+KEY = "igs_live_made_up"
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    error: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the command in an empty folder and answers how it ended and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("IGSTATS_URL", "IGSTATS_KEY", "IGSTATS_CA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def execute(*arguments: str, stdin: str = "") -> Ran:
+        monkeypatch.setattr("sys.argv", ["igstats", *arguments])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+        printed = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), printed.out, printed.err)
+
+    return execute
+
+
+def test_true_evidence_ends_with_zero_and_says_what_it_proves(run: Run, case: Case) -> None:
+    evidence_file.write(Path("evidence.json"), case.evidence())
+    ran = run("receipt", "verify", "evidence.json")
+    assert ran.code == 0
+    for words in ("VERIFIED", "This proves:", "This does not prove:", "audit, gateway, privacy, stats", "--log-key"):
+        assert words in ran.out
+    assert "\x1b" not in ran.out
+
+
+def test_pinned_keys_are_not_named_as_a_gap(run: Run, case: Case) -> None:
+    evidence = case.evidence()
+    evidence_file.write(Path("evidence.json"), evidence)
+    fields = json.loads(evidence_file.render(evidence))
+    pins = [f"--holder-key={one['holder']}={one['public_key']}" for one in fields["holder_keys"]]
+    ran = run("receipt", "verify", "evidence.json", f"--log-key={case.log.verifier_key}", *pins)
+    assert ran.code == 0
+    assert "Whose keys these are" not in ran.out
+
+
+def test_bent_evidence_ends_with_one_and_names_what_is_wrong(run: Run, case: Case) -> None:
+    evidence = case.evidence()
+    evidence.entries[0].payload += b"x"
+    evidence_file.write(Path("evidence.json"), evidence)
+    ran = run("receipt", "verify", "evidence.json")
+    assert ran.code == 1
+    assert "NOT VERIFIED" in ran.out
+    assert "COMMITMENT" in ran.out
+    assert "This proves" not in ran.out
+
+
+def test_the_verdict_comes_as_json_too(run: Run, case: Case) -> None:
+    evidence_file.write(Path("evidence.json"), case.evidence())
+    ran = run("receipt", "verify", "evidence.json", "-o", "json")
+    verdict = json.loads(ran.out)
+    assert verdict["verified"] is True
+    assert [one["holder"] for one in verdict["holders"]] == ["audit", "gateway", "privacy", "stats"]
+    assert verdict["holders"][0]["counts"] == {"profiles": 1}
+
+
+@pytest.mark.parametrize("arguments", [("none.json",), ("bad.json",), ("bad.json", "--holder-key=stats")])
+def test_what_cannot_be_read_is_told_in_words(run: Run, arguments: tuple[str, ...]) -> None:
+    Path("bad.json").write_text("not json")
+    ran = run("receipt", "verify", *arguments)
+    assert ran.code == 1
+    assert ran.error.startswith("igstats: ")
+    assert "Traceback" not in ran.error
+
+
+def test_without_settings_the_command_says_what_to_set(run: Run) -> None:
+    ran = run("request", "show", "req_1")
+    assert ran.code == 1
+    assert "IGSTATS_URL" in ran.error
+
+
+def test_methods_are_listed_without_asking_anybody(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSTATS_URL", "127.0.0.1:1")
+    monkeypatch.setenv("IGSTATS_KEY", KEY)
+    assert "RequestService/CreateRequest" in run("call").out.splitlines()
+    assert "there is no method" in run("call", "Foo/Bar").error
+    assert "no field named" in run("call", "StatsService/GetProfile", "-d", '{"profil": "x"}').error
+
+
+def _abort(context: Any, code: grpc.StatusCode, text: str, *details: Any) -> None:  # noqa: ANN401 - untyped in gRPC
+    packed = [Packed() for _ in details]
+    for target, detail in zip(packed, details, strict=True):
+        target.Pack(detail)
+    context.abort_with_status(rpc_status.to_status(Status(code=code.value[0], message=text, details=packed)))
+
+
+@dataclass
+class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
+    """Answers as the gateway would. `evidence` is not ready for the first `waits` calls."""
+
+    evidence: pb.GetEvidenceResponse
+    waits: int = 0
+    seen: dict[str, str] = field(default_factory=dict)
+    orders: list[pb.CreateRequestRequest] = field(default_factory=list)
+
+    def CreateRequest(self, request: pb.CreateRequestRequest, context: Any) -> Any:  # noqa: ANN401, N802 - as in gRPC
+        self.seen = dict(context.invocation_metadata())
+        self.orders.append(request)
+        return pb.CreateRequestResponse(request=_progress("RECEIVED"))
+
+    def GetRequest(self, request: pb.GetRequestRequest, context: Any) -> Any:  # noqa: ANN401, N802 - as in gRPC
+        if request.request_id != "req_1":
+            context.send_initial_metadata((("request-id", "req_call"),))
+            info = ErrorInfo(reason="REQUEST_NOT_FOUND", domain="igstats", metadata={"request_id": "req_2"})
+            broken = BadRequest(field_violations=[BadRequest.FieldViolation(field="request_id", description="is odd")])
+            _abort(context, grpc.StatusCode.NOT_FOUND, "The account has no such request.", info, broken)
+        return pb.GetRequestResponse(request=_progress("EXECUTING", ERASE="SETTLED", SWEEP="OFFERED"))
+
+    def WatchRequest(self, request: pb.WatchRequestRequest, context: Any) -> Iterator[Any]:  # noqa: ARG002, ANN401, N802
+        yield pb.WatchRequestResponse(request=_progress("EXECUTING", ERASE="OFFERED"))
+        yield pb.WatchRequestResponse(request=_progress("EXECUTING", ERASE="SETTLED"))
+        yield pb.WatchRequestResponse(request=_progress("FULFILLED", ERASE="SETTLED", SWEEP="SETTLED"))
+
+    def GetEvidence(self, request: pb.GetEvidenceRequest, context: Any) -> Any:  # noqa: ARG002, ANN401, N802
+        if self.waits:
+            self.waits -= 1
+            retry = RetryInfo(retry_delay=Duration(nanos=1_000_000))
+            info = ErrorInfo(reason="EVIDENCE_NOT_READY", domain="igstats")
+            _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "Not yet.", info, retry)
+        return self.evidence
+
+    def GetExport(self, request: pb.GetExportRequest, context: Any) -> Iterator[Any]:  # noqa: ANN401, N802
+        yield pb.GetExportResponse(chunk=b"PK")
+        if request.request_id == "broken":
+            context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+        yield pb.GetExportResponse(chunk=b"rest")
+
+    def GetProfile(self, request: Any, context: Any) -> Any:  # noqa: ARG002, ANN401, N802
+        hidden = Count(missing_reason=MissingReason.MISSING_REASON_HIDDEN_BY_OWNER)
+        found = Profile(profile_id=7, username=request.profile, followers=Count(value=12345), media=hidden)
+        return GetProfileResponse(profile=found)
+
+
+def _progress(state: str, **steps: str) -> pb.PrivacyRequest:
+    made = [
+        pb.Step(
+            holder="stats",
+            phase=phase,
+            state=stage,
+            outcome="ERASED" if stage == "SETTLED" else "",
+            counts={"media": 3} if phase == "ERASE" else {},
+        )
+        for phase, stage in steps.items()
+    ]
+    kind = pb.RequestKind.REQUEST_KIND_ERASURE
+    return pb.PrivacyRequest(request_id="req_1", reference="7K2Q-M4TD", kind=kind, state=state, steps=made)
+
+
+@pytest.fixture
+def gateway(run: Run, case: Case, certificates: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedGateway]:
+    assert run
+    played = PlayedGateway(case.evidence())
+    server = grpc.server(ThreadPoolExecutor(4))
+    add_RequestServiceServicer_to_server(played, server)
+    add_StatsServiceServicer_to_server(played, server)
+    issued = certificates.issue("gateway")
+    pair = (issued.key.read_bytes(), issued.certificate.read_bytes())
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+    server.start()
+    monkeypatch.setenv("IGSTATS_URL", f"https://127.0.0.1:{port}")
+    monkeypatch.setenv("IGSTATS_KEY", KEY)
+    monkeypatch.setenv("IGSTATS_CA", str(certificates.certificate))
+    yield played
+    server.stop(None).wait()
+
+
+def test_a_request_is_opened_with_key_and_idempotency_key(run: Run, gateway: PlayedGateway) -> None:
+    ran = run("request", "open", "--kind", "erasure", "--username", "jane.demo", "--key", "once")
+    assert ran.code == 0, ran.error
+    assert gateway.seen["authorization"] == f"Bearer {KEY}"
+    subject = pb.Subject(username="jane.demo")
+    erasure = pb.RequestKind.REQUEST_KIND_ERASURE
+    assert gateway.orders == [pb.CreateRequestRequest(request_key="once", kind=erasure, subject=subject)]
+    assert "7K2Q-M4TD" in ran.out
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_request_is_shown_by_holder_and_phase(run: Run) -> None:
+    ran = run("request", "show", "req_1")
+    assert ran.out.splitlines()[-2].split() == ["holder", "ERASE", "SWEEP"]
+    assert ran.out.splitlines()[-1].split() == ["stats", "ERASED", "offered"]
+    assert json.loads(run("request", "show", "req_1", "-o", "json").out)["steps"][0]["holder"] == "stats"
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_watched_request_prints_each_change_once(run: Run) -> None:
+    ran = run("request", "watch", "req_1")
+    assert ran.code == 0
+    assert [line.split() for line in ran.out.splitlines()] == [
+        ["state", "EXECUTING"],
+        ["ERASE", "stats", "ERASED", "(media", "3)"],
+        ["SWEEP", "stats", "ERASED"],
+        ["state", "FULFILLED"],
+    ]
+    lines = run("request", "watch", "req_1", "-o", "json").out.splitlines()
+    assert [json.loads(line)["state"] for line in lines] == ["EXECUTING", "EXECUTING", "FULFILLED"]
+
+
+@pytest.mark.usefixtures("gateway")
+def test_opening_and_watching_end_together(run: Run) -> None:
+    ran = run("request", "open", "--kind", "access", "--own-account", "--watch")
+    assert ran.code == 0
+    assert "FULFILLED" in ran.out
+
+
+def test_evidence_is_waited_for_saved_and_verified(run: Run, gateway: PlayedGateway) -> None:
+    gateway.waits = 2
+    assert run("request", "evidence", "req_1", "-o", "evidence.json").code == 0
+    assert run("receipt", "verify", "evidence.json").code == 0
+
+
+def test_an_error_is_told_with_reason_details_and_call(run: Run, gateway: PlayedGateway) -> None:
+    assert gateway
+    ran = run("request", "show", "req_2")
+    assert ran.code == 1
+    for words in ("REQUEST_NOT_FOUND: The account has no such request.", "request_id: req_2", "is odd", "req_call"):
+        assert words in ran.error
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_package_is_saved_whole_or_not_at_all(run: Run) -> None:
+    assert run("request", "export", "req_1", "-o", "export.zip").code == 0
+    assert Path("export.zip").read_bytes() == b"PKrest"
+    assert run("request", "export", "broken", "-o", "other.zip").code == 1
+    assert sorted(path.name for path in Path().iterdir()) == ["export.zip"]
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_profile_shows_why_a_number_is_absent(run: Run) -> None:
+    out = run("profile", "show", "jane.demo").out
+    assert "12,345" in out
+    assert "hidden by owner" in out
+    assert json.loads(run("profile", "show", "jane.demo", "-o", "json").out)["profile_id"] == "7"
+
+
+@pytest.mark.usefixtures("gateway")
+def test_any_method_is_called_with_json(run: Run) -> None:
+    ran = run("call", "/igstats.api.v1.StatsService/GetProfile", "-d", "-", stdin='{"profile": "jane"}')
+    assert json.loads(ran.out)["profile"]["username"] == "jane"
+    lines = run("call", "RequestService/WatchRequest", "-d", '{"requestId": "req_1"}').out.splitlines()
+    assert len(lines) == 3
+    assert all(json.loads(line) for line in lines)
+
+
+def test_a_gateway_that_does_not_answer_is_told_in_words(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("IGSTATS_URL", "127.0.0.1:1")
+    monkeypatch.setenv("IGSTATS_KEY", KEY)
+    ran = run("profile", "show", "jane")
+    assert ran.code == 1
+    assert "UNAVAILABLE" in ran.error
