@@ -193,8 +193,8 @@ def _progress(state: str, **steps: str) -> pb.PrivacyRequest:
 
 @pytest.fixture
 def gateway(run: Run, case: Case, certificates: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedGateway]:
-    assert run
-    played = PlayedGateway(case.evidence())
+    del run  # it clears the environment that is set here
+    played = PlayedGateway(case.evidence())  # type: ignore[abstract]  # the other methods are not asked for
     server = grpc.server(ThreadPoolExecutor(4))
     add_RequestServiceServicer_to_server(played, server)
     add_StatsServiceServicer_to_server(played, server)
@@ -254,8 +254,8 @@ def test_evidence_is_waited_for_saved_and_verified(run: Run, gateway: PlayedGate
     assert run("receipt", "verify", "evidence.json").code == 0
 
 
-def test_an_error_is_told_with_reason_details_and_call(run: Run, gateway: PlayedGateway) -> None:
-    assert gateway
+@pytest.mark.usefixtures("gateway")
+def test_an_error_is_told_with_reason_details_and_call(run: Run) -> None:
     ran = run("request", "show", "req_2")
     assert ran.code == 1
     for words in ("REQUEST_NOT_FOUND: The account has no such request.", "request_id: req_2", "is odd", "req_call"):
