@@ -6,10 +6,12 @@ import time
 from http import HTTPStatus
 from pathlib import Path
 
+import grpc
 from google.protobuf import json_format
 from igstats.api.v1.connection_service_pb2 import Connection
 from igstats.api.v1.request_service_pb2 import (
     CreateRequestResponse,
+    GetEvidenceRequest,
     GetEvidenceResponse,
     PrivacyRequest,
     WatchRequestRequest,
@@ -21,7 +23,7 @@ from igstats_dev.demo.arrival import calls
 from igstats_dev.demo.customer import run
 from igstats_dev.demo.narrator import StoryError
 from igstats_dev.demo.replay import replay_sync
-from igstats_dev.demo.scene import Person, Scene
+from igstats_dev.demo.scene import Person, Scene, until
 from igstats_dev.demo.traces import files_with, tables_with
 
 FULFILLED = "FULFILLED"
@@ -58,6 +60,7 @@ def _check_outcome(scene: Scene, request: PrivacyRequest) -> None:
 async def verify(scene: Scene, request: PrivacyRequest) -> None:
     """Fetches the evidence and lets the customer's own tool judge it, without any of our services."""
     scene.say.chapter("The receipts are verified offline, by a tool that needs none of our services")
+    await until(lambda: _in_the_log(scene, request), bool, "the log to hold every receipt")
     answer = await scene.customer.get(f"/v1/requests/{request.request_id}/evidence")
     evidence = answer.read(GetEvidenceResponse())
     file = scene.stack.layout.folder / f"evidence-{request.reference}.json"
@@ -67,6 +70,17 @@ async def verify(scene: Scene, request: PrivacyRequest) -> None:
         scene.say.answer(line)
     scene.say.check(evidence.entries, f"{len(evidence.entries)} entries are signed, in the log, and complete")
     await _forge(scene, evidence, file.with_name("spoilt.json"))
+
+
+async def _in_the_log(scene: Scene, request: PrivacyRequest) -> bool:
+    """The log takes receipts from NATS, a moment after the request has ended."""
+    try:
+        await scene.customer.requests.GetEvidence(GetEvidenceRequest(request_id=request.request_id))
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not grpc.StatusCode.FAILED_PRECONDITION:
+            raise
+        return False
+    return True
 
 
 async def _forge(scene: Scene, evidence: GetEvidenceResponse, file: Path) -> None:
@@ -80,6 +94,7 @@ async def _forge(scene: Scene, evidence: GetEvidenceResponse, file: Path) -> Non
         scene.say.check(truth=True, claim="with one bit changed the tool refuses it")
     else:
         raise StoryError(f"igstats receipt verify accepted forged evidence: {file}")
+    await asyncio.to_thread(file.unlink)
 
 
 def _igstats() -> str:

@@ -17,7 +17,8 @@ async def follow(console: Console, changes: AsyncIterable[WatchRequestResponse])
     with Live(console=console, auto_refresh=False) as live:
         async for change in changes:
             last = change.request
-            live.update(table(last), refresh=True)
+            if last.steps:
+                live.update(table(last), refresh=True)
     if not console.is_terminal:
         console.print()  # a pipe gets the last table only, without its line end
     return last
