@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from igstats_dev.instagram.la_days import la_date, midnight, next_day
 from igstats_dev.instagram.noise import log_normal, uniform, whole
@@ -104,7 +104,7 @@ class Person:
 
     def posts(self, now: datetime) -> list[Post]:
         """Posts and reels, newest first."""
-        return [post for day in self._days_back(now) if (post := self._post(day)) and post.posted_at <= now]
+        return [post for day in self._days_back(now) if (post := _post_of(self, day)) and post.posted_at <= now]
 
     def stories(self, now: datetime) -> list[Post]:
         """Stories of the last 24 hours, newest first."""
@@ -116,7 +116,8 @@ class Person:
         today = la_date(now)
         return (today - timedelta(days=back) for back in range(_POSTS_DAYS))
 
-    def _post(self, day: date) -> Post | None:
+    def post_of(self, day: date) -> Post | None:
+        """The post of a day, if there is one."""
         pace = 0.25 + 0.5 * uniform(self.seed, self.username, "pace")
         if uniform(self.seed, self.username, "post?", day) >= pace:
             return None
@@ -140,6 +141,11 @@ class Person:
             likes_hidden=uniform(*key, "hidden") < _HIDDEN,
             reach=self.followers(day) * log_normal(0.3, 0.5, *key, "reach"),
         )
+
+
+@lru_cache(maxsize=50_000)
+def _post_of(person: Person, day: date) -> Post | None:
+    return person.post_of(day)
 
 
 class People:

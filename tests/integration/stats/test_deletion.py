@@ -12,7 +12,7 @@ from igstats_stats.consumer import SyncRequests
 from igstats_stats.events import SYNC_REQUESTED, sync_requested
 from igstats_stats.model import ConnectionState
 from igstats_stats.syncing import ERASED
-from igstats_stats.tables import TABLES, connections, media, profile_days, profiles
+from igstats_stats.tables import TABLES, connections, media, media_insights, profile_days, profiles
 
 from tests.integration.stats.conftest import ACCOUNT, World
 
@@ -47,6 +47,20 @@ async def test_a_deletion_during_ingestion_leaves_nothing_behind(world: World, p
     world.emulator.faults.add(Fault("hold", path=path, times=1))
     running = asyncio.create_task(world.worker.run_once())
     await world.emulator.faults.holding.wait()
+    await world.erase(person)
+    world.emulator.faults.clear()
+    assert await running
+    assert await rows_left(world) == {}
+
+
+async def test_a_deletion_while_insights_of_a_post_are_asked_leaves_nothing_behind(world: World) -> None:
+    person = world.person()
+    await world.connect(person)
+    oldest_asked = person.posts(world.clock.now())[20]
+    world.emulator.faults.add(Fault("hold", path=oldest_asked.media_id, times=1))
+    running = asyncio.create_task(world.worker.run_once())
+    await world.emulator.faults.holding.wait()
+    assert await world.count(media_insights) > 0
     await world.erase(person)
     world.emulator.faults.clear()
     assert await running

@@ -60,17 +60,17 @@ class Privacy(HolderTasksServiceServicer):
     def __init__(self) -> None:
         self.described: list[str] = []
 
-    async def RegisterHolder(self, request: RegisterHolderRequest, _context: object) -> RegisterHolderResponse:  # noqa: N802 - gRPC name
+    async def RegisterHolder(self, request: RegisterHolderRequest, _context: object) -> RegisterHolderResponse:
         self.described = [store.store for store in request.description.stores]
         return RegisterHolderResponse()
 
-    async def LeaseTasks(self, _request: LeaseTasksRequest, _context: object) -> LeaseTasksResponse:  # noqa: N802 - gRPC name
+    async def LeaseTasks(self, _request: LeaseTasksRequest, _context: object) -> LeaseTasksResponse:
         return LeaseTasksResponse()
 
-    async def UploadExport(self, _requests: object, _context: object) -> UploadExportResponse:  # noqa: N802 - gRPC name
+    async def UploadExport(self, _requests: object, _context: object) -> UploadExportResponse:
         return UploadExportResponse()
 
-    async def ListErasures(self, _request: ListErasuresRequest, _context: object) -> ListErasuresResponse:  # noqa: N802 - gRPC name
+    async def ListErasures(self, _request: ListErasuresRequest, _context: object) -> ListErasuresResponse:
         return ListErasuresResponse()
 
 
