@@ -62,12 +62,14 @@ class Proofs:
     ) -> list[list[bytes]]:
         """Hashes of many proofs with one read; `known` nodes are not read."""
         at_hand = known or {}
-        wanted = nodes_of(span for spans in proofs for span in spans)
+        spans = dict.fromkeys(span for proof in proofs for span in proof)  # proofs of one tree share most of theirs
+        wanted = nodes_of(spans)
         missing = [node for node in wanted if node not in at_hand]
         hashes = {node: at_hand[node] for node in wanted if node in at_hand}
         if missing:
             hashes |= await self._store.nodes(missing)
-        return [path(spans, hashes) for spans in proofs]
+        folded = dict(zip(spans, path(spans, hashes), strict=True))
+        return [[folded[span] for span in proof] for proof in proofs]
 
 
 def _not_found(index: int) -> DomainError:
