@@ -10,7 +10,7 @@ import ssl
 import urllib.request
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from nats.aio.client import Client
@@ -96,7 +96,7 @@ def _event(message: Msg) -> Event:
         id=headers.get("ce-id", ""),
         subject=message.subject,
         type=headers.get("ce-type", ""),
-        time=datetime.fromisoformat(headers["ce-time"]) if "ce-time" in headers else datetime.now(UTC),
+        time=datetime.fromisoformat(headers["ce-time"]) if "ce-time" in headers else message.metadata.timestamp,
         data=message.data,
         attempts=message.metadata.num_delivered,
     )

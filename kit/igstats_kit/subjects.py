@@ -179,7 +179,7 @@ def _grouped(rows: Iterable[Any]) -> Keys:
 
 
 def _known(query: TextClause, binds: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {name: value for name, value in binds.items() if name in query._bindparams}  # noqa: SLF001
+    return {name: value for name, value in binds.items() if name in query._bindparams}  # noqa: SLF001 - which names a statement has, nothing else tells
 
 
 def _pairs(cases: Iterable[Case]) -> dict[str, list[Any]]:

@@ -19,7 +19,7 @@ SYNONYMS = {
     "subtask": "task",
     "graveyard": "tombstone",
 }
-SENTENCE = 3  # words after test_
+SENTENCE = 2  # a subject and a verb, after test_
 
 
 def names(name: str) -> list[tuple[str, int]]:

@@ -248,7 +248,7 @@ class Conformance:
             names = sorted({row[0] for row in await connection.execute(_COLUMNS)})
             rows = []
             for name in names:
-                found = await connection.execute(text(f'SELECT CAST(t AS text) FROM "{name}" AS t'))  # noqa: S608
+                found = await connection.execute(text(f'SELECT CAST(t AS text) FROM "{name}" AS t'))  # noqa: S608 - from the catalogue
                 rows += [(name, row) for row in found.scalars()]
         return rows
 

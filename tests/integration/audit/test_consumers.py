@@ -139,7 +139,7 @@ def _receipts(request_id: str, holder: str) -> list[Receipt]:
     return made
 
 
-async def _until(ask: Callable[[], Awaitable[Any]]) -> Any:  # noqa: ANN401 - whatever is asked for
+async def _until(ask: Callable[[], Awaitable[Any]]) -> Any:
     """Asks until there is an answer that is not an error and not empty."""
     while True:
         with contextlib.suppress(DomainError):
@@ -207,7 +207,7 @@ async def test_calls_reach_the_api_log(world: World) -> None:
     record.called_time.GetCurrentTime()
     await world.publish("gateway", "access.recorded", AccessRecorded(records=[record]))
 
-    async def found() -> Any:  # noqa: ANN401 - a page
+    async def found() -> Any:
         page = await world.calls.search("acc_1", "", 0, "")
         return page if page.calls else None
 

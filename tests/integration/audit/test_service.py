@@ -81,7 +81,7 @@ async def stub(log: Log, calls: CallLog, settings_of: Settings) -> AsyncIterator
         port = await rpc.start()
         opened.push_async_callback(rpc.stop, 0)
 
-        async def connect(service: str) -> Any:  # noqa: ANN401 - generated code leaves its stubs untyped
+        async def connect(service: str) -> Any:
             channels = Channels(settings_of(service))
             opened.push_async_callback(channels.close)
             return AuditServiceStub(channels.to("audit", f"127.0.0.1:{port}"))
@@ -161,16 +161,16 @@ class PlayedPrivacy(HolderTasksServiceServicer):
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
 
-    async def RegisterHolder(self, request: Any, _context: object) -> Any:  # noqa: ANN401, N802 - as in gRPC
+    async def RegisterHolder(self, request: Any, _context: object) -> Any:
         return await self._coordinator.RegisterHolder(request)
 
-    async def LeaseTasks(self, request: Any, _context: object) -> Any:  # noqa: ANN401, N802 - as in gRPC
+    async def LeaseTasks(self, request: Any, _context: object) -> Any:
         return await self._coordinator.LeaseTasks(request)
 
-    async def ListErasures(self, request: Any, _context: object) -> Any:  # noqa: ANN401, N802 - as in gRPC
+    async def ListErasures(self, request: Any, _context: object) -> Any:
         return await self._coordinator.ListErasures(request)
 
-    async def UploadExport(self, requests: Any, _context: object) -> Any:  # noqa: ANN401, N802 - as in gRPC
+    async def UploadExport(self, requests: Any, _context: object) -> Any:
         return await self._coordinator.UploadExport(requests)
 
 
@@ -216,7 +216,7 @@ async def test_the_process_starts_registers_appends_and_ends_when_told(
     assert all(json.loads(line)["service"] == "audit" for line in program.log.read_text().splitlines())
 
 
-async def _appended(audit: Any, request: pb.AppendEntriesRequest) -> bool:  # noqa: ANN401 - as above
+async def _appended(audit: Any, request: pb.AppendEntriesRequest) -> bool:
     with contextlib.suppress(DomainError):
         done = await audit.AppendEntries(request)
         return bool(done.acknowledgements)

@@ -146,11 +146,11 @@ def _bytes(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def _one(method: Any, request: type[Message]) -> Any:  # noqa: ANN401 - gRPC's stubs know no asynchronous methods
+def _one(method: Any, request: type[Message]) -> Any:
     return grpc.unary_unary_rpc_method_handler(method, request.FromString, _bytes)
 
 
-def _service(name: str, **methods: Any) -> grpc.GenericRpcHandler:  # noqa: ANN401 - same
+def _service(name: str, **methods: Any) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(name, methods)
 
 

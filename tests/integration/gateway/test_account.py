@@ -22,7 +22,7 @@ from sqlalchemy import select
 Gateway: TypeAlias = Any
 
 
-async def _get(gateway: Gateway, path: str) -> Any:  # noqa: ANN401 - parsed JSON
+async def _get(gateway: Gateway, path: str) -> Any:
     async with gateway.http.get(path, headers=gateway.key) as answer:
         assert answer.status == 200
         return await answer.json()

@@ -61,7 +61,7 @@ MakeConfig = Callable[[str], Awaitable[ServiceConfig]]
 class Stats(SubjectServiceServicer):
     """Knows every profile; ada is connected."""
 
-    async def ResolveSubject(self, request: ResolveSubjectRequest, _context: object) -> ResolveSubjectResponse:  # noqa: N802
+    async def ResolveSubject(self, request: ResolveSubjectRequest, _context: object) -> ResolveSubjectResponse:
         connected = all(one.value == "ada" for one in request.identifiers)
         return ResolveSubjectResponse(identifiers=request.identifiers, connected=connected)
 
@@ -83,14 +83,14 @@ class Service:
         return self.channels[caller].to("privacy", self.address)
 
     @property
-    def requests(self) -> Any:  # noqa: ANN401 - stubs are typed for both kinds of channel
+    def requests(self) -> Any:
         return RequestServiceStub(self.channel("gateway"))
 
     @property
-    def office(self) -> Any:  # noqa: ANN401 - as above
+    def office(self) -> Any:
         return PrivacyServiceStub(self.channel("operator"))
 
-    async def create(self, **fields: Any) -> api.PrivacyRequest:  # noqa: ANN401 - fields of the message
+    async def create(self, **fields: Any) -> api.PrivacyRequest:
         request = api.CreateRequestRequest(**fields)
         answer = await self.requests.CreateRequest(request, metadata=METADATA)
         made: api.PrivacyRequest = answer.request

@@ -122,7 +122,7 @@ def test_methods_are_listed_without_asking_anybody(run: Run, monkeypatch: pytest
     assert "no field named" in run("call", "StatsService/GetProfile", "-d", '{"profil": "x"}').error
 
 
-def _abort(context: Any, code: grpc.StatusCode, text: str, *details: Any) -> None:  # noqa: ANN401 - untyped in gRPC
+def _abort(context: Any, code: grpc.StatusCode, text: str, *details: Any) -> None:
     packed = [Packed() for _ in details]
     for target, detail in zip(packed, details, strict=True):
         target.Pack(detail)
@@ -138,12 +138,12 @@ class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
     seen: dict[str, str] = field(default_factory=dict)
     orders: list[pb.CreateRequestRequest] = field(default_factory=list)
 
-    def CreateRequest(self, request: pb.CreateRequestRequest, context: Any) -> Any:  # noqa: ANN401, N802 - as in gRPC
+    def CreateRequest(self, request: pb.CreateRequestRequest, context: Any) -> Any:
         self.seen = dict(context.invocation_metadata())
         self.orders.append(request)
         return pb.CreateRequestResponse(request=_progress("RECEIVED"))
 
-    def GetRequest(self, request: pb.GetRequestRequest, context: Any) -> Any:  # noqa: ANN401, N802 - as in gRPC
+    def GetRequest(self, request: pb.GetRequestRequest, context: Any) -> Any:
         if request.request_id != "req_1":
             context.send_initial_metadata((("request-id", "req_call"),))
             info = ErrorInfo(reason="REQUEST_NOT_FOUND", domain="igstats", metadata={"request_id": "req_2"})
@@ -151,12 +151,12 @@ class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
             _abort(context, grpc.StatusCode.NOT_FOUND, "The account has no such request.", info, broken)
         return pb.GetRequestResponse(request=_progress("EXECUTING", ERASE="SETTLED", SWEEP="OFFERED"))
 
-    def WatchRequest(self, request: pb.WatchRequestRequest, context: Any) -> Iterator[Any]:  # noqa: ARG002, ANN401, N802
+    def WatchRequest(self, request: pb.WatchRequestRequest, context: Any) -> Iterator[Any]:
         yield pb.WatchRequestResponse(request=_progress("EXECUTING", ERASE="OFFERED"))
         yield pb.WatchRequestResponse(request=_progress("EXECUTING", ERASE="SETTLED"))
         yield pb.WatchRequestResponse(request=_progress("FULFILLED", ERASE="SETTLED", SWEEP="SETTLED"))
 
-    def GetEvidence(self, request: pb.GetEvidenceRequest, context: Any) -> Any:  # noqa: ARG002, ANN401, N802
+    def GetEvidence(self, request: pb.GetEvidenceRequest, context: Any) -> Any:
         if self.waits:
             self.waits -= 1
             retry = RetryInfo(retry_delay=Duration(nanos=1_000_000))
@@ -164,13 +164,13 @@ class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "Not yet.", info, retry)
         return self.evidence
 
-    def GetExport(self, request: pb.GetExportRequest, context: Any) -> Iterator[Any]:  # noqa: ANN401, N802
+    def GetExport(self, request: pb.GetExportRequest, context: Any) -> Iterator[Any]:
         yield pb.GetExportResponse(chunk=b"PK")
         if request.request_id == "broken":
             context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         yield pb.GetExportResponse(chunk=b"rest")
 
-    def GetProfile(self, request: Any, context: Any) -> Any:  # noqa: ARG002, ANN401, N802
+    def GetProfile(self, request: Any, context: Any) -> Any:
         hidden = Count(missing_reason=MissingReason.MISSING_REASON_HIDDEN_BY_OWNER)
         found = Profile(profile_id=7, username=request.profile, followers=Count(value=12345), media=hidden)
         return GetProfileResponse(profile=found)

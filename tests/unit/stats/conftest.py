@@ -17,7 +17,7 @@ SAMPLES = Path(__file__).parents[2] / "data" / "instagram"
 def sample() -> Callable[[str], Any]:
     """Reads one of the public payloads under tests/data/instagram."""
 
-    def read(name: str) -> Any:  # noqa: ANN401 - JSON of any shape
+    def read(name: str) -> Any:
         return json.loads((SAMPLES / name).read_text(encoding="utf-8"))
 
     return read
