@@ -67,8 +67,13 @@ class Authentication:
         if search is None:
             search = asyncio.create_task(self._search(key_id))
             self._searches[key_id] = search
-            search.add_done_callback(lambda _: self._searches.pop(key_id, None))
+            search.add_done_callback(lambda done: self._searched(key_id, done))
         return await asyncio.shield(search)
+
+    def _searched(self, key_id: str, search: asyncio.Task[StoredKey | None]) -> None:
+        self._searches.pop(key_id, None)
+        if not search.cancelled():
+            search.exception()  # looked at, even when everyone who waited has gone
 
     async def _search(self, key_id: str) -> StoredKey | None:
         read_at = self._clock.now()  # before the query: what it does not see yet must not live on for a whole second

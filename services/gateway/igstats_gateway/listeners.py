@@ -72,6 +72,7 @@ class HttpListener:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
+                limit_concurrency=_MAX_RUNNING,
                 ssl_certfile=config.public_tls_cert,
                 ssl_keyfile=config.public_tls_key,
                 h11_max_incomplete_event_size=_HEADER_BYTES,
