@@ -71,17 +71,42 @@ def generate(target: Path) -> None:
             idle.with_suffix(".pyi").unlink(missing_ok=True)
 
 
+def stubs(folder: Path) -> set[str]:
+    """Generated files below `folder`."""
+    return {str(path.relative_to(folder)) for path in folder.glob("**/*_pb2*") if "__pycache__" not in path.parts}
+
+
+def stale(fresh: Path) -> list[str]:
+    """Committed stubs that differ from the `fresh` ones, are missing, or are left over."""
+    made = stubs(fresh)
+    _, differing, missing = filecmp.cmpfiles(fresh, STUBS, sorted(made), shallow=False)
+    return sorted({*differing, *missing, *(stubs(STUBS) - made)})
+
+
+def renew() -> None:
+    """Brings the committed stubs to what the protos give. Files that stay the same are not touched."""
+    with tempfile.TemporaryDirectory() as scratch:
+        fresh = Path(scratch)
+        generate(fresh)
+        for package in fresh.glob("**/__init__.py"):
+            target = STUBS / package.relative_to(fresh)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch()
+        for name in stale(fresh):
+            if (fresh / name).exists():
+                shutil.copyfile(fresh / name, STUBS / name)
+            else:
+                (STUBS / name).unlink()
+
+
 def drift() -> int:
     """Answers 1, and names the files, when the committed stubs are not what the protos give."""
     with tempfile.TemporaryDirectory() as fresh:
         generate(Path(fresh))
-        made = {str(path.relative_to(fresh)) for path in Path(fresh).glob("**/*_pb2*")}
-        kept = {str(path.relative_to(STUBS)) for path in STUBS.glob("**/*_pb2*") if "__pycache__" not in str(path)}
-        _, differing, missing = filecmp.cmpfiles(fresh, STUBS, sorted(made), shallow=False)
-    stale = sorted({*differing, *missing, *(kept - made)})
-    for name in stale:
+        found = stale(Path(fresh))
+    for name in found:
         print(f"stubs differ from protos: {name} (run make protos)", file=sys.stderr)
-    return 1 if stale else 0
+    return 1 if found else 0
 
 
 def image(sources: Path, target: Path) -> Path:
@@ -134,11 +159,7 @@ def main() -> int:
     """Runs the subcommand."""
     match sys.argv[1:]:
         case ["generate"]:
-            for old in STUBS.glob("**/*_pb2*"):
-                if "__pycache__" not in str(old):
-                    old.unlink()
-            shutil.rmtree(STUBS / "buf", ignore_errors=True)
-            generate(STUBS)
+            renew()
             return 0
         case ["drift"]:
             return drift()
