@@ -61,8 +61,28 @@ class ReceiptsIssued(google.protobuf.message.Message):
 global___ReceiptsIssued = ReceiptsIssued
 
 @typing.final
+class RequestsChanged(google.protobuf.message.Message):
+    """Requests changed their states. Subject igstats.privacy.v1.request.changed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: builtins.int
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RequestChanged]:
+        """The changes of one transaction, at most 512."""
+
+    def __init__(
+        self,
+        *,
+        changes: collections.abc.Iterable[global___RequestChanged] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["changes", b"changes"]) -> None: ...
+
+global___RequestsChanged = RequestsChanged
+
+@typing.final
 class RequestChanged(google.protobuf.message.Message):
-    """A request changed its state. Subject igstats.privacy.v1.request.changed."""
+    """A request changed its state."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
