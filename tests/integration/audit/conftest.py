@@ -30,9 +30,12 @@ class Log:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self.signer = NoteSigner("igstats.test/evidence", pem)
 
+    def sequencer(self) -> Sequencer:
+        return Sequencer(self.store, self.proofs, self.signer)
+
     @contextlib.asynccontextmanager
     async def writer(self) -> AsyncIterator[Sequencer]:
-        sequencer = Sequencer(self.store, self.proofs, self.signer)
+        sequencer = self.sequencer()
         await sequencer.open()
         worker = asyncio.create_task(sequencer.run())
         try:

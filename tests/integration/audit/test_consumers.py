@@ -195,10 +195,11 @@ async def test_records_of_every_service_reach_the_log(world: World) -> None:
     assert await world.count(entries, kind="retention.ran") == 2
 
 
-async def test_a_change_of_a_request_is_handled_without_an_entry(world: World) -> None:
+async def test_only_the_end_of_a_request_is_an_entry(world: World) -> None:
     await world.publish("privacy", "request.changed", RequestChanged(request_id="req_1"), "changed")
-    await world.handled("changed")
-    assert await world.count(entries) == 0
+    await world.publish("privacy", "request.closed", RequestClosed(request_id="req_1", state="DENIED"), "closed")
+    await world.handled("closed")
+    assert await world.count(entries, entry_id="closed") == await world.count(entries) == 1
 
 
 async def test_calls_reach_the_api_log(world: World) -> None:

@@ -129,14 +129,15 @@ async def test_an_entry_that_postgresql_refuses_harms_no_other(log: Log) -> None
 async def test_a_head_changed_in_the_database_stops_the_writer(log: Log, change: str) -> None:
     async with log.writer() as writer:
         await writer.append([log.entry("e0")])
-    sequencer_running = log.writer()
-    writer = await sequencer_running.__aenter__()
+    writer = log.sequencer()
+    await writer.open()
+    running = asyncio.create_task(writer.run())
     await tell(log.database, change)
     with pytest.raises(DomainError) as failed:
         await writer.append([log.entry("e1")])
     assert failed.value.reason is Reason.DEPENDENCY_UNAVAILABLE
     with pytest.raises(LogForkedError):
-        await sequencer_running.__aexit__(None, None, None)
+        await running
 
 
 async def test_a_changed_leaf_breaks_its_proof_and_its_neighbours(log: Log) -> None:
