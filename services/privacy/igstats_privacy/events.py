@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from igstats.event.v1.events_pb2 import HolderOutcome, RequestChanged, RequestClosed, TasksOffered
+from igstats.event.v1.events_pb2 import HolderOutcome, RequestChanged, RequestClosed, RequestsChanged, TasksOffered
 from igstats_kit.declare import days, impersonal_store
 from igstats_kit.events import Stream, Subscription
 
@@ -72,20 +72,18 @@ def tasks_offered(keys: Iterable[TaskKey]) -> list[Fact]:
     ]
 
 
-def requests_changed(changes: Iterable[Change], now: datetime) -> list[Fact]:
-    """One message per request."""
+def requests_changed(changes: Sequence[Change], now: datetime) -> list[Fact]:
+    """One message per 512 changes."""
     moment = _at(now)
-    return [
-        (
-            REQUEST_CHANGED,
-            RequestChanged(
-                request_id=one.request_id,
-                old_state=_state(one.old),
-                new_state=_state(one.new),
-                changed_time=moment,
-            ),
+    made = [
+        RequestChanged(
+            request_id=one.request_id, old_state=_state(one.old), new_state=_state(one.new), changed_time=moment
         )
         for one in changes
+    ]
+    return [
+        (REQUEST_CHANGED, RequestsChanged(changes=made[start : start + _LIMIT]))
+        for start in range(0, len(made), _LIMIT)
     ]
 
 

@@ -36,15 +36,17 @@ class Fanout:
 
     async def advance(self, connection: Connection, request_ids: Iterable[str]) -> None:
         """Brings locked requests as far as their tasks allow."""
-        if not (ids := list(request_ids)):
-            return
-        stands = await task_store.progress(connection, ids)
+        if ids := list(request_ids):
+            await self.settle(connection, await task_store.progress(connection, ids))
+
+    async def settle(self, connection: Connection, stands: Mapping[str, Stand]) -> None:
+        """Brings locked requests, whose tasks stand as given, as far as that allows."""
         await self._advance(connection, stands, {name: one.state for name, one in stands.items()})
 
     async def move(self, connection: Connection, old: Mapping[str, State], new: Mapping[str, State]) -> None:
         """Brings locked requests without tasks into new states."""
         steps = {name: Step(state, None, blocked=False) for name, state in new.items()}
-        await store.post(connection, await self._write(connection, old, steps, {}))
+        await self._write(connection, old, steps, {}, [])
 
     def next_offer(self, now: datetime, offers: int) -> datetime:
         """When a task that has now been offered `offers` times is offered again."""
@@ -57,15 +59,10 @@ class Fanout:
         for key, state in offered.items():
             if state is TaskState.BLOCKED:
                 steps[key.request_id] = replace(steps[key.request_id], blocked=True)
-        changed = {
-            name: step
-            for name, step in steps.items()
-            if (step.state, step.blocked) != (stands[name].state, stands[name].blocked)
-        }
-        facts = events.tasks_offered(key for key, state in offered.items() if state is TaskState.OFFERED)
+        changed = {name: step for name, step in steps.items() if _differs(step, stands[name])}
+        offers = events.tasks_offered(key for key, state in offered.items() if state is TaskState.OFFERED)
         effective = {name: stands[name].progress.effective_at for name in changed}
-        old = {name: stands[name].state for name in changed}
-        await store.post(connection, facts + await self._write(connection, old, changed, effective))
+        await self._write(connection, {name: stands[name].state for name in changed}, changed, effective, offers)
 
     async def _offer(
         self, connection: Connection, steps: Mapping[str, Step], now: datetime
@@ -79,18 +76,20 @@ class Fanout:
         old: Mapping[str, State],
         steps: Mapping[str, Step],
         effective: Mapping[str, datetime | None],
-    ) -> list[events.Fact]:
-        if not steps:
-            return []
+        facts: list[events.Fact],
+    ) -> None:
+        if not steps and not facts:
+            return
         now = self._clock.now()
         # While tasks are unsettled nobody knows the date; it is shown once they all are.
         known = {name: effective.get(name) for name, step in steps.items() if step.state in _DATED}
-        await store.step(connection, steps, known, now)
         changes = [Change(name, old[name], step.state) for name, step in steps.items() if step.state is not old[name]]
         closed = {name: step.state for name, step in steps.items() if step.state in FINAL}
-        facts = events.requests_changed(changes, now)
+        facts += events.requests_changed(changes, now)
         if closed:
-            words = await task_store.words(connection, closed)
-            await store.forget(connection, list(closed))
-            facts += events.requests_closed(closed, words, now)
-        return facts
+            facts += events.requests_closed(closed, await task_store.words(connection, closed), now)
+        await store.step(connection, steps, known, facts, now)
+
+
+def _differs(step: Step, stand: Stand) -> bool:
+    return (step.state, step.blocked) != (stand.state, stand.blocked)

@@ -15,8 +15,7 @@ from igstats_privacy.tables import erasure_ledger, holder_keys, holders
 _READ_REGISTRY = text("SELECT pg_advisory_xact_lock_shared(hashtext('igstats-privacy-registry'))")
 _CHANGE_REGISTRY = text("SELECT pg_advisory_xact_lock(hashtext('igstats-privacy-registry'))")
 _SEEN = text(
-    "UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)),"
-    " leased_through = greatest(leased_through, CAST(:through AS timestamptz)) WHERE holder = :holder RETURNING enabled"
+    "UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)) WHERE holder = :holder RETURNING holder"
 )
 _WITHOUT = text(
     "SELECT request_id FROM requests r WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))"
@@ -98,10 +97,9 @@ async def switch(connection: Connection, holder: str, *, enabled: bool) -> bool:
     return (await connection.execute(changed)).rowcount == 1
 
 
-async def seen(connection: Connection, holder: str, now: datetime, through: datetime | None) -> bool | None:
-    """Notes a sign of life and how far the holder has come in its queue; answers its switch, None when unknown."""
-    found: bool | None = await connection.scalar(_SEEN, {"holder": holder, "now": now, "through": through})
-    return found
+async def seen(connection: Connection, holder: str, now: datetime) -> bool:
+    """Notes a sign of life; False when there is no holder of this name."""
+    return await connection.scalar(_SEEN, {"holder": holder, "now": now}) is not None
 
 
 async def write_ledger(connection: Connection, request_ids: Sequence[str], now: datetime) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from igstats_kit.clock import Clock
 from igstats_kit.sql import Database
 
-from igstats_privacy import holder_store, task_store
+from igstats_privacy import task_store
 from igstats_privacy.changes import Changes
 from igstats_privacy.errors import holder_unknown, task_not_owned
 from igstats_privacy.identifiers import Identifiers
@@ -32,9 +32,8 @@ class Leases:
         if any(key.holder != holder for key in keys):
             raise task_not_owned(holder)
         async with self._database.transaction() as connection:
-            leased = await task_store.lease(connection, holder, keys)
-            through = max((one.offered_at for one in leased), default=None)
-            if await holder_store.seen(connection, holder, self._clock.now(), through) is None:
+            leased = await task_store.lease(connection, holder, keys, self._clock.now())
+            if leased is None:
                 raise holder_unknown(holder)
         self._changes.publish({one.task.request_id for one in leased})
         return self._opened(leased)

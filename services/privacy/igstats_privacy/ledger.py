@@ -24,6 +24,6 @@ class Ledger:
             DomainError: HOLDER_UNKNOWN.
         """
         async with self._database.transaction() as connection:
-            if await holder_store.seen(connection, holder, self._clock.now(), None) is None:
+            if not await holder_store.seen(connection, holder, self._clock.now()):
                 raise holder_unknown(holder)
             return await holder_store.erasures(connection, sequence, min(page_size or _PAGE, _PAGE))

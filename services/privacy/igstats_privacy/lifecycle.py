@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 
 from igstats_kit.errors import DomainError, Reason
 
@@ -110,6 +111,7 @@ _DECISIVE: Mapping[Right, frozenset[Outcome]] = {
 _PREPARING = frozenset({Phase.FENCE, Phase.SWEEP})
 
 
+@cache
 def provable(right: Right, phase: Phase) -> frozenset[Outcome]:
     """The outcomes that a receipt for this phase may state; none when the right has no such phase."""
     if phase not in PHASES[right]:

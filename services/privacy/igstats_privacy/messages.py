@@ -25,6 +25,16 @@ from igstats_privacy.model import (
     TaskKey,
 )
 
+# A table look-up for each task and receipt instead of two calls into protobuf's enums.
+_RIGHT_NUMBERS = {right: task_pb2.Right.Value(f"RIGHT_{right}") for right in Right}
+_PHASE_NUMBERS = {phase: task_pb2.Phase.Value(f"PHASE_{phase}") for phase in Phase}
+_OUTCOME_NUMBERS = {outcome: receipt_pb2.Outcome.Value(f"OUTCOME_{outcome}") for outcome in Outcome}
+_KIND_NUMBERS = {
+    name.removeprefix("IDENTIFIER_KIND_"): number for name, number in identifier_pb2.IdentifierKind.items()
+}
+_RIGHTS = {number: right for right, number in _RIGHT_NUMBERS.items()}
+_OUTCOMES = {number: outcome for outcome, number in _OUTCOME_NUMBERS.items()}
+
 _CAUSES = {
     Cause.DISABLED: "the holder is switched off",
     Cause.LATE: "the holder has not settled this in time",
@@ -43,9 +53,7 @@ def stamp(moment: datetime | None) -> Timestamp | None:
 
 def identifier(one: Identifier) -> identifier_pb2.Identifier:
     """A person's name, to be sent under mTLS only."""
-    return identifier_pb2.Identifier(
-        kind=identifier_pb2.IdentifierKind.Value(f"IDENTIFIER_KIND_{one.kind}"), value=one.value
-    )
+    return identifier_pb2.Identifier(kind=_KIND_NUMBERS[one.kind], value=one.value)
 
 
 def read_identifier(one: identifier_pb2.Identifier) -> Identifier:
@@ -75,7 +83,7 @@ def request(shown: Shown) -> request_pb2.Request:
     return request_pb2.Request(
         request_id=one.request_id,
         reference=one.reference,
-        right=task_pb2.Right.Value(f"RIGHT_{one.right}"),
+        right=_RIGHT_NUMBERS[one.right],
         state=request_pb2.RequestState.Value(f"REQUEST_STATE_{one.state}"),
         account_id=shown.account_id,
         door=one.door,
@@ -95,9 +103,9 @@ def task_status(task: Task) -> request_pb2.TaskStatus:
     said = receipt_pb2.Receipt.FromString(task.receipt)
     return request_pb2.TaskStatus(
         holder=task.holder,
-        phase=task_pb2.Phase.Value(f"PHASE_{task.phase}"),
+        phase=_PHASE_NUMBERS[task.phase],
         state=request_pb2.TaskState.Value(f"TASK_STATE_{task.state}"),
-        outcome=receipt_pb2.Outcome.Value(f"OUTCOME_{task.outcome or 'UNSPECIFIED'}"),
+        outcome=_OUTCOME_NUMBERS[task.outcome] if task.outcome else receipt_pb2.Outcome.OUTCOME_UNSPECIFIED,
         counts=said.counts,
         retained=said.retained,
         attempts=task.attempts,
@@ -154,8 +162,8 @@ def task(lease: Lease) -> task_pb2.Task:
         task_id=str(lease.task),
         request_id=lease.task.request_id,
         holder=lease.task.holder,
-        right=task_pb2.Right.Value(f"RIGHT_{lease.right}"),
-        phase=task_pb2.Phase.Value(f"PHASE_{lease.task.phase}"),
+        right=_RIGHT_NUMBERS[lease.right],
+        phase=_PHASE_NUMBERS[lease.task.phase],
         identifiers=map(identifier, lease.identifiers),
         tokens=lease.tokens,
         attempt=lease.attempt,
@@ -175,20 +183,15 @@ def erasure(one: Erasure) -> holder_tasks_service_pb2.Erasure:
 
 def read_receipt(signed: receipt_pb2.SignedReceipt, said: receipt_pb2.Receipt) -> Receipt | None:
     """A receipt whose signature has been verified; None when its content contradicts itself or is not known here."""
-    key = TaskKey.parse(said.task_id)
-    right = task_pb2.Right.Name(said.right) if said.right in task_pb2.Right.values() else ""
-    outcome = receipt_pb2.Outcome.Name(said.outcome) if said.outcome in receipt_pb2.Outcome.values() else ""
-    phase = task_pb2.Phase.Name(said.phase) if said.phase in task_pb2.Phase.values() else ""
-    if key is None or not (said.right and said.outcome):
+    key, right, outcome = TaskKey.parse(said.task_id), _RIGHTS.get(said.right), _OUTCOMES.get(said.outcome)
+    if key is None or right is None or outcome is None:
         return None
-    if (said.request_id, said.holder, phase) != (key.request_id, key.holder, f"PHASE_{key.phase}"):
-        return None
-    if not (right and outcome):
+    if (said.request_id, said.holder, said.phase) != (key.request_id, key.holder, _PHASE_NUMBERS[key.phase]):
         return None
     return Receipt(
         task=key,
-        right=Right(right.removeprefix("RIGHT_")),
-        outcome=Outcome(outcome.removeprefix("OUTCOME_")),
+        right=right,
+        outcome=outcome,
         effective_at=said.effective_time.ToDatetime(UTC) if said.HasField("effective_time") else None,
         raw=signed.receipt,
         signature=signed.signature,

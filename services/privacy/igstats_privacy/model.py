@@ -108,9 +108,8 @@ class TaskKey:
         """Reads a task id; None when it is none of ours."""
         request_id, _, rest = text.partition("/")
         holder, _, phase = rest.partition("/")
-        if not request_id or not holder or phase not in Phase.__members__:
-            return None
-        return cls(request_id, holder, Phase(phase))
+        known = Phase.__members__.get(phase)
+        return cls(request_id, holder, known) if request_id and holder and known else None
 
 
 @dataclass(frozen=True)

@@ -68,12 +68,12 @@ class Receipts:
         if not receipts:
             return set()
         now = self._clock.now()
-        await task_store.keep(connection, receipts, now)
         settlements = [self._settlement(receipt, now) for receipt in _one_each(receipts)]
-        touched = await task_store.settle(connection, settlements, now)
-        if touched:
-            await self._fanout.advance(connection, touched)
-        return touched
+        if len(settlements) < len(receipts):
+            await task_store.keep(connection, receipts, now)
+        stands = await task_store.settle(connection, settlements, now)
+        await self._fanout.settle(connection, stands)
+        return set(stands)
 
     def _settlement(self, receipt: Receipt, now: datetime) -> Settlement:
         effective = receipt.effective_at

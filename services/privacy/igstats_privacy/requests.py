@@ -56,14 +56,13 @@ class Requests:
             raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
         request = self._received(new)
         async with self._database.transaction() as connection:
-            known = await self._claimed(connection, new, identifiers, request)
-            if known is not None:
-                tasks = await task_store.of_request(connection, known.request_id)
-                return self._shown(known, tasks, new.account_id)
             sealed = self._identifiers.seal(request.request_id, Naming(new.account_id, identifiers))
-            await store.add(connection, request, sealed)
             change = Change(request.request_id, None, State.RECEIVED)
-            await store.post(connection, events.requests_changed([change], request.received_at))
+            facts = events.requests_changed([change], request.received_at)
+            key = _digest(new.door, new.account_id, new.idempotency_key)
+            content = self._content(new, identifiers)
+            if not await store.add(connection, request, sealed, key, content, facts):
+                return await self._known(connection, new, key, content)
         self._wake_triage()
         return self._shown(request, account_id=new.account_id)
 
@@ -85,19 +84,15 @@ class Requests:
             reason="",
         )
 
-    async def _claimed(
-        self, connection: Connection, new: NewRequest, identifiers: Sequence[Identifier], request: Request
-    ) -> Request | None:
-        key = _digest(new.door, new.account_id, new.idempotency_key)
+    def _content(self, new: NewRequest, identifiers: Sequence[Identifier]) -> bytes:
         tokens = sorted(token.hex() for token in self._identifiers.tokens(identifiers))
-        content = _digest(new.right, new.identity_proof, *tokens)
-        known = await store.claim_key(connection, key, content, request.request_id, request.received_at)
-        if known is None:
-            return None
-        request_id, before = known
+        return _digest(new.right, new.identity_proof, *tokens)
+
+    async def _known(self, connection: Connection, new: NewRequest, key: bytes, content: bytes) -> Shown:
+        known, before = await store.keyed(connection, key)
         if before != content:
             raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED)
-        return await self._found(connection, request_id)
+        return self._shown(known, await task_store.of_request(connection, known.request_id), new.account_id)
 
     async def get(self, request_id: str, account_id: str | None = None) -> Shown:
         """A request with its tasks; of this account only, when one is given. Otherwise it tells who opened it.

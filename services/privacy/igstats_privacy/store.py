@@ -6,9 +6,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from igstats_kit.sql import notify_after_commit
-from igstats_kit.tables import outbox
-from sqlalchemy import Row, insert, select, text
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
@@ -20,7 +18,8 @@ from igstats_privacy.tables import idempotency, request_identifiers, requests
 Connection: TypeAlias = AsyncConnection
 """A connection in a transaction; use cases hand it on and never look inside."""
 
-_REQUEST = [requests.columns[field.name] for field in fields(Request)]
+_NAMES = [field.name for field in fields(Request)]
+_REQUEST = [requests.columns[name] for name in _NAMES]
 _WAITING = text(
     "SELECT r.request_id, r.right, r.state, r.identity_proof, i.sealed FROM requests r"
     " JOIN request_identifiers i USING (request_id)"
@@ -34,14 +33,29 @@ _LOCK_OPEN = text(
     'SELECT request_id, "right", state FROM requests WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))'
     " ORDER BY request_id FOR UPDATE"
 )
+_POST = "INSERT INTO outbox (event_id, subject, type, data) SELECT * FROM unnest("
+_POST += "CAST(:event_ids AS text[]), CAST(:subjects AS text[]), CAST(:types AS text[]), CAST(:payloads AS bytea[]))"
+_FACTS = text(_POST)
+_OPEN = text(
+    "WITH claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"
+    " VALUES (:key_digest, :content_digest, :request_id, :received_at) ON CONFLICT DO NOTHING RETURNING request_id),"
+    ' added AS (INSERT INTO requests (request_id, reference, "right", state, account_token, door, identity_proof,'
+    " received_at, due_at, blocked, reason) SELECT c.request_id, CAST(:reference AS text), CAST(:right AS text),"
+    " CAST(:state AS text), CAST(:account_token AS bytea), CAST(:door AS text), CAST(:identity_proof AS text),"
+    " CAST(:received_at AS timestamptz), CAST(:due_at AS timestamptz), false, '' FROM claimed c),"
+    " named AS (INSERT INTO request_identifiers (request_id, sealed, created_at)"
+    " SELECT c.request_id, CAST(:sealed AS bytea), CAST(:received_at AS timestamptz) FROM claimed c),"
+    f" posted AS ({_POST} WHERE EXISTS (SELECT FROM claimed)) SELECT count(*) FROM claimed"  # noqa: S608 - our constant
+)
 _STEP = text(
-    "UPDATE requests r SET state = n.state, blocked = n.blocked,"
+    "WITH stepped AS (UPDATE requests r SET state = n.state, blocked = n.blocked,"
     " effective_at = coalesce(n.effective_at, r.effective_at),"
     " closed_at = CASE WHEN n.closed THEN CAST(:now AS timestamptz) END"
     " FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]), CAST(:blocked AS boolean[]),"
     " CAST(:effective AS timestamptz[]), CAST(:closed AS boolean[]))"
-    " AS n(request_id, state, blocked, effective_at, closed)"
-    " WHERE r.request_id = n.request_id"
+    " AS n(request_id, state, blocked, effective_at, closed) WHERE r.request_id = n.request_id),"
+    " forgotten AS (DELETE FROM request_identifiers WHERE request_id = ANY(CAST(:ended AS text[])))"
+    f" {_POST}"  # noqa: S608 - our constant
 )
 _PROVE = text(
     "UPDATE requests r SET identity_proof = n.proof FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]))"
@@ -55,7 +69,6 @@ _NAME = text(
     "INSERT INTO request_tokens (request_id, token, created_at) SELECT n.request_id, n.token, CAST(:now AS timestamptz)"
     " FROM unnest(CAST(:ids AS text[]), CAST(:tokens AS bytea[])) AS n(request_id, token) ON CONFLICT DO NOTHING"
 )
-_FORGET = text("DELETE FROM request_identifiers WHERE request_id = ANY(CAST(:ids AS text[]))")
 _UNPROVED = text(
     "SELECT request_id FROM requests WHERE state = 'IDENTITY_PENDING' AND closed_at IS NULL AND due_at <= :now"
     " LIMIT :limit"
@@ -68,36 +81,45 @@ _OVERDUE = text(
 _NEXT_DATE = text("SELECT min(effective_at) FROM requests WHERE state = 'SETTLING'")
 
 
+def _posted(facts: Sequence[Fact]) -> dict[str, list[Any]]:
+    return {
+        "event_ids": [str(ULID()).lower() for _ in facts],
+        "subjects": [subject for subject, _ in facts],
+        "types": [message.DESCRIPTOR.full_name for _, message in facts],
+        "payloads": [message.SerializeToString() for _, message in facts],
+    }
+
+
 async def post(connection: Connection, facts: Sequence[Fact]) -> None:
     """Writes facts into the outbox of the running transaction, all in one statement."""
     if facts:
-        rows = [
-            {
-                "event_id": str(ULID()).lower(),
-                "subject": subject,
-                "type": message.DESCRIPTOR.full_name,
-                "data": message.SerializeToString(),
-            }
-            for subject, message in facts
-        ]
-        await connection.execute(insert(outbox), rows)
+        await connection.execute(_FACTS, _posted(facts))
         notify_after_commit(connection)
 
 
-async def claim_key(
-    connection: Connection, key: bytes, content: bytes, request_id: str, now: datetime
-) -> tuple[str, bytes] | None:
-    """Ties an idempotency key to a new request; or answers the request and content that it stands for already.
+async def add(
+    connection: Connection, request: Request, sealed_naming: bytes, key: bytes, content: bytes, facts: Sequence[Fact]
+) -> bool:
+    """Writes a new request under its idempotency key, in one statement; False when the key stands for one already.
 
     A concurrent call with the same key waits here until the first has committed.
     """
-    row = {"key_digest": key, "content_digest": content, "request_id": request_id, "created_at": now}
-    claimed = postgresql.insert(idempotency).values(row).on_conflict_do_nothing().returning(idempotency.c.request_id)
-    if (await connection.execute(claimed)).first() is not None:
-        return None
-    wanted = select(idempotency.c.request_id, idempotency.c.content_digest).where(idempotency.c.key_digest == key)
-    found = (await connection.execute(wanted)).one()
-    return found.request_id, bytes(found.content_digest)
+    values = {field.name: getattr(request, field.name) for field in fields(Request)}
+    binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | _posted(facts)
+    for unset in ("closed_at", "effective_at", "blocked", "reason"):
+        del binds[unset]
+    added = bool(await connection.scalar(_OPEN, binds))
+    if added:
+        notify_after_commit(connection)
+    return added
+
+
+async def keyed(connection: Connection, key: bytes) -> tuple[Request, bytes]:
+    """The request that an idempotency key stands for, and the digest of its content."""
+    joined = requests.join(idempotency, idempotency.c.request_id == requests.c.request_id)
+    wanted = select(*_REQUEST, idempotency.c.content_digest).select_from(joined)
+    row = (await connection.execute(wanted.where(idempotency.c.key_digest == key))).one()
+    return _request(row[:-1]), bytes(row.content_digest)
 
 
 async def sealed(connection: Connection, request_id: str) -> bytes | None:
@@ -105,14 +127,6 @@ async def sealed(connection: Connection, request_id: str) -> bytes | None:
     wanted = select(request_identifiers.c.sealed).where(request_identifiers.c.request_id == request_id)
     found: bytes | None = await connection.scalar(wanted)
     return found
-
-
-async def add(connection: Connection, request: Request, sealed_naming: bytes) -> None:
-    """Writes a new request."""
-    values = {field.name: getattr(request, field.name) for field in fields(Request)}
-    await connection.execute(insert(requests), values)
-    identifiers = {"request_id": request.request_id, "sealed": sealed_naming, "created_at": request.received_at}
-    await connection.execute(insert(request_identifiers), identifiers)
 
 
 async def find(connection: Connection, request_id: str) -> Request | None:
@@ -143,9 +157,9 @@ async def page(
     return [_request(row) for row in await connection.execute(wanted)]
 
 
-def _request(row: Row[Any]) -> Request:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row as a mapping
-    return Request(**values | {"right": Right(row.right), "state": State(row.state)})
+def _request(row: Sequence[Any]) -> Request:
+    values = dict(zip(_NAMES, row, strict=True))
+    return Request(**values | {"right": Right(values["right"]), "state": State(values["state"])})
 
 
 async def waiting(connection: Connection, after: str, limit: int) -> list[Waiting]:
@@ -167,17 +181,24 @@ async def lock_open(connection: Connection, states: Iterable[State]) -> dict[str
 
 
 async def step(
-    connection: Connection, steps: Mapping[str, Step], effective: Mapping[str, datetime | None], now: datetime
+    connection: Connection,
+    steps: Mapping[str, Step],
+    effective: Mapping[str, datetime | None],
+    facts: Sequence[Fact],
+    now: datetime,
 ) -> None:
-    """Brings locked requests to their next states."""
+    """Brings locked requests to their next states, destroys the names in those that ended, and posts facts."""
     columns = {
         "ids": list(steps),
         "states": [one.state for one in steps.values()],
         "blocked": [one.blocked for one in steps.values()],
         "effective": [effective.get(request_id) for request_id in steps],
         "closed": [one.state in FINAL for one in steps.values()],
+        "ended": [request_id for request_id, one in steps.items() if one.state in FINAL],
     }
-    await connection.execute(_STEP, columns | {"now": now})
+    await connection.execute(_STEP, columns | _posted(facts) | {"now": now})
+    if facts:
+        notify_after_commit(connection)
 
 
 async def prove(connection: Connection, proofs: Mapping[str, str]) -> None:
@@ -192,11 +213,6 @@ async def name(
     await connection.execute(_RESEAL, {"ids": list(resealed), "sealed": list(resealed.values())})
     pairs = {"ids": [request_id for request_id, _ in tokens], "tokens": [token for _, token in tokens]}
     await connection.execute(_NAME, pairs | {"now": now})
-
-
-async def forget(connection: Connection, request_ids: Sequence[str]) -> None:
-    """Destroys the identifiers of requests that have ended."""
-    await connection.execute(_FORGET, {"ids": list(request_ids)})
 
 
 async def unproved(connection: Connection, now: datetime, limit: int) -> list[str]:

@@ -25,6 +25,9 @@ from igstats_privacy.model import (
 )
 from igstats_privacy.store import Connection
 
+# By value; a look-up is five times faster than calling the enum, and these are made for every task.
+RIGHT, STATE, PHASE = Right.__members__, State.__members__, Phase.__members__
+
 _PLAN = text(
     "INSERT INTO tasks (request_id, holder, phase, step, state, created_at)"
     " SELECT p.request_id, h.holder, p.phase, p.step, 'PLANNED', CAST(:now AS timestamptz)"
@@ -32,15 +35,18 @@ _PLAN = text(
     " AS p(request_id, phase, step) CROSS JOIN holders h"
     " WHERE CAST(:holder AS text) IS NULL OR h.holder = CAST(:holder AS text) ON CONFLICT DO NOTHING"
 )
-_PROGRESS = text(
+# The figures of `lifecycle.Progress`, over requests r and their tasks t.
+_FIGURES = (
     "SELECT r.request_id, r.right, r.state, r.blocked,"
     " min(t.step) FILTER (WHERE t.state <> 'SETTLED') AS step,"
     " min(t.step) FILTER (WHERE t.state = 'PLANNED') AS planned,"
     " coalesce(bool_or(t.state = 'BLOCKED'), false) AS has_blocked,"
     " coalesce(bool_or(t.outcome = 'RETAINED'), false) AS retained,"
     " count(*) FILTER (WHERE t.phase = 'ATTEST') AS attesting, max(t.effective_at) AS effective_at,"
-    " (SELECT count(*) FROM holders) AS holders"
-    " FROM requests r LEFT JOIN tasks t USING (request_id) WHERE r.request_id = ANY(CAST(:ids AS text[]))"
+    " (SELECT count(*) FROM holders) AS holders FROM requests r"
+)
+_PROGRESS = text(
+    f"{_FIGURES} LEFT JOIN tasks t USING (request_id) WHERE r.request_id = ANY(CAST(:ids AS text[]))"
     " GROUP BY r.request_id"
 )
 _OFFER = text(
@@ -57,14 +63,27 @@ _KEEP = text(
     "CAST(:requests AS text[]), CAST(:holders AS text[]), CAST(:phases AS text[]), CAST(:digests AS bytea[]),"
     " CAST(:receipts AS bytea[]), CAST(:signatures AS bytea[]), CAST(:key_ids AS text[])) AS g ON CONFLICT DO NOTHING"
 )
+# A statement does not see what it writes itself: the figures come from the tasks as they were, overlaid by the changes.
 _SETTLE = text(
-    "UPDATE tasks t SET state = g.state, cause = g.cause, outcome = g.outcome, settled_at = :now,"
-    " effective_at = g.effective_at, receipt_digest = g.digest FROM unnest("
+    "WITH given AS (SELECT * FROM unnest("
     "CAST(:requests AS text[]), CAST(:holders AS text[]), CAST(:phases AS text[]), CAST(:states AS text[]),"
-    " CAST(:causes AS text[]), CAST(:outcomes AS text[]), CAST(:effective AS timestamptz[]), CAST(:digests AS bytea[]))"
-    " AS g(request_id, holder, phase, state, cause, outcome, effective_at, digest)"
+    " CAST(:causes AS text[]), CAST(:outcomes AS text[]), CAST(:effective AS timestamptz[]), CAST(:digests AS bytea[]),"
+    " CAST(:receipts AS bytea[]), CAST(:signatures AS bytea[]), CAST(:key_ids AS text[]))"
+    " AS g(request_id, holder, phase, state, cause, outcome, effective_at, digest, receipt, signature, key_id)),"
+    " kept AS (INSERT INTO receipts (request_id, holder, phase, digest, receipt, signature, key_id, received_at)"
+    " SELECT request_id, holder, phase, digest, receipt, signature, key_id, CAST(:now AS timestamptz) FROM given"
+    " ON CONFLICT DO NOTHING),"
+    " settled AS (UPDATE tasks t SET state = g.state, cause = g.cause, outcome = g.outcome, settled_at = :now,"
+    " effective_at = g.effective_at, receipt_digest = g.digest FROM given g"
     " WHERE t.request_id = g.request_id AND t.holder = g.holder AND t.phase = g.phase"
-    " AND t.state = ANY(CAST(:settleable AS text[])) RETURNING t.request_id"
+    " AND t.state = ANY(CAST(:settleable AS text[]))"
+    " RETURNING t.request_id, t.holder, t.phase, t.state, t.outcome, t.effective_at),"
+    " now AS (SELECT t.request_id, t.phase, t.step, coalesce(s.state, t.state) AS state,"
+    " coalesce(s.outcome, t.outcome) AS outcome,"
+    " CASE WHEN s.state IS NULL THEN t.effective_at ELSE s.effective_at END AS effective_at"
+    " FROM tasks t LEFT JOIN settled s USING (request_id, holder, phase)"
+    " WHERE t.request_id IN (SELECT request_id FROM settled))"
+    f" {_FIGURES} JOIN now t USING (request_id) GROUP BY r.request_id"  # noqa: S608 - our constant
 )
 _OF_REQUEST = text(
     "SELECT t.holder, t.phase, t.state, t.outcome, t.cause, t.attempts, t.settled_at, r.receipt FROM tasks t"
@@ -72,15 +91,20 @@ _OF_REQUEST = text(
     " AND r.digest = t.receipt_digest WHERE t.request_id = :request_id ORDER BY t.step, t.holder"
 )
 _LEASE = text(
-    "UPDATE tasks t SET state = CASE WHEN t.state = 'BLOCKED' THEN t.state ELSE 'LEASED' END, attempts = t.attempts + 1"
-    " FROM (SELECT k.request_id, k.phase FROM tasks k JOIN unnest(CAST(:requests AS text[]), CAST(:phases AS text[]))"
-    " AS a(request_id, phase) ON k.request_id = a.request_id AND k.phase = a.phase"
+    "WITH leased AS (UPDATE tasks t SET attempts = t.attempts + 1,"
+    " state = CASE WHEN t.state = 'BLOCKED' THEN t.state ELSE 'LEASED' END"
+    " FROM (SELECT k.request_id, k.phase FROM tasks k"
+    " JOIN unnest(CAST(:requests AS text[]), CAST(:phases AS text[])) AS a(request_id, phase) USING (request_id, phase)"
     " WHERE k.holder = :holder AND (k.state = ANY(CAST(:leasable AS text[])) OR k.cause = 'LATE')"
     " FOR UPDATE OF k SKIP LOCKED) l"  # who holds one is settling it, or leasing it for a twin
-    " JOIN requests r ON r.request_id = l.request_id JOIN request_identifiers i ON i.request_id = l.request_id"
+    " JOIN requests r USING (request_id) JOIN request_identifiers i USING (request_id)"
     " JOIN holders h ON h.holder = :holder AND h.enabled"
     " WHERE t.request_id = l.request_id AND t.phase = l.phase AND t.holder = :holder"
-    " RETURNING t.request_id, t.phase, t.attempts, t.offered_at, r.right, r.due_at, i.sealed"
+    " RETURNING t.request_id, t.phase, t.attempts, t.offered_at, r.right, r.due_at, i.sealed),"
+    " seen AS (UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)),"
+    " leased_through = greatest(leased_through, (SELECT max(offered_at) FROM leased))"
+    " WHERE holder = :holder RETURNING holder)"
+    " SELECT l.request_id, l.phase, l.attempts, l.right, l.due_at, l.sealed FROM seen LEFT JOIN leased l ON true"
 )
 _WORDS = text(
     "SELECT request_id, holder, outcome, receipt_digest FROM tasks"
@@ -151,7 +175,7 @@ async def progress(connection: Connection, request_ids: Iterable[str]) -> dict[s
 
 
 def _stand(row: Any) -> Stand:  # noqa: ANN401 - a row of _PROGRESS
-    right = Right(row.right)
+    right = RIGHT[row.right]
     done = Progress(
         phase=None if row.step is None else PHASES[right][row.step],
         planned=row.step is not None and row.planned == row.step,
@@ -160,7 +184,7 @@ def _stand(row: Any) -> Stand:  # noqa: ANN401 - a row of _PROGRESS
         missing=row.attesting == 0 or row.attesting < row.holders,
         effective_at=row.effective_at,
     )
-    return Stand(right, State(row.state), row.blocked, done)
+    return Stand(right, STATE[row.state], row.blocked, done)
 
 
 async def offer(
@@ -169,7 +193,7 @@ async def offer(
     """Opens a phase of each request; answers its tasks, BLOCKED where the holder is switched off."""
     binds = {"requests": list(phases), "phases": list(phases.values()), "now": now, "again": again}
     rows = await connection.execute(_OFFER, binds)
-    return {TaskKey(row.request_id, row.holder, Phase(row.phase)): TaskState(row.state) for row in rows}
+    return {TaskKey(row.request_id, row.holder, PHASE[row.phase]): TaskState(row.state) for row in rows}
 
 
 @dataclass(frozen=True)
@@ -195,28 +219,33 @@ def _keys(tasks: Iterable[TaskKey]) -> dict[str, list[Any]]:
     }
 
 
-async def keep(connection: Connection, receipts: Sequence[Receipt], now: datetime) -> None:
-    """Stores receipts as they came; the same receipt twice is one."""
-    binds = _keys(receipt.task for receipt in receipts) | {
+def _kept(receipts: Sequence[Receipt]) -> dict[str, list[Any]]:
+    return _keys(receipt.task for receipt in receipts) | {
         "digests": [receipt.digest for receipt in receipts],
         "receipts": [receipt.raw for receipt in receipts],
         "signatures": [receipt.signature for receipt in receipts],
         "key_ids": [receipt.key_id for receipt in receipts],
     }
-    await connection.execute(_KEEP, binds | {"now": now})
 
 
-async def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> set[str]:
-    """Ends tasks by their receipts; answers the requests whose tasks changed. What is settled stays as it is."""
-    binds = _keys(one.receipt.task for one in settlements) | {
+async def keep(connection: Connection, receipts: Sequence[Receipt], now: datetime) -> None:
+    """Stores receipts as they came; the same receipt twice is one."""
+    await connection.execute(_KEEP, _kept(receipts) | {"now": now})
+
+
+async def settle(connection: Connection, settlements: Sequence[Settlement], now: datetime) -> dict[str, Stand]:
+    """Stores receipts and ends their tasks; answers how the requests whose tasks changed stand now.
+
+    What is settled stays as it is. There is one receipt per task.
+    """
+    binds = _kept([one.receipt for one in settlements]) | {
         "states": [one.state for one in settlements],
         "causes": [one.cause for one in settlements],
         "outcomes": [one.receipt.outcome for one in settlements],
         "effective": [one.effective_at for one in settlements],
-        "digests": [one.receipt.digest for one in settlements],
     }
     rows = await connection.execute(_SETTLE, binds | {"settleable": list(SETTLEABLE), "now": now})
-    return set(rows.scalars())
+    return {row.request_id: _stand(row) for row in rows}
 
 
 async def of_request(connection: Connection, request_id: str) -> list[Task]:
@@ -244,25 +273,22 @@ class Leased:
     task: TaskKey
     right: Right
     attempt: int
-    offered_at: datetime
     due_at: datetime
     sealed: bytes
 
 
-async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey]) -> list[Leased]:
-    """Hands out those of a holder's tasks that are offered and not settled."""
+async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey], now: datetime) -> list[Leased] | None:
+    """Hands out those of a holder's tasks that are offered and not settled; None when there is no such holder."""
     binds = {"requests": [key.request_id for key in tasks], "phases": [key.phase for key in tasks], "holder": holder}
-    rows = await connection.execute(_LEASE, binds | {"leasable": list(LEASABLE)})
+    rows = (await connection.execute(_LEASE, binds | {"leasable": list(LEASABLE), "now": now})).all()
+    if not rows:
+        return None
     return [
         Leased(
-            TaskKey(row.request_id, holder, Phase(row.phase)),
-            Right(row.right),
-            row.attempts,
-            row.offered_at,
-            row.due_at,
-            row.sealed,
+            TaskKey(row.request_id, holder, PHASE[row.phase]), RIGHT[row.right], row.attempts, row.due_at, row.sealed
         )
         for row in rows
+        if row.request_id is not None
     ]
 
 

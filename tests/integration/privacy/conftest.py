@@ -7,7 +7,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import Message
-from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestChanged, RequestClosed, TasksOffered
+from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestClosed, RequestsChanged, TasksOffered
 from igstats.holder.v1.description_pb2 import HolderDescription
 from igstats.holder.v1.holder_tasks_service_pb2 import RegisterHolderRequest
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
@@ -181,8 +181,8 @@ class Office:
         return [RequestClosed.FromString(data) for data in await self.posted(RequestClosed)]
 
     async def changed(self) -> list[tuple[str, str]]:
-        found = [RequestChanged.FromString(data) for data in await self.posted(RequestChanged)]
-        return [(one.old_state, one.new_state) for one in found]
+        found = [RequestsChanged.FromString(data) for data in await self.posted(RequestsChanged)]
+        return [(one.old_state, one.new_state) for message in found for one in message.changes]
 
     async def posted(self, kind: type[Message]) -> list[bytes]:
         """Takes the facts of one kind out of the outbox."""
