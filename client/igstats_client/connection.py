@@ -63,7 +63,7 @@ class Connection:
         credentials = grpc.composite_channel_credentials(
             grpc.ssl_channel_credentials(authority), grpc.access_token_call_credentials(settings.key)
         )
-        options = (("grpc.max_receive_message_length", _MESSAGE_BYTES),)
+        options = (("grpc.max_receive_message_length", _MESSAGE_BYTES), ("grpc.primary_user_agent", "igstats"))
         self._channel = grpc.secure_channel(settings.address, credentials, options=options)
 
     def __enter__(self) -> Self:

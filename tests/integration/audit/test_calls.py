@@ -17,6 +17,7 @@ from igstats_kit.sql import Database
 from igstats_kit.tables import restrictions, tombstones
 from igstats_kit.testing.clock import FakeClock
 from igstats_kit.tokens import Tokens
+from prometheus_client import REGISTRY
 from sqlalchemy import Table, insert, text
 
 MakeDatabase = Callable[[str], Awaitable[Database]]
@@ -97,10 +98,16 @@ async def test_pages_follow_each_other_across_days(calls: Calls) -> None:
     assert token == ""
 
 
-async def test_calls_of_an_erased_account_that_come_late_are_dropped(calls: Calls) -> None:
+def dropped(reason: str) -> float:
+    return REGISTRY.get_sample_value("igstats_api_calls_dropped_total", {"reason": reason}) or 0
+
+
+async def test_calls_of_an_erased_account_that_come_late_are_dropped_and_counted(calls: Calls) -> None:
+    before = dropped("fenced")
     await calls.fence("acc_1")
     await calls.keep(call("req_1"), call("req_2", account_id="acc_2"), call("req_3", account_id=""))
     assert await calls.ask("SELECT call_id FROM calls ORDER BY call_id") == [("req_2",), ("req_3",)]
+    assert dropped("fenced") == before + 1
 
 
 @pytest.mark.parametrize(
