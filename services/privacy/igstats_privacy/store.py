@@ -37,7 +37,7 @@ _POST = "INSERT INTO outbox (event_id, subject, type, data) SELECT * FROM unnest
 _POST += "CAST(:event_ids AS text[]), CAST(:subjects AS text[]), CAST(:types AS text[]), CAST(:payloads AS bytea[]))"
 _FACTS = text(_POST)
 _OPEN = text(
-    "WITH claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"
+    "WITH claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"  # noqa: S608 - only our own constants are put in
     " VALUES (:key_digest, :content_digest, :request_id, :received_at) ON CONFLICT DO NOTHING RETURNING request_id),"
     ' added AS (INSERT INTO requests (request_id, reference, "right", state, account_token, door, identity_proof,'
     " received_at, due_at, blocked, reason) SELECT c.request_id, CAST(:reference AS text), CAST(:right AS text),"
@@ -45,17 +45,17 @@ _OPEN = text(
     " CAST(:received_at AS timestamptz), CAST(:due_at AS timestamptz), false, '' FROM claimed c),"
     " named AS (INSERT INTO request_identifiers (request_id, sealed, created_at)"
     " SELECT c.request_id, CAST(:sealed AS bytea), CAST(:received_at AS timestamptz) FROM claimed c),"
-    f" posted AS ({_POST} WHERE EXISTS (SELECT FROM claimed)) SELECT count(*) FROM claimed"  # noqa: S608 - our constant
+    f" posted AS ({_POST} WHERE EXISTS (SELECT FROM claimed)) SELECT count(*) FROM claimed"
 )
 _STEP = text(
-    "WITH stepped AS (UPDATE requests r SET state = n.state, blocked = n.blocked,"
+    "WITH stepped AS (UPDATE requests r SET state = n.state, blocked = n.blocked,"  # noqa: S608 - only our own constants are put in
     " effective_at = coalesce(n.effective_at, r.effective_at),"
     " closed_at = CASE WHEN n.closed THEN CAST(:now AS timestamptz) END"
     " FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]), CAST(:blocked AS boolean[]),"
     " CAST(:effective AS timestamptz[]), CAST(:closed AS boolean[]))"
     " AS n(request_id, state, blocked, effective_at, closed) WHERE r.request_id = n.request_id),"
     " forgotten AS (DELETE FROM request_identifiers WHERE request_id = ANY(CAST(:ended AS text[])))"
-    f" {_POST}"  # noqa: S608 - our constant
+    f" {_POST}"
 )
 _PROVE = text(
     "UPDATE requests r SET identity_proof = n.proof FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]))"

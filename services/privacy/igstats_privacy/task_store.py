@@ -65,7 +65,7 @@ _KEEP = text(
 )
 # A statement does not see what it writes itself: the figures come from the tasks as they were, overlaid by the changes.
 _SETTLE = text(
-    "WITH given AS (SELECT * FROM unnest("
+    "WITH given AS (SELECT * FROM unnest("  # noqa: S608 - only our own constants are put in
     "CAST(:requests AS text[]), CAST(:holders AS text[]), CAST(:phases AS text[]), CAST(:states AS text[]),"
     " CAST(:causes AS text[]), CAST(:outcomes AS text[]), CAST(:effective AS timestamptz[]), CAST(:digests AS bytea[]),"
     " CAST(:receipts AS bytea[]), CAST(:signatures AS bytea[]), CAST(:key_ids AS text[]))"
@@ -83,7 +83,7 @@ _SETTLE = text(
     " CASE WHEN s.state IS NULL THEN t.effective_at ELSE s.effective_at END AS effective_at"
     " FROM tasks t LEFT JOIN settled s USING (request_id, holder, phase)"
     " WHERE t.request_id IN (SELECT request_id FROM settled))"
-    f" {_FIGURES} JOIN now t USING (request_id) GROUP BY r.request_id"  # noqa: S608 - our constant
+    f" {_FIGURES} JOIN now t USING (request_id) GROUP BY r.request_id"
 )
 _OF_REQUEST = text(
     "SELECT t.holder, t.phase, t.state, t.outcome, t.cause, t.attempts, t.settled_at, r.receipt FROM tasks t"
