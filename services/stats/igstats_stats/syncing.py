@@ -51,7 +51,9 @@ class SyncWorker:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        await asyncio.gather(*(self._slot() for _ in range(_SLOTS)))
+        async with asyncio.TaskGroup() as slots:  # when one crashes the others end, too, before anything is closed
+            for _ in range(_SLOTS):
+                slots.create_task(self._slot())
 
     def wake(self) -> None:
         """Looks for due connections at once."""
