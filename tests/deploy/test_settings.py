@@ -1,7 +1,7 @@
 """Every setting that a service needs is set, no other is, and every file it names is mounted."""
 
 import importlib
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 from igstats_kit.config import ServiceConfig
@@ -98,3 +98,15 @@ def test_addresses_name_a_service_and_the_port_it_serves_on(service: str) -> Non
 def test_only_gateway_and_audit_can_open_the_sealed_client_of_a_call() -> None:
     holders = {name for name in SERVICES if "IGSTATS_ACCESS_SEAL_KEY" in environment(DEPLOYMENTS[name], MANIFESTS)}
     assert holders == {"gateway", "audit"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_accepts_the_settings_it_is_given(
+    service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "secret"
+    file.write_bytes(b"x")
+    for name, value in environment(DEPLOYMENTS[service], MANIFESTS).items():
+        given = str(file) if value.startswith("/") else value
+        monkeypatch.setenv(name, "postgresql+asyncpg://a:b@c/d" if given.startswith("${") else given)
+    assert settings(service).load().service == service
