@@ -85,7 +85,7 @@ class Fanout:
         known = {name: effective.get(name) for name, step in steps.items() if step.state in _DATED}
         changes = [Change(name, old[name], step.state) for name, step in steps.items() if step.state is not old[name]]
         closed = {name: step.state for name, step in steps.items() if step.state in FINAL}
-        facts += events.requests_changed(changes, now)
+        facts = [*facts, *events.requests_changed(changes, now)]
         if closed:
             facts += events.requests_closed(closed, await task_store.words(connection, closed), now)
         await store.step(connection, steps, known, facts, now)

@@ -115,12 +115,12 @@ class FakeProfiles:
 class Office:
     """Every use case of privacy, wired as in app, on a clock that tests move."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: FakeClock | None = None) -> None:
         self.database = database
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.profiles = FakeProfiles()
-        sealer = Sealer(b"s" * 32)
-        self.identifiers = Identifiers(sealer, Tokens(b"t" * 32))
+        sealer, self.tokens = Sealer(b"s" * 32), Tokens(b"t" * 32)
+        self.identifiers = Identifiers(sealer, self.tokens)
         self.changes = Changes()
         fanout = Fanout(self.clock, lambda: 0.0)
         self.registry = Registry(database, fanout, self.changes, self.clock)
