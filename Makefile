@@ -66,7 +66,7 @@ clean: ## Remove what was built, cached and stored (.venv and .uv stay)
 	@find . -name __pycache__ -not -path './.venv/*' -not -path './.uv/*' -prune -exec rm -rf {} +
 
 .venv/.synced: uv.lock $(PROJECTS) | $(UV)
-	@$(UV) sync --frozen --quiet
+	@$(UV) sync --frozen --quiet --compile-bytecode
 	@touch $@
 
 # The second line serves systems whose python3 comes without ensurepip.

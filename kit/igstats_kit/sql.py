@@ -91,6 +91,7 @@ class Database:
             pool_timeout=10,
             connect_args={"timeout": 5, "server_settings": _SETTINGS},
         )
+        self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "checkout", _ping_when_rested)
 
     @asynccontextmanager
@@ -118,8 +119,18 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reading; nothing is committed."""
-        async with _wrapping(), self._engine.connect() as connection:
+        """A connection for reading. Each statement stands alone: BEGIN and ROLLBACK would cost two round trips."""
+        async with _wrapping(), self._alone.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for a write that is one statement; each commits by itself.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE; the statement may or may not have run, so retries need a unique key.
+        """
+        async with _wrapping(), self._alone.connect() as connection:
             yield connection
 
     async def close(self) -> None:

@@ -1,10 +1,9 @@
 """One stack of real processes for all end-to-end tests of a worker; each test uses persons of its own."""
 
 import asyncio
-import os
+import io
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -181,8 +180,7 @@ def privacy_channel(stack: Stack) -> grpc.aio.Channel:
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The stack of this worker."""
     folder = tmp_path_factory.mktemp("stack")
-    quiet = Console(file=Path(os.devnull).open("w"))  # noqa: SIM115, ASYNC230 - ends with the process
-    async with running(folder, ConsoleReport(quiet)) as stack, privacy_channel(stack) as channel:
+    async with running(folder, ConsoleReport(Console(file=io.StringIO()))) as stack, privacy_channel(stack) as channel:
         made = World(stack, channel)
         yield made
         await made.crowd.close()
