@@ -26,12 +26,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from igstats_kit.declare import Store
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.log import get_logger
+from igstats_kit.pull import Pull
 from igstats_kit.sql import Database, shielded
 from igstats_kit.tables import parked
 from igstats_kit.telemetry import EVENTS_HANDLED, EVENTS_PARKED
 
 _PUBLISH_SECONDS = 5.0
-_FETCH_SECONDS = 5.0
 _ACK_WAIT_SECONDS = 15.0
 _RECONNECT_SECONDS = 0.25
 _PARK_AFTER = 8
@@ -116,6 +116,7 @@ class Bus:
     jetstream: JetStreamContext
     service: str
     denied: asyncio.Event = field(default_factory=asyncio.Event)
+    reconnected: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
 
     @classmethod
     async def connect(cls, url: str, service: str, tls: ssl.SSLContext, *, hostname: str = "nats") -> "Bus":
@@ -133,6 +134,7 @@ class Bus:
             ping_interval=5,
             max_outstanding_pings=2,
             error_cb=bus._on_error,
+            reconnected_cb=bus._on_reconnect,
         )
         return bus
 
@@ -143,6 +145,10 @@ class Bus:
             _log.error("nats denied", error=str(error))
         else:
             _log.warning("nats trouble", error=str(error))
+
+    async def _on_reconnect(self) -> None:
+        for ask in tuple(self.reconnected):
+            await ask()
 
     async def prove_durability(self, monitor_url: str) -> None:
         """Asks the server's monitor whether an acknowledged message is on disk.
@@ -247,38 +253,23 @@ class Consumer:
         """Consumes until cancelled; outlives restarts of the server and the wait for a stream not made yet."""
         while True:
             try:
-                await self._consume(await self._subscribe())
+                await self._consume()
             except (NatsError, OSError, TimeoutError) as error:
                 _log.warning("consumer waits", consumer=self._subscription.durable, error=type(error).__name__)
                 await asyncio.sleep(_RETRY_DELAYS[0])
 
-    async def _subscribe(self) -> JetStreamContext.PullSubscription:
+    async def _consume(self) -> None:
         wanted = self._subscription
         await self._bus.jetstream.add_consumer(wanted.stream, wanted.config())
-        return await self._bus.jetstream.pull_subscribe_bind(wanted.durable, wanted.stream)
-
-    async def _consume(self, pull: JetStreamContext.PullSubscription) -> None:
+        pull = Pull(self._bus.client, wanted.stream, wanted.durable, self._batch)
+        await pull.open()
+        self._bus.reconnected.append(pull.ask)
         try:
             while True:
-                try:
-                    messages = await pull.fetch(self._batch, timeout=_FETCH_SECONDS)
-                except TimeoutError:
-                    # Nothing came. A consumer that a wiped server has forgotten shows here: make it again.
-                    await self._bus.jetstream.consumer_info(self._subscription.stream, self._subscription.durable)
-                    continue
-                await self._dispatch([*messages, *await self._late(pull, len(messages))])
+                await self._dispatch(await pull.batch(self._linger))
         finally:
-            await pull.unsubscribe()
-
-    async def _late(self, pull: JetStreamContext.PullSubscription, taken: int) -> list[Msg]:
-        """What came while the batch lingered."""
-        if not self._linger or taken >= self._batch:
-            return []
-        await asyncio.sleep(self._linger)
-        try:
-            return await pull.fetch(self._batch - taken, timeout=self._linger)
-        except TimeoutError:
-            return []
+            self._bus.reconnected.remove(pull.ask)
+            await pull.close()
 
     async def _dispatch(self, messages: Sequence[Msg]) -> None:
         try:

@@ -53,7 +53,7 @@ class Holding:
         signer = Signer(read_secret(config.receipt_key))
         self._bus = bus
         self._monitor_url = config.nats_monitor_url
-        self.relay = Relay(database, bus)
+        self.relay = Relay(database, bus, clock)
         self.runner = HolderRunner(config.service, subjects, database, bus, stub, signer, clock)
         self.ledger = LedgerReplay(config.service, subjects, database, stub, clock)
         self.retention = RetentionWorker(config.service, declarations, database, clock)

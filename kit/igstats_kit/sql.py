@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -42,9 +42,9 @@ async def shielded(coroutine: Coroutine[Any, Any, T]) -> T:
         raise
 
 
-def notify_after_commit(connection: AsyncConnection) -> None:
-    """Marks the running transaction: `Database.after_commit` is called once it is committed."""
-    connection.info[_AFTER_COMMIT] = True
+def notify_after_commit(connection: AsyncConnection, news: Sequence[Any]) -> None:
+    """Hands `news` to the `Database.after_commit` callbacks once the running transaction is committed."""
+    connection.info.setdefault(_AFTER_COMMIT, []).extend(news)
 
 
 def _ping_when_rested(driver: DBAPIConnection, record: ConnectionPoolEntry, _proxy: object) -> None:
@@ -83,7 +83,7 @@ class Database:
     """One service's database. `url` has the form postgresql+asyncpg://user@host:port/name."""
 
     def __init__(self, url: str, *, pool_size: int = 8) -> None:
-        self.after_commit: list[Callable[[], None]] = []
+        self.after_commit: list[Callable[[Sequence[Any]], None]] = []
         self._engine = create_async_engine(
             url,
             pool_size=pool_size,
@@ -111,11 +111,11 @@ class Database:
                         connection.info.pop(_AFTER_COMMIT, None)
                     await shielded(connection.rollback())
                 raise
-            notify = connection.info.pop(_AFTER_COMMIT, False)
+            news = connection.info.pop(_AFTER_COMMIT, [])
             await shielded(connection.commit())
-        if notify:
+        if news:
             for callback in self.after_commit:
-                callback()
+                callback(news)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

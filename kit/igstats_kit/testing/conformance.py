@@ -19,6 +19,7 @@ from nats.js.errors import NotFoundError
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from igstats_kit.clock import SystemClock
 from igstats_kit.declare import Declarations, impersonal_store
 from igstats_kit.errors import DomainError
 from igstats_kit.events import Bus, Event, Stream
@@ -205,7 +206,7 @@ class Conformance:
         await self._candidate.seed(person)
         await self._erase(person)
         with suppress(DomainError):  # a stream of another owner may be missing: its events stay in the outbox
-            await Relay(self._candidate.database, self._bus).publish_batch()
+            await Relay(self._candidate.database, self._bus, SystemClock()).publish_batch()
         kept = await self._stream_payloads()
         places = {stream for stream, payload in kept if any(n.encode() in payload for n in person.needles)}
         return [f"stream {stream} still holds a value of the erased person" for stream in sorted(places)]

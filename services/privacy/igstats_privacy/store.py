@@ -5,10 +5,10 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from igstats_kit.outbox import Posted
 from igstats_kit.sql import notify_after_commit
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from ulid import ULID
 
 from igstats_privacy.events import Fact
 from igstats_privacy.lifecycle import FINAL, Step
@@ -81,20 +81,25 @@ _OVERDUE = text(
 _NEXT_DATE = text("SELECT min(effective_at) FROM requests WHERE state = 'SETTLING'")
 
 
-def _posted(facts: Sequence[Fact]) -> dict[str, list[Any]]:
+def _posted(facts: Sequence[Posted]) -> dict[str, list[Any]]:
     return {
-        "event_ids": [str(ULID()).lower() for _ in facts],
-        "subjects": [subject for subject, _ in facts],
-        "types": [message.DESCRIPTOR.full_name for _, message in facts],
-        "payloads": [message.SerializeToString() for _, message in facts],
+        "event_ids": [fact.event_id for fact in facts],
+        "subjects": [fact.subject for fact in facts],
+        "types": [fact.type for fact in facts],
+        "payloads": [fact.data for fact in facts],
     }
+
+
+def _new(facts: Sequence[Fact]) -> list[Posted]:
+    return [Posted.of(subject, message) for subject, message in facts]
 
 
 async def post(connection: Connection, facts: Sequence[Fact]) -> None:
     """Writes facts into the outbox of the running transaction, all in one statement."""
     if facts:
-        await connection.execute(_FACTS, _posted(facts))
-        notify_after_commit(connection)
+        posted = _new(facts)
+        await connection.execute(_FACTS, _posted(posted))
+        notify_after_commit(connection, posted)
 
 
 async def add(
@@ -104,13 +109,13 @@ async def add(
 
     A concurrent call with the same key waits here until the first has committed.
     """
-    values = {field.name: getattr(request, field.name) for field in fields(Request)}
-    binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | _posted(facts)
+    values, posted = {field.name: getattr(request, field.name) for field in fields(Request)}, _new(facts)
+    binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | _posted(posted)
     for unset in ("closed_at", "effective_at", "blocked", "reason"):
         del binds[unset]
     added = bool(await connection.scalar(_OPEN, binds))
     if added:
-        notify_after_commit(connection)
+        notify_after_commit(connection, posted)
     return added
 
 
@@ -196,9 +201,9 @@ async def step(
         "closed": [one.state in FINAL for one in steps.values()],
         "ended": [request_id for request_id, one in steps.items() if one.state in FINAL],
     }
-    await connection.execute(_STEP, columns | _posted(facts) | {"now": now})
-    if facts:
-        notify_after_commit(connection)
+    posted = _new(facts)
+    await connection.execute(_STEP, columns | _posted(posted) | {"now": now})
+    notify_after_commit(connection, posted)
 
 
 async def prove(connection: Connection, proofs: Mapping[str, str]) -> None:

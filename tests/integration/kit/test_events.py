@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from igstats.event.v1.events_pb2 import SyncRequested
 from igstats_kit import events
+from igstats_kit.clock import SystemClock
 from igstats_kit.declare import impersonal_store
 from igstats_kit.errors import DomainError
 from igstats_kit.events import Bus, Consumer, Event, Stream, Subscription, take_inbox
@@ -80,7 +81,7 @@ async def _ask(database: Database, *names: str) -> None:
 
 async def test_a_fact_reaches_its_consumer_and_leaves_the_outbox(database: MakeDatabase, stats: Bus) -> None:
     kept = await database("stats")
-    reader, relay = Reader(kept), Relay(kept, stats)
+    reader, relay = Reader(kept), Relay(kept, stats, SystemClock())
     consumer = Consumer(stats, kept, READER, reader.handle)
     async with _running(consumer.run, relay.run):
         await _ask(kept, "a", "b", "c")
@@ -100,7 +101,7 @@ async def test_nothing_is_published_when_the_transaction_fails(database: MakeDat
 
     with pytest.raises(RuntimeError):
         await write_and_fail()
-    assert await Relay(kept, stats).publish_batch() == 0
+    assert await Relay(kept, stats, SystemClock()).publish_batch() == 0
     assert (await stats.jetstream.stream_info("SYNC")).state.messages == 0
 
 
@@ -127,7 +128,7 @@ async def test_a_bad_event_is_parked_and_harms_no_other(
     reader = Reader(kept)
     reader.bad.add("poison")
     await _ask(kept, "a", "poison", "b")
-    await Relay(kept, stats).publish_batch()
+    await Relay(kept, stats, SystemClock()).publish_batch()
     async with _running(Consumer(stats, kept, READER, reader.handle).run):
         await reader.until(2)
         while await _count(kept, parked) == 0:  # noqa: ASYNC110 - only the database knows
