@@ -8,12 +8,13 @@ from igstats.event.v1.events_pb2 import ReceiptsIssued
 from igstats.holder.v1.receipt_pb2 import SignedReceipt
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
-from igstats_kit.events import Event, take_inbox
+from igstats_kit.events import Event
 from igstats_kit.log import get_logger
 from igstats_kit.receipt import verify
 from igstats_kit.record import record
 from igstats_kit.sql import Database
 
+from igstats_privacy import store
 from igstats_privacy.changes import Changes
 from igstats_privacy.events import RECEIPTS, publisher
 from igstats_privacy.messages import read_receipt
@@ -46,9 +47,12 @@ class ReceiptConsumer:
     async def handle(self, events: Sequence[Event]) -> None:
         """Settles what the receipts prove. A receipt that does not fit is recorded and harms no other."""
         heard = {event.id: await self._hear(event) for event in events}
+        concerned = {one.task.request_id for some in heard.values() for one in some.receipts}
         async with self._database.transaction() as connection:
-            fresh = [heard[event.id] for event in await take_inbox(connection, RECEIPTS.durable, events)]
-            settled = await self._receipts.settle(connection, [one for some in fresh for one in some.receipts])
+            taken, known = await store.take(connection, RECEIPTS.durable, heard, concerned)
+            fresh = [heard[event_id] for event_id in heard if event_id in taken]
+            receipts = [one for some in fresh for one in some.receipts]
+            settled = await self._receipts.settle(connection, known, receipts)
             refusals = [one for some in fresh for one in some.refusals]
             await self._refuse(connection, [*refusals, *settled.refusals])
         self._changes.publish(settled.request_ids)

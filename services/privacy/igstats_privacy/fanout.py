@@ -9,12 +9,12 @@ from datetime import datetime
 
 from igstats_kit.clock import Clock
 
-from igstats_privacy import events, lifecycle, store, task_store
+from igstats_privacy import events, lifecycle, task_store
 from igstats_privacy.clocks import offer_again
 from igstats_privacy.lifecycle import FINAL, Step
-from igstats_privacy.model import Change, State, TaskKey, TaskState
+from igstats_privacy.model import Change, Phase, State, TaskKey, TaskState
 from igstats_privacy.store import Connection
-from igstats_privacy.task_store import Stand
+from igstats_privacy.task_store import Advance, Stand
 
 _DATED = FINAL | {State.SETTLING}
 
@@ -46,7 +46,7 @@ class Fanout:
     async def move(self, connection: Connection, old: Mapping[str, State], new: Mapping[str, State]) -> None:
         """Brings locked requests without tasks into new states."""
         steps = {name: Step(state, None, blocked=False) for name, state in new.items()}
-        await self._write(connection, old, steps, {}, [])
+        await self._write(connection, old, steps, {}, {})
 
     def next_offer(self, now: datetime, offers: int) -> datetime:
         """When a task that has now been offered `offers` times is offered again."""
@@ -55,20 +55,14 @@ class Fanout:
     async def _advance(self, connection: Connection, stands: Mapping[str, Stand], states: Mapping[str, State]) -> None:
         now = self._clock.now()
         steps = {name: lifecycle.advance(states[name], stand.progress, now) for name, stand in stands.items()}
-        offered = await self._offer(connection, steps, now)
-        for key, state in offered.items():
+        opened = {key: state for name, stand in stands.items() for key, state in _opened(stand, steps[name].offer)}
+        for key, state in opened.items():
             if state is TaskState.BLOCKED:
                 steps[key.request_id] = replace(steps[key.request_id], blocked=True)
         changed = {name: step for name, step in steps.items() if _differs(step, stands[name])}
-        offers = events.tasks_offered(key for key, state in offered.items() if state is TaskState.OFFERED)
         effective = {name: stands[name].progress.effective_at for name in changed}
-        await self._write(connection, {name: stands[name].state for name in changed}, changed, effective, offers)
-
-    async def _offer(
-        self, connection: Connection, steps: Mapping[str, Step], now: datetime
-    ) -> dict[TaskKey, TaskState]:
-        phases = {name: step.offer for name, step in steps.items() if step.offer is not None}
-        return await task_store.offer(connection, phases, now, self.next_offer(now, 1)) if phases else {}
+        old = {name: stands[name].state for name in changed}
+        await self._write(connection, old, changed, effective, opened)
 
     async def _write(
         self,
@@ -76,19 +70,27 @@ class Fanout:
         old: Mapping[str, State],
         steps: Mapping[str, Step],
         effective: Mapping[str, datetime | None],
-        facts: list[events.Fact],
+        opened: Mapping[TaskKey, TaskState],
     ) -> None:
-        if not steps and not facts:
+        if not steps and not opened:
             return
         now = self._clock.now()
         # While tasks are unsettled nobody knows the date; it is shown once they all are.
         known = {name: effective.get(name) for name, step in steps.items() if step.state in _DATED}
         changes = [Change(name, old[name], step.state) for name, step in steps.items() if step.state is not old[name]]
         closed = {name: step.state for name, step in steps.items() if step.state in FINAL}
-        facts = [*facts, *events.requests_changed(changes, now)]
+        facts = events.tasks_offered(key for key, state in opened.items() if state is TaskState.OFFERED)
+        facts += events.requests_changed(changes, now)
         if closed:
             facts += events.requests_closed(closed, await task_store.words(connection, closed), now)
-        await store.step(connection, steps, known, facts, now)
+        move = Advance(opened, self.next_offer(now, 1), steps, known, facts)
+        await task_store.advance(connection, move, now)
+
+
+def _opened(stand: Stand, phase: Phase | None) -> list[tuple[TaskKey, TaskState]]:
+    """The tasks of the phase that opens now, OFFERED or, where the holder is switched off, BLOCKED."""
+    keys = sorted(key for key in stand.planned if key.phase is phase)
+    return [(key, lifecycle.after_offer(TaskState.PLANNED, enabled=key.holder not in stand.stopped)) for key in keys]
 
 
 def _differs(step: Step, stand: Stand) -> bool:

@@ -1,6 +1,6 @@
 """SQL of the holder registry and of the erasure ledger."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select, text
@@ -20,16 +20,6 @@ _SEEN = text(
 _WITHOUT = text(
     "SELECT request_id FROM requests r WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))"
     " AND NOT EXISTS (SELECT FROM tasks t WHERE t.request_id = r.request_id AND t.holder = :holder)"
-)
-# The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.
-_LEDGER = text(
-    "WITH added AS (SELECT request_id, array_agg(token ORDER BY token) AS tokens,"
-    " row_number() OVER (ORDER BY request_id) AS place FROM request_tokens"
-    " WHERE request_id = ANY(CAST(:ids AS text[])) GROUP BY request_id),"
-    " head AS (UPDATE ledger_head SET sequence = sequence + (SELECT count(*) FROM added) RETURNING sequence)"
-    " INSERT INTO erasure_ledger (sequence, request_id, tokens, accepted_at)"
-    " SELECT head.sequence - (SELECT count(*) FROM added) + added.place, added.request_id, added.tokens,"
-    " CAST(:now AS timestamptz) FROM added CROSS JOIN head"
 )
 
 
@@ -100,12 +90,6 @@ async def switch(connection: Connection, holder: str, *, enabled: bool) -> bool:
 async def seen(connection: Connection, holder: str, now: datetime) -> bool:
     """Notes a sign of life; False when there is no holder of this name."""
     return await connection.scalar(_SEEN, {"holder": holder, "now": now}) is not None
-
-
-async def write_ledger(connection: Connection, request_ids: Sequence[str], now: datetime) -> None:
-    """Appends accepted erasures to the ledger with the tokens of their persons."""
-    if request_ids:
-        await connection.execute(_LEDGER, {"ids": list(request_ids), "now": now})
 
 
 async def erasures(connection: Connection, after: int, limit: int) -> list[Erasure]:

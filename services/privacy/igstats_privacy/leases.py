@@ -31,10 +31,10 @@ class Leases:
         keys = [key for text in task_ids if (key := TaskKey.parse(text)) is not None]
         if any(key.holder != holder for key in keys):
             raise task_not_owned(holder)
-        async with self._database.transaction() as connection:
+        async with self._database.statement() as connection:
             leased = await task_store.lease(connection, holder, keys, self._clock.now())
-            if leased is None:
-                raise holder_unknown(holder)
+        if leased is None:
+            raise holder_unknown(holder)
         self._changes.publish({one.task.request_id for one in leased})
         return self._opened(leased)
 

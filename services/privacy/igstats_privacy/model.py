@@ -155,6 +155,17 @@ class Waiting:
 
 
 @dataclass(frozen=True)
+class Acceptance:
+    """What triage found out about a request that it accepts."""
+
+    request_id: str
+    right: Right
+    proof: str
+    sealed: bytes
+    tokens: tuple[bytes, ...]
+
+
+@dataclass(frozen=True)
 class Receipt:
     """What a holder stated about a task. `raw`, `signature` and `key_id` are kept exactly as they came."""
 

@@ -1,12 +1,12 @@
 """Receipts: which of them fit, and what they settle. A set per task, never a count: the first proof stays."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from igstats_kit.clock import Clock
 
-from igstats_privacy import store, task_store
+from igstats_privacy import task_store
 from igstats_privacy.clocks import erasure_effective
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.lifecycle import after_receipt, provable
@@ -51,11 +51,13 @@ class Receipts:
         self._clock = clock
         self._backup_days = backup_days
 
-    async def settle(self, connection: Connection, receipts: Sequence[Receipt]) -> Settled:
-        """Stores the receipts and settles their tasks. Doubles and late repeats change nothing."""
-        if not receipts:
-            return Settled(frozenset(), ())
-        known = await store.lock(connection, {receipt.task.request_id for receipt in receipts})
+    async def settle(
+        self, connection: Connection, known: Mapping[str, tuple[Right, State]], receipts: Sequence[Receipt]
+    ) -> Settled:
+        """Stores the receipts and settles their tasks; `known` are their requests, locked.
+
+        Doubles and late repeats change nothing.
+        """
         fitting = [receipt for receipt in receipts if _asked(receipt, known)]
         refusals = tuple(
             Refusal(receipt.task.holder, "task", receipt.digest.hex())
@@ -83,7 +85,7 @@ class Receipts:
         return Settlement(receipt, state, None if state is TaskState.BLOCKED else effective)
 
 
-def _asked(receipt: Receipt, known: dict[str, tuple[Right, State]]) -> bool:
+def _asked(receipt: Receipt, known: Mapping[str, tuple[Right, State]]) -> bool:
     found = known.get(receipt.task.request_id)
     return found is not None and found[0] is receipt.right
 

@@ -11,8 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_privacy.events import Fact
-from igstats_privacy.lifecycle import FINAL, Step
-from igstats_privacy.model import Request, Right, State, Waiting
+from igstats_privacy.model import Acceptance, Request, Right, State, Waiting
 from igstats_privacy.tables import idempotency, request_identifiers, requests
 
 Connection: TypeAlias = AsyncConnection
@@ -33,9 +32,9 @@ _LOCK_OPEN = text(
     'SELECT request_id, "right", state FROM requests WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))'
     " ORDER BY request_id FOR UPDATE"
 )
-_POST = "INSERT INTO outbox (event_id, subject, type, data) SELECT * FROM unnest("
-_POST += "CAST(:event_ids AS text[]), CAST(:subjects AS text[]), CAST(:types AS text[]), CAST(:payloads AS bytea[]))"
-_FACTS = text(_POST)
+POST = "INSERT INTO outbox (event_id, subject, type, data) SELECT * FROM unnest("
+POST += "CAST(:event_ids AS text[]), CAST(:subjects AS text[]), CAST(:types AS text[]), CAST(:payloads AS bytea[]))"
+_FACTS = text(POST)
 _OPEN = text(
     "WITH claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"  # noqa: S608 - only our own constants are put in
     " VALUES (:key_digest, :content_digest, :request_id, :received_at) ON CONFLICT DO NOTHING RETURNING request_id),"
@@ -45,29 +44,38 @@ _OPEN = text(
     " CAST(:received_at AS timestamptz), CAST(:due_at AS timestamptz), false, '' FROM claimed c),"
     " named AS (INSERT INTO request_identifiers (request_id, sealed, created_at)"
     " SELECT c.request_id, CAST(:sealed AS bytea), CAST(:received_at AS timestamptz) FROM claimed c),"
-    f" posted AS ({_POST} WHERE EXISTS (SELECT FROM claimed)) SELECT count(*) FROM claimed"
+    f" posted AS ({POST} WHERE EXISTS (SELECT FROM claimed)) SELECT count(*) FROM claimed"
 )
-_STEP = text(
-    "WITH stepped AS (UPDATE requests r SET state = n.state, blocked = n.blocked,"  # noqa: S608 - only our own constants are put in
-    " effective_at = coalesce(n.effective_at, r.effective_at),"
-    " closed_at = CASE WHEN n.closed THEN CAST(:now AS timestamptz) END"
-    " FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]), CAST(:blocked AS boolean[]),"
-    " CAST(:effective AS timestamptz[]), CAST(:closed AS boolean[]))"
-    " AS n(request_id, state, blocked, effective_at, closed) WHERE r.request_id = n.request_id),"
-    " forgotten AS (DELETE FROM request_identifiers WHERE request_id = ANY(CAST(:ended AS text[])))"
-    f" {_POST}"
+# The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.
+_ACCEPT = text(
+    "WITH given AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]), CAST(:sealed AS bytea[]))"
+    " AS g(request_id, proof, sealed)),"
+    " proved AS (UPDATE requests r SET identity_proof = g.proof FROM given g WHERE r.request_id = g.request_id),"
+    " resealed AS (UPDATE request_identifiers i SET sealed = g.sealed FROM given g WHERE i.request_id = g.request_id),"
+    " tokens AS (SELECT DISTINCT * FROM unnest(CAST(:owners AS text[]), CAST(:tokens AS bytea[]))"
+    " AS t(request_id, token)),"
+    " named AS (INSERT INTO request_tokens (request_id, token, created_at)"
+    " SELECT request_id, token, CAST(:now AS timestamptz) FROM tokens ON CONFLICT DO NOTHING),"
+    " erased AS (SELECT request_id, array_agg(token ORDER BY token) AS tokens,"
+    " row_number() OVER (ORDER BY request_id) AS place FROM tokens"
+    " WHERE request_id = ANY(CAST(:erasures AS text[])) GROUP BY request_id),"
+    " head AS (UPDATE ledger_head SET sequence = sequence + (SELECT count(*) FROM erased)"
+    " WHERE EXISTS (SELECT FROM erased) RETURNING sequence)"
+    " INSERT INTO erasure_ledger (sequence, request_id, tokens, accepted_at)"
+    " SELECT h.sequence - (SELECT count(*) FROM erased) + e.place, e.request_id, e.tokens, CAST(:now AS timestamptz)"
+    " FROM erased e CROSS JOIN head h"
+)
+_TAKE = text(
+    "WITH taken AS (INSERT INTO inbox (consumer, event_id)"
+    " SELECT CAST(:consumer AS text), id FROM unnest(CAST(:events AS text[])) AS id"
+    " ON CONFLICT DO NOTHING RETURNING event_id),"
+    ' locked AS (SELECT request_id, "right", state FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))'
+    " ORDER BY request_id FOR UPDATE)"
+    ' SELECT event_id, NULL AS "right", NULL AS state FROM taken UNION ALL SELECT * FROM locked'
 )
 _PROVE = text(
     "UPDATE requests r SET identity_proof = n.proof FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]))"
     " AS n(request_id, proof) WHERE r.request_id = n.request_id"
-)
-_RESEAL = text(
-    "UPDATE request_identifiers i SET sealed = n.sealed FROM unnest(CAST(:ids AS text[]), CAST(:sealed AS bytea[]))"
-    " AS n(request_id, sealed) WHERE i.request_id = n.request_id"
-)
-_NAME = text(
-    "INSERT INTO request_tokens (request_id, token, created_at) SELECT n.request_id, n.token, CAST(:now AS timestamptz)"
-    " FROM unnest(CAST(:ids AS text[]), CAST(:tokens AS bytea[])) AS n(request_id, token) ON CONFLICT DO NOTHING"
 )
 _UNPROVED = text(
     "SELECT request_id FROM requests WHERE state = 'IDENTITY_PENDING' AND closed_at IS NULL AND due_at <= :now"
@@ -81,7 +89,8 @@ _OVERDUE = text(
 _NEXT_DATE = text("SELECT min(effective_at) FROM requests WHERE state = 'SETTLING'")
 
 
-def _posted(facts: Sequence[Posted]) -> dict[str, list[Any]]:
+def outbox_columns(facts: Sequence[Posted]) -> dict[str, list[Any]]:
+    """Binds of `POST` for these facts."""
     return {
         "event_ids": [fact.event_id for fact in facts],
         "subjects": [fact.subject for fact in facts],
@@ -90,15 +99,16 @@ def _posted(facts: Sequence[Posted]) -> dict[str, list[Any]]:
     }
 
 
-def _new(facts: Sequence[Fact]) -> list[Posted]:
+def drafted(facts: Sequence[Fact]) -> list[Posted]:
+    """The facts as rows of the outbox, each with its id for ever."""
     return [Posted.of(subject, message) for subject, message in facts]
 
 
 async def post(connection: Connection, facts: Sequence[Fact]) -> None:
     """Writes facts into the outbox of the running transaction, all in one statement."""
     if facts:
-        posted = _new(facts)
-        await connection.execute(_FACTS, _posted(posted))
+        posted = drafted(facts)
+        await connection.execute(_FACTS, outbox_columns(posted))
         notify_after_commit(connection, posted)
 
 
@@ -109,8 +119,8 @@ async def add(
 
     A concurrent call with the same key waits here until the first has committed.
     """
-    values, posted = {field.name: getattr(request, field.name) for field in fields(Request)}, _new(facts)
-    binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | _posted(posted)
+    values, posted = {field.name: getattr(request, field.name) for field in fields(Request)}, drafted(facts)
+    binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | outbox_columns(posted)
     for unset in ("closed_at", "effective_at", "blocked", "reason"):
         del binds[unset]
     added = bool(await connection.scalar(_OPEN, binds))
@@ -185,39 +195,33 @@ async def lock_open(connection: Connection, states: Iterable[State]) -> dict[str
     return {row.request_id: Right(row.right) for row in rows}
 
 
-async def step(
-    connection: Connection,
-    steps: Mapping[str, Step],
-    effective: Mapping[str, datetime | None],
-    facts: Sequence[Fact],
-    now: datetime,
-) -> None:
-    """Brings locked requests to their next states, destroys the names in those that ended, and posts facts."""
-    columns = {
-        "ids": list(steps),
-        "states": [one.state for one in steps.values()],
-        "blocked": [one.blocked for one in steps.values()],
-        "effective": [effective.get(request_id) for request_id in steps],
-        "closed": [one.state in FINAL for one in steps.values()],
-        "ended": [request_id for request_id, one in steps.items() if one.state in FINAL],
+async def take(
+    connection: Connection, consumer: str, event_ids: Iterable[str], request_ids: Iterable[str]
+) -> tuple[set[str], dict[str, tuple[Right, State]]]:
+    """Records events as handled and locks requests; answers which events are new, and how the requests stand."""
+    binds = {"consumer": consumer, "events": list(event_ids), "ids": list(request_ids)}
+    rows = (await connection.execute(_TAKE, binds)).all()
+    fresh = {row.event_id for row in rows if row.right is None}
+    return fresh, {row.event_id: (Right(row.right), State(row.state)) for row in rows if row.right is not None}
+
+
+async def accept(connection: Connection, accepted: Sequence[Acceptance], now: datetime) -> None:
+    """Writes what triage found out: proofs, completed names (sealed), tokens, and the erasures into the ledger."""
+    pairs = [(one.request_id, token) for one in accepted for token in one.tokens]
+    binds = {
+        "ids": [one.request_id for one in accepted],
+        "proofs": [one.proof for one in accepted],
+        "sealed": [one.sealed for one in accepted],
+        "owners": [request_id for request_id, _ in pairs],
+        "tokens": [token for _, token in pairs],
+        "erasures": [one.request_id for one in accepted if one.right is Right.ERASURE],
     }
-    posted = _new(facts)
-    await connection.execute(_STEP, columns | _posted(posted) | {"now": now})
-    notify_after_commit(connection, posted)
+    await connection.execute(_ACCEPT, binds | {"now": now})
 
 
 async def prove(connection: Connection, proofs: Mapping[str, str]) -> None:
     """Writes how identities were proved."""
     await connection.execute(_PROVE, {"ids": list(proofs), "proofs": list(proofs.values())})
-
-
-async def name(
-    connection: Connection, resealed: Mapping[str, bytes], tokens: Sequence[tuple[str, bytes]], now: datetime
-) -> None:
-    """Writes the completed names, sealed, and the tokens that find the person's requests."""
-    await connection.execute(_RESEAL, {"ids": list(resealed), "sealed": list(resealed.values())})
-    pairs = {"ids": [request_id for request_id, _ in tokens], "tokens": [token for _, token in tokens]}
-    await connection.execute(_NAME, pairs | {"now": now})
 
 
 async def unproved(connection: Connection, now: datetime, limit: int) -> list[str]:

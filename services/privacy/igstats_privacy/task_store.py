@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from igstats_kit.sql import notify_after_commit
 from sqlalchemy import text
 
-from igstats_privacy.lifecycle import LEASABLE, PHASES, SETTLEABLE, STOPPABLE, Progress
+from igstats_privacy.events import Fact
+from igstats_privacy.lifecycle import FINAL, LEASABLE, PHASES, SETTLEABLE, STOPPABLE, Progress, Step
 from igstats_privacy.model import (
     Cause,
     HolderWord,
@@ -23,7 +25,7 @@ from igstats_privacy.model import (
     TaskKey,
     TaskState,
 )
-from igstats_privacy.store import Connection
+from igstats_privacy.store import POST, Connection, drafted, outbox_columns
 
 # By value; a look-up is five times faster than calling the enum, and these are made for every task.
 RIGHT, STATE, PHASE = Right.__members__, State.__members__, Phase.__members__
@@ -39,23 +41,31 @@ _PLAN = text(
 _FIGURES = (
     "SELECT r.request_id, r.right, r.state, r.blocked,"
     " min(t.step) FILTER (WHERE t.state <> 'SETTLED') AS step,"
-    " min(t.step) FILTER (WHERE t.state = 'PLANNED') AS planned,"
+    " array_agg(t.phase || ' ' || t.holder) FILTER (WHERE t.state = 'PLANNED') AS planned,"
     " coalesce(bool_or(t.state = 'BLOCKED'), false) AS has_blocked,"
     " coalesce(bool_or(t.outcome = 'RETAINED'), false) AS retained,"
     " count(*) FILTER (WHERE t.phase = 'ATTEST') AS attesting, max(t.effective_at) AS effective_at,"
-    " (SELECT count(*) FROM holders) AS holders FROM requests r"
+    " (SELECT count(*) FROM holders) AS holders,"
+    " (SELECT array_agg(holder) FROM holders WHERE NOT enabled) AS stopped FROM requests r"
 )
 _PROGRESS = text(
     f"{_FIGURES} LEFT JOIN tasks t USING (request_id) WHERE r.request_id = ANY(CAST(:ids AS text[]))"
     " GROUP BY r.request_id"
 )
-_OFFER = text(
-    "UPDATE tasks t SET state = CASE WHEN h.enabled THEN 'OFFERED' ELSE 'BLOCKED' END,"
-    " cause = CASE WHEN h.enabled THEN NULL ELSE 'DISABLED' END, offers = t.offers + 1, offered_at = :now,"
+_ADVANCE = text(
+    "WITH offered AS (UPDATE tasks t SET state = o.state, cause = o.cause, offers = t.offers + 1, offered_at = :now,"  # noqa: S608 - only our own constants are put in
     " first_offered_at = coalesce(t.first_offered_at, CAST(:now AS timestamptz)), offer_again_at = :again"
-    " FROM unnest(CAST(:requests AS text[]), CAST(:phases AS text[])) AS o(request_id, phase), holders h"
-    " WHERE t.request_id = o.request_id AND t.phase = o.phase AND t.state = 'PLANNED' AND h.holder = t.holder"
-    " RETURNING t.request_id, t.holder, t.phase, t.state"
+    " FROM unnest(CAST(:requests AS text[]), CAST(:holders AS text[]), CAST(:phases AS text[]),"
+    " CAST(:offered AS text[]), CAST(:causes AS text[])) AS o(request_id, holder, phase, state, cause)"
+    " WHERE t.request_id = o.request_id AND t.holder = o.holder AND t.phase = o.phase AND t.state = 'PLANNED'),"
+    " stepped AS (UPDATE requests r SET state = n.state, blocked = n.blocked,"
+    " effective_at = coalesce(n.effective_at, r.effective_at),"
+    " closed_at = CASE WHEN n.closed THEN CAST(:now AS timestamptz) END"
+    " FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]), CAST(:blocked AS boolean[]),"
+    " CAST(:effective AS timestamptz[]), CAST(:closed AS boolean[]))"
+    " AS n(request_id, state, blocked, effective_at, closed) WHERE r.request_id = n.request_id),"
+    " forgotten AS (DELETE FROM request_identifiers WHERE request_id = ANY(CAST(:ended AS text[])))"
+    f" {POST}"
 )
 _KEEP = text(
     "INSERT INTO receipts (request_id, holder, phase, digest, receipt, signature, key_id, received_at)"
@@ -78,7 +88,7 @@ _SETTLE = text(
     " WHERE t.request_id = g.request_id AND t.holder = g.holder AND t.phase = g.phase"
     " AND t.state = ANY(CAST(:settleable AS text[]))"
     " RETURNING t.request_id, t.holder, t.phase, t.state, t.outcome, t.effective_at),"
-    " now AS (SELECT t.request_id, t.phase, t.step, coalesce(s.state, t.state) AS state,"
+    " now AS (SELECT t.request_id, t.holder, t.phase, t.step, coalesce(s.state, t.state) AS state,"
     " coalesce(s.outcome, t.outcome) AS outcome,"
     " CASE WHEN s.state IS NULL THEN t.effective_at ELSE s.effective_at END AS effective_at"
     " FROM tasks t LEFT JOIN settled s USING (request_id, holder, phase)"
@@ -161,12 +171,14 @@ async def plan(connection: Connection, rights: Mapping[str, Right], now: datetim
 
 @dataclass(frozen=True)
 class Stand:
-    """A request with the progress of its tasks."""
+    """A request with the progress of its tasks: `planned` are not offered yet, `stopped` holders are switched off."""
 
     right: Right
     state: State
     blocked: bool
     progress: Progress
+    planned: frozenset[TaskKey]
+    stopped: frozenset[str]
 
 
 async def progress(connection: Connection, request_ids: Iterable[str]) -> dict[str, Stand]:
@@ -176,24 +188,51 @@ async def progress(connection: Connection, request_ids: Iterable[str]) -> dict[s
 
 def _stand(row: Any) -> Stand:  # noqa: ANN401 - a row of _PROGRESS
     right = RIGHT[row.right]
+    phase = None if row.step is None else PHASES[right][row.step]
+    planned = frozenset(_planned_task(row.request_id, text) for text in row.planned or ())
     done = Progress(
-        phase=None if row.step is None else PHASES[right][row.step],
-        planned=row.step is not None and row.planned == row.step,
+        phase=phase,
+        planned=any(key.phase is phase for key in planned),
         blocked=row.has_blocked,
         retained=row.retained,
         missing=row.attesting == 0 or row.attesting < row.holders,
         effective_at=row.effective_at,
     )
-    return Stand(right, STATE[row.state], row.blocked, done)
+    return Stand(right, STATE[row.state], row.blocked, done, planned, frozenset(row.stopped or ()))
 
 
-async def offer(
-    connection: Connection, phases: Mapping[str, Phase], now: datetime, again: datetime
-) -> dict[TaskKey, TaskState]:
-    """Opens a phase of each request; answers its tasks, BLOCKED where the holder is switched off."""
-    binds = {"requests": list(phases), "phases": list(phases.values()), "now": now, "again": again}
-    rows = await connection.execute(_OFFER, binds)
-    return {TaskKey(row.request_id, row.holder, PHASE[row.phase]): TaskState(row.state) for row in rows}
+def _planned_task(request_id: str, written: str) -> TaskKey:
+    phase, _, holder = written.partition(" ")
+    return TaskKey(request_id, holder, PHASE[phase])
+
+
+@dataclass(frozen=True)
+class Advance:
+    """What a batch of locked requests does next: tasks to open, new states, dates, and the facts to tell."""
+
+    opened: Mapping[TaskKey, TaskState]
+    again: datetime
+    steps: Mapping[str, Step]
+    effective: Mapping[str, datetime | None]
+    facts: Sequence[Fact]
+
+
+async def advance(connection: Connection, move: Advance, now: datetime) -> None:
+    """Opens tasks, brings requests to their next states, destroys the names in those that ended, posts the facts."""
+    steps, states = move.steps, move.opened.values()
+    binds = _keys(move.opened) | {
+        "offered": list(states),
+        "causes": [Cause.DISABLED if state is TaskState.BLOCKED else None for state in states],
+        "ids": list(steps),
+        "states": [one.state for one in steps.values()],
+        "blocked": [one.blocked for one in steps.values()],
+        "effective": [move.effective.get(request_id) for request_id in steps],
+        "closed": [one.state in FINAL for one in steps.values()],
+        "ended": [request_id for request_id, one in steps.items() if one.state in FINAL],
+    }
+    posted = drafted(move.facts)
+    await connection.execute(_ADVANCE, binds | outbox_columns(posted) | {"now": now, "again": move.again})
+    notify_after_commit(connection, posted)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from igstats_privacy.changes import Changes
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.lifecycle import Move, moved
-from igstats_privacy.model import Identifier, Naming, Right, State, Waiting
+from igstats_privacy.model import Acceptance, Identifier, Naming, State, Waiting
 from igstats_privacy.store import Connection
 
 _BATCH = 128
@@ -166,18 +166,12 @@ class Triage:
             return
         now = self._clock.now()
         rights = {found.request.request_id: found.request.right for found in findings}
-        await store.prove(connection, {found.request.request_id: found.proof for found in findings})
-        sealed = {
-            found.request.request_id: self._identifiers.seal(found.request.request_id, found.naming)
-            for found in findings
-        }
-        tokens = [
-            (found.request.request_id, token)
-            for found in findings
-            for token in self._identifiers.tokens(found.naming.identifiers)
-        ]
-        await store.name(connection, sealed, tokens, now)
-        erasures = [name for name, right in rights.items() if right is Right.ERASURE]
-        await holder_store.write_ledger(connection, erasures, now)
+        await store.accept(connection, [self._acceptance(found) for found in findings], now)
         await task_store.plan(connection, rights, now)
         await self._fanout.accept(connection, list(rights))
+
+    def _acceptance(self, found: _Finding) -> Acceptance:
+        name = found.request.request_id
+        sealed = self._identifiers.seal(name, found.naming)
+        tokens = self._identifiers.tokens(found.naming.identifiers)
+        return Acceptance(name, found.request.right, found.proof, sealed, tokens)

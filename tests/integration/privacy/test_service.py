@@ -156,7 +156,9 @@ async def gateway(service: Service, database: MakeDatabase, bus: MakeBus) -> Asy
     subjects = Subjects(Declarations(KIT_TABLES), Sealer(b"g" * 32))
     runner = HolderRunner("gateway", subjects, store, speaker, stub, new_signer(), SystemClock())
     await runner.register()
-    workers = [asyncio.create_task(worker()) for worker in (Relay(store, speaker).run, runner.consumer().run)]
+    workers = [
+        asyncio.create_task(worker()) for worker in (Relay(store, speaker, SystemClock()).run, runner.consumer().run)
+    ]
     yield runner
     for worker in workers:
         await _stop(worker)
