@@ -1,7 +1,8 @@
 """Searches every column of every table of every service for a person, with the eyes of the database's superuser."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ _TABLES = """
     SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
     WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
 """
+_LISTINGS = 20
 
 
 async def tables_with(postgres: Postgres, needles: Iterable[str]) -> tuple[Mapping[str, int], int]:
@@ -35,9 +37,11 @@ async def _tables(connection: Any) -> list[str]:  # noqa: ANN401 - asyncpg has n
     return [row[0] for row in await connection.fetch(_TABLES)]
 
 
-def files_with(folders: Iterable[Path], needles: Iterable[str]) -> tuple[list[str], int]:
+def files_with(folders: Sequence[Path], needles: Iterable[str]) -> tuple[list[str], int]:
     """Files that hold a needle, and how many were read."""
     wanted = [needle.encode() for needle in needles]
-    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    hits = [path for path in files if any(needle in path.read_bytes() for needle in wanted)]
-    return [str(path) for path in hits], len(files)
+    for _ in range(_LISTINGS):
+        files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        with suppress(FileNotFoundError):  # a server renamed one meanwhile: list again, or its new name is missed
+            return [str(path) for path in files if any(needle in path.read_bytes() for needle in wanted)], len(files)
+    raise RuntimeError("files keep changing their names; nothing can be said about their content")
