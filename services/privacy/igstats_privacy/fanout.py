@@ -12,7 +12,7 @@ from igstats_kit.clock import Clock
 from igstats_privacy import events, lifecycle, task_store
 from igstats_privacy.clocks import offer_again
 from igstats_privacy.lifecycle import FINAL, Step
-from igstats_privacy.model import Change, Phase, State, TaskKey, TaskState
+from igstats_privacy.model import Change, State, TaskKey, TaskState
 from igstats_privacy.store import Connection
 from igstats_privacy.task_store import Advance, Stand
 
@@ -55,7 +55,12 @@ class Fanout:
     async def _advance(self, connection: Connection, stands: Mapping[str, Stand], states: Mapping[str, State]) -> None:
         now = self._clock.now()
         steps = {name: lifecycle.advance(states[name], stand.progress, now) for name, stand in stands.items()}
-        opened = {key: state for name, stand in stands.items() for key, state in _opened(stand, steps[name].offer)}
+        opened = {
+            key: state
+            for name, stand in stands.items()
+            if (phase := steps[name].offer) is not None
+            for key, state in stand.opening(phase)
+        }
         for key, state in opened.items():
             if state is TaskState.BLOCKED:
                 steps[key.request_id] = replace(steps[key.request_id], blocked=True)
@@ -85,12 +90,6 @@ class Fanout:
             facts += events.requests_closed(closed, await task_store.words(connection, closed), now)
         move = Advance(opened, self.next_offer(now, 1), steps, known, facts)
         await task_store.advance(connection, move, now)
-
-
-def _opened(stand: Stand, phase: Phase | None) -> list[tuple[TaskKey, TaskState]]:
-    """The tasks of the phase that opens now, OFFERED or, where the holder is switched off, BLOCKED."""
-    keys = sorted(key for key in stand.planned if key.phase is phase)
-    return [(key, lifecycle.after_offer(TaskState.PLANNED, enabled=key.holder not in stand.stopped)) for key in keys]
 
 
 def _differs(step: Step, stand: Stand) -> bool:

@@ -12,7 +12,7 @@ from igstats_kit.sql import notify_after_commit
 from sqlalchemy import text
 
 from igstats_privacy.events import Fact
-from igstats_privacy.lifecycle import FINAL, LEASABLE, PHASES, SETTLEABLE, STOPPABLE, Progress, Step
+from igstats_privacy.lifecycle import FINAL, LEASABLE, PHASES, SETTLEABLE, STOPPABLE, Progress, Step, after_offer
 from igstats_privacy.model import (
     Cause,
     HolderWord,
@@ -41,6 +41,7 @@ _PLAN = text(
 _FIGURES = (
     "SELECT r.request_id, r.right, r.state, r.blocked,"
     " min(t.step) FILTER (WHERE t.state <> 'SETTLED') AS step,"
+    " min(t.step) FILTER (WHERE t.state = 'PLANNED') AS planned_step,"
     " array_agg(t.phase || ' ' || t.holder) FILTER (WHERE t.state = 'PLANNED') AS planned,"
     " coalesce(bool_or(t.state = 'BLOCKED'), false) AS has_blocked,"
     " coalesce(bool_or(t.outcome = 'RETAINED'), false) AS retained,"
@@ -171,14 +172,26 @@ async def plan(connection: Connection, rights: Mapping[str, Right], now: datetim
 
 @dataclass(frozen=True)
 class Stand:
-    """A request with the progress of its tasks: `planned` are not offered yet, `stopped` holders are switched off."""
+    """A request with the progress of its tasks. `planned` says "<PHASE> <holder>" of each task not offered yet."""
 
+    request_id: str
     right: Right
     state: State
     blocked: bool
     progress: Progress
-    planned: frozenset[TaskKey]
-    stopped: frozenset[str]
+    planned: Sequence[str]
+    stopped: Sequence[str]
+
+    def opening(self, phase: Phase) -> list[tuple[TaskKey, TaskState]]:
+        """The planned tasks of a phase, and their states once it opens; BLOCKED where the holder is switched off."""
+        holders = sorted(text.partition(" ")[2] for text in self.planned if text.startswith(f"{phase} "))
+        return [
+            (
+                TaskKey(self.request_id, holder, phase),
+                after_offer(TaskState.PLANNED, enabled=holder not in self.stopped),
+            )
+            for holder in holders
+        ]
 
 
 async def progress(connection: Connection, request_ids: Iterable[str]) -> dict[str, Stand]:
@@ -188,22 +201,15 @@ async def progress(connection: Connection, request_ids: Iterable[str]) -> dict[s
 
 def _stand(row: Any) -> Stand:  # noqa: ANN401 - a row of _PROGRESS
     right = RIGHT[row.right]
-    phase = None if row.step is None else PHASES[right][row.step]
-    planned = frozenset(_planned_task(row.request_id, text) for text in row.planned or ())
     done = Progress(
-        phase=phase,
-        planned=any(key.phase is phase for key in planned),
+        phase=None if row.step is None else PHASES[right][row.step],
+        planned=row.step is not None and row.planned_step == row.step,
         blocked=row.has_blocked,
         retained=row.retained,
         missing=row.attesting == 0 or row.attesting < row.holders,
         effective_at=row.effective_at,
     )
-    return Stand(right, STATE[row.state], row.blocked, done, planned, frozenset(row.stopped or ()))
-
-
-def _planned_task(request_id: str, written: str) -> TaskKey:
-    phase, _, holder = written.partition(" ")
-    return TaskKey(request_id, holder, PHASE[phase])
+    return Stand(row.request_id, right, STATE[row.state], row.blocked, done, row.planned or (), row.stopped or ())
 
 
 @dataclass(frozen=True)
