@@ -89,6 +89,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
+            pool_use_lifo=True,  # the connection used last has its statements prepared and its catalogue cache warm
             connect_args={"timeout": 5, "server_settings": _SETTINGS},
         )
         self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
