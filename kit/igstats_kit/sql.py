@@ -21,13 +21,15 @@ T = TypeVar("T")
 _AFTER_COMMIT = "igstats_after_commit"
 _LAST_USED = "igstats_last_used"
 _RESTED_SECONDS = 2.0
-# A frozen server must not freeze its callers; jit costs more than it gives on statements this small.
+# A frozen server must not freeze its callers. Statements are many, small and found by key: neither jit nor a new plan for
+# every set of values pays.
 _SETTINGS = {
     "statement_timeout": "30000",
     "lock_timeout": "10000",
     "idle_in_transaction_session_timeout": "30000",
     "tcp_user_timeout": "10000",
     "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
 }
 
 
