@@ -21,8 +21,8 @@ T = TypeVar("T")
 _AFTER_COMMIT = "igstats_after_commit"
 _LAST_USED = "igstats_last_used"
 _RESTED_SECONDS = 2.0
-# A frozen server must not freeze its callers. Statements are many, small and found by key: neither jit nor a new plan for
-# every set of values pays.
+# A frozen server must not freeze its callers. Statements are many, small and by key: neither jit nor a plan for every
+# set of values pays.
 _SETTINGS = {
     "statement_timeout": "30000",
     "lock_timeout": "10000",
