@@ -1,6 +1,7 @@
 """A whole gateway: its real wiring, ports and database, between a client and stand-ins of the other services."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -244,6 +245,7 @@ async def gateway(
         opened.push_async_callback(_stop, running)
         channel = await opened.enter_async_context(_channel(settings.public_grpc_listen, certificates))
         await _first(channel.channel_ready(), running)
+        await _first(_accepts(settings.public_http_listen), running)
         connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=certificates.certificate))
         http = await opened.enter_async_context(
             aiohttp.ClientSession(f"https://{settings.public_http_listen}", connector=connector)
@@ -254,6 +256,17 @@ async def gateway(
 def _channel(address: str, certificates: Authority) -> grpc.aio.Channel:
     credentials = grpc.ssl_channel_credentials(certificates.certificate.read_bytes())
     return grpc.aio.secure_channel(address, credentials, options=(("grpc.max_reconnect_backoff_ms", 100),))
+
+
+async def _accepts(address: str) -> None:
+    """Waits until the port accepts connections: the two public ports open one after the other."""
+    host, _, port = address.rpartition(":")
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            return
+        await asyncio.sleep(0.01)
 
 
 async def _first(wanted: Coroutine[Any, Any, None], running: asyncio.Task[None]) -> None:
