@@ -117,7 +117,7 @@ class World:
     async def rows_of(self, people: Sequence[Somebody]) -> int:
         """Rows that name these persons, over all holders.
 
-        Tables that know a profile by its key only are not counted: foreign keys let none of their rows outlive the profile.
+        Tables that know a profile by its key only are not counted: foreign keys let none of their rows outlive it.
         """
         accounts = [person.account_id for person in people]
         users = [person.instagram_user_id for person in people]
