@@ -53,6 +53,9 @@ class Reason(StrEnum):
     KEY_NOT_FOUND = "KEY_NOT_FOUND"
     ACCOUNT_NOT_FOUND = "ACCOUNT_NOT_FOUND"
     TREE_SIZE_INVALID = "TREE_SIZE_INVALID"
+    ENTRY_CUT = "ENTRY_CUT"
+    LOG_FILE_NOT_FOUND = "LOG_FILE_NOT_FOUND"
+    SECURITY_AUDIT_NOT_FOUND = "SECURITY_AUDIT_NOT_FOUND"
 
 
 @dataclass(frozen=True)
@@ -220,5 +223,18 @@ CATALOGUE: Mapping[Reason, PublicError] = {
     Reason.ACCOUNT_NOT_FOUND: PublicError("NOT_FOUND", "There is no such account.", "Check the account's id."),
     Reason.TREE_SIZE_INVALID: PublicError(
         "INVALID_ARGUMENT", "The tree size is not valid.", "Use a size from 1 to the log's size."
+    ),
+    Reason.ENTRY_CUT: PublicError(
+        "NOT_FOUND",
+        "The entry has reached the end of its retention and was cut from the log.",
+        "Nothing: proofs saved earlier stay valid, the content is gone.",
+    ),
+    Reason.LOG_FILE_NOT_FOUND: PublicError(
+        "NOT_FOUND",
+        "The log has no such file.",
+        "Read the checkpoint for the log's size, and build paths as C2SP tlog-tiles says.",
+    ),
+    Reason.SECURITY_AUDIT_NOT_FOUND: PublicError(
+        "NOT_FOUND", "There is no such security audit.", "List the security audits and use one of their ids."
     ),
 }

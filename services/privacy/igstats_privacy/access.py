@@ -9,7 +9,7 @@ _OFFICE = Access(frozenset({"gateway", "operator"}))
 
 _PUBLIC = (
     *("CreateRequest", "GetRequest", "ListRequests", "WatchRequest"),
-    *("WithdrawRequest", "GetEvidence", "GetExport"),
+    *("WithdrawRequest", "GetEvidence", "GetEvidenceArchive", "GetExport"),
 )
 _INTERNAL = (
     *("OpenRequest", "GetRequest", "ListRequests", "ConfirmIdentity", "RetryTask", "WithdrawRequest"),

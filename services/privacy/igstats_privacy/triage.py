@@ -1,7 +1,7 @@
 """Triage: who is meant, is the identity proved, and then the plan. Woken by every new request, works in batches."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +19,6 @@ from igstats_privacy.model import Acceptance, Identifier, Naming, State, Waiting
 from igstats_privacy.store import Connection
 
 _BATCH = 128
-_AT_ONCE = 16
 _RETRY_SECONDS = 2.0
 _IDLE_SECONDS = 15.0
 
@@ -40,8 +39,8 @@ _NOBODY = Resolution((), connected=False)
 class Profiles(Protocol):
     """Finds persons among Instagram profiles."""
 
-    async def resolve(self, identifiers: Sequence[Identifier], account_id: str) -> Resolution:
-        """Completes the identifiers and says whether the account holds a live connection to every profile.
+    async def resolve(self, namings: Sequence[Naming]) -> list[Resolution]:
+        """Completes identifiers and says whether the account holds a live connection to every profile; one for each.
 
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE.
@@ -75,7 +74,6 @@ class Triage:
         self._changes = changes
         self._clock = clock
         self._awake = asyncio.Event()
-        self._gate = asyncio.Semaphore(_AT_ONCE)
         self._unreachable = False
 
     def wake(self) -> None:
@@ -107,9 +105,7 @@ class Triage:
         after = ""
         while requests := await self._next(after):
             after = requests[-1].request_id
-            looked = await asyncio.gather(*map(self._look, requests))
-            findings = [found for found in looked if found is not None]
-            if findings:
+            if findings := await self._look(requests):
                 async with self._database.transaction() as connection:
                     await self._decide(connection, findings)
                 self._changes.publish(found.request.request_id for found in findings)
@@ -119,31 +115,39 @@ class Triage:
         async with self._database.read() as connection:
             return await store.waiting(connection, after, _BATCH)
 
-    async def _look(self, request: Waiting) -> _Finding | None:
-        naming = self._identifiers.open(request.request_id, request.sealed)
+    async def _look(self, requests: Sequence[Waiting]) -> list[_Finding]:
+        """What is known of each request; those that need stats are left out while it does not answer."""
+        opened = [(request, self._identifiers.open(request.request_id, request.sealed)) for request in requests]
+        profiles = {
+            request.request_id: Naming(naming.account_id, named)
+            for request, naming in opened
+            if (named := tuple(filter(identity.names_profile, naming.identifiers)))
+        }
+        resolved = await self._resolve(profiles)
+        return [
+            self._found(request, naming, resolved.get(request.request_id, _NOBODY))
+            for request, naming in opened
+            if request.request_id in resolved or request.request_id not in profiles
+        ]
+
+    def _found(self, request: Waiting, naming: Naming, found: Resolution) -> _Finding:
         given, account_id = naming.identifiers, naming.account_id
-        found = _NOBODY
-        if profiles := [identifier for identifier in given if identity.names_profile(identifier)]:
-            resolved = await self._resolve(profiles, account_id)
-            if resolved is None:
-                return None
-            found = resolved
         proof = request.identity_proof or identity.proof(given, account_id, connected=found.connected)
         completed = normalised(identity.merged(given, found.identifiers))
         return _Finding(request, Naming(account_id, completed), proof)
 
-    async def _resolve(self, profiles: Sequence[Identifier], account_id: str) -> Resolution | None:
-        async with self._gate:
-            if self._unreachable:
-                return None
-            try:
-                return await self._profiles.resolve(profiles, account_id)
-            except DomainError as error:
-                _log.warning("stats does not resolve a subject", reason=error.reason)
-                if error.reason is not Reason.DEPENDENCY_UNAVAILABLE:
-                    return _NOBODY
+    async def _resolve(self, profiles: Mapping[str, Naming]) -> dict[str, Resolution]:
+        if not profiles or self._unreachable:
+            return {}
+        try:
+            found = await self._profiles.resolve(list(profiles.values()))
+        except DomainError as error:
+            _log.warning("stats does not resolve subjects", reason=error.reason)
+            if error.reason is Reason.DEPENDENCY_UNAVAILABLE:
                 self._unreachable = True
-                return None
+                return {}
+            found = [_NOBODY] * len(profiles)
+        return dict(zip(profiles, found, strict=True))
 
     async def _decide(self, connection: Connection, findings: Sequence[_Finding]) -> None:
         await holder_store.read_registry(connection)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, cast
 import grpc
 from igstats.audit.v1.audit_service_pb2 import GetEvidenceRequest, GetEvidenceResponse
 from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub
-from igstats.stats.v1.subject_service_pb2 import ResolveSubjectRequest
+from igstats.stats.v1.subject_service_pb2 import ResolveSubjectsRequest, SubjectQuery
 from igstats.stats.v1.subject_service_pb2_grpc import SubjectServiceStub
 
 from igstats_privacy import messages
-from igstats_privacy.model import Identifier
+from igstats_privacy.model import Naming
 from igstats_privacy.triage import Resolution
 
 if TYPE_CHECKING:  # the generated types name them, the generated code does not
@@ -24,15 +24,20 @@ class StatsProfiles:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = cast("SubjectServiceAsyncStub", SubjectServiceStub(channel))
 
-    async def resolve(self, identifiers: Sequence[Identifier], account_id: str) -> Resolution:
-        """Completes identifiers of profiles.
+    async def resolve(self, namings: Sequence[Naming]) -> list[Resolution]:
+        """Completes identifiers of profiles, one resolution for each naming.
 
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE.
         """
-        request = ResolveSubjectRequest(identifiers=map(messages.identifier, identifiers), account_id=account_id)
-        answer = await self._stub.ResolveSubject(request)
-        return Resolution(tuple(map(messages.read_identifier, answer.identifiers)), answer.connected)
+        queries = [
+            SubjectQuery(identifiers=map(messages.identifier, one.identifiers), account_id=one.account_id)
+            for one in namings
+        ]
+        answer = await self._stub.ResolveSubjects(ResolveSubjectsRequest(queries=queries))
+        return [
+            Resolution(tuple(map(messages.read_identifier, one.identifiers)), one.connected) for one in answer.subjects
+        ]
 
 
 class AuditEvidence:

@@ -7,9 +7,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from igstats.api.v1 import connection_service_pb2 as connection_api
 from igstats.api.v1 import profile_pb2, stats_service_pb2
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
+from igstats.stats.v1.subject_service_pb2 import Subject
 
 from igstats_stats import model
 from igstats_stats.days import ZONE
+from igstats_stats.profiles import Resolved
 
 _KIND = "IDENTIFIER_KIND_"
 
@@ -107,6 +109,11 @@ def connection(found: model.Connection) -> connection_api.Connection:
 def pairs(identifiers: Sequence[Identifier]) -> list[tuple[str, str]]:
     """Identifiers as (kind, value)."""
     return [(IdentifierKind.Name(each.kind).removeprefix(_KIND), each.value) for each in identifiers]
+
+
+def subject(found: Resolved) -> Subject:
+    """What is known of one request's person."""
+    return Subject(identifiers=[identifier(*pair) for pair in found.identifiers], connected=found.connected)
 
 
 def identifier(kind: str, value: str) -> Identifier:

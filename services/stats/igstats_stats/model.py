@@ -152,11 +152,11 @@ class StoredDay:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who owns a profile, and whether an account is connected to it."""
+    """Who owns a profile, and which accounts have a live connection to it."""
 
     instagram_user_id: str
     username: str
-    connected: bool
+    accounts: frozenset[str]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Reading profiles, their media and audiences, as one account may."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias
 
 from igstats_stats.errors import profile_not_found, subject_restricted
 from igstats_stats.model import AudienceSlice, Media, Owner, Profile
@@ -11,12 +13,15 @@ from igstats_stats.store.reads import ReadStore
 
 PROFILE_KINDS = ("INSTAGRAM_USER_ID", "USERNAME")
 
+Named: TypeAlias = tuple[str, str]
+"""An identifier: its kind, and its value."""
+
 
 @dataclass(frozen=True)
 class Resolved:
     """Identifiers (kind, value) of profile owners, completed; and whether the account is connected to all of them."""
 
-    identifiers: tuple[tuple[str, str], ...]
+    identifiers: tuple[Named, ...]
     connected: bool
 
 
@@ -67,15 +72,28 @@ class Profiles:
         profile = await self.get(account_id, name)
         return await self._store.audience(profile.profile_id)
 
-    async def resolve(self, identifiers: Sequence[tuple[str, str]], account_id: str) -> Resolved:
-        """Completes what a request knows about profile owners. An unknown name stays as it is and is not connected."""
-        asked = [(kind, value) for kind, value in identifiers if kind in PROFILE_KINDS]
-        owners = await self._store.owners(asked, account_id) if asked else []
-        known = [pair for owner in owners for pair in _identifiers(owner)]
-        completed = tuple(dict.fromkeys((*asked, *known)))
-        named = {_spelled(kind, value) for kind, value in asked}
-        all_known = bool(owners) and named <= {_spelled(kind, value) for kind, value in known}
-        return Resolved(completed, connected=all_known and all(owner.connected for owner in owners))
+    async def resolve(self, queries: Sequence[tuple[Sequence[Named], str]]) -> list[Resolved]:
+        """Completes what requests (identifiers, account id) know about profile owners, for all with one read.
+
+        An unknown name stays as it is and is not connected.
+        """
+        asked = [[(kind, value) for kind, value in given if kind in PROFILE_KINDS] for given, _ in queries]
+        owners = await self._store.owners([pair for names in asked for pair in names])
+        by_name: dict[Named, list[Owner]] = defaultdict(list)
+        for owner in owners:
+            for name in _identifiers(owner):
+                by_name[_spelled(*name)].append(owner)
+        return [_resolved(names, account, by_name) for names, (_, account) in zip(asked, queries, strict=True)]
+
+
+def _resolved(asked: Sequence[Named], account_id: str, by_name: Mapping[Named, Sequence[Owner]]) -> Resolved:
+    """One request's share of what was found."""
+    owners = dict.fromkeys(owner for name in asked for owner in by_name.get(_spelled(*name), ()))
+    known = [pair for owner in owners for pair in _identifiers(owner)]
+    completed = tuple(dict.fromkeys((*asked, *known)))
+    named = {_spelled(kind, value) for kind, value in asked}
+    all_known = bool(owners) and named <= {_spelled(kind, value) for kind, value in known}
+    return Resolved(completed, connected=all_known and all(account_id in owner.accounts for owner in owners))
 
 
 def _identifiers(owner: Owner) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
-"""The internal API of stats: who is behind a profile. Called by privacy."""
+"""The internal API of stats: who is behind profiles. Called by privacy."""
 
-from igstats.stats.v1.subject_service_pb2 import ResolveSubjectRequest, ResolveSubjectResponse
+from igstats.stats.v1.subject_service_pb2 import ResolveSubjectsRequest, ResolveSubjectsResponse
 from igstats.stats.v1.subject_service_pb2_grpc import SubjectServiceServicer
 from igstats_kit.interceptors.chain import Context
 
@@ -14,10 +14,10 @@ class SubjectServicer(SubjectServiceServicer):
     def __init__(self, profiles: Profiles) -> None:
         self._profiles = profiles
 
-    async def ResolveSubject(  # noqa: N802 - gRPC name
-        self, request: ResolveSubjectRequest, _context: Context
-    ) -> ResolveSubjectResponse:
-        """Completes what a request knows about a profile owner."""
-        found = await self._profiles.resolve(messages.pairs(request.identifiers), request.account_id)
-        completed = [messages.identifier(kind, value) for kind, value in found.identifiers]
-        return ResolveSubjectResponse(identifiers=completed, connected=found.connected)
+    async def ResolveSubjects(  # noqa: N802 - gRPC name
+        self, request: ResolveSubjectsRequest, _context: Context
+    ) -> ResolveSubjectsResponse:
+        """Completes what requests know about profile owners."""
+        queries = [(messages.pairs(query.identifiers), query.account_id) for query in request.queries]
+        found = await self._profiles.resolve(queries)
+        return ResolveSubjectsResponse(subjects=map(messages.subject, found))

@@ -28,7 +28,7 @@ from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.leases import Leases
 from igstats_privacy.ledger import Ledger
-from igstats_privacy.model import Identifier, NewRequest, Shown, State, Task
+from igstats_privacy.model import Identifier, Naming, NewRequest, Shown, State, Task
 from igstats_privacy.model import Right as ModelRight
 from igstats_privacy.receipts import Receipts
 from igstats_privacy.reconciler import Reconciler
@@ -104,10 +104,13 @@ class FakeProfiles:
     down: bool = False
     asked: int = 0
 
-    async def resolve(self, identifiers: Sequence[Identifier], _account_id: str) -> Resolution:
+    async def resolve(self, namings: Sequence[Naming]) -> list[Resolution]:
         self.asked += 1
         if self.down:
             raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="stats")
+        return [self._one(naming.identifiers) for naming in namings]
+
+    def _one(self, identifiers: Sequence[Identifier]) -> Resolution:
         found = [self.known[one.value] for one in identifiers if one.value in self.known]
         return Resolution((*identifiers, *found), self.connected)
 

@@ -9,7 +9,7 @@ from igstats.event.v1.events_pb2 import RecordMade
 from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_kit.errors import DomainError, Reason
 from igstats_privacy.identity import ACCOUNT_PROOF, CONNECTION_PROOF
-from igstats_privacy.model import Identifier, NewRequest, Phase, Right, State
+from igstats_privacy.model import Identifier, Naming, NewRequest, Phase, Right, State
 from igstats_privacy.tables import request_identifiers, requests
 from igstats_privacy.triage import Resolution
 from sqlalchemy import Table, func, select
@@ -170,9 +170,9 @@ async def test_a_request_taken_back_while_triage_looks_at_it_is_not_accepted(
     request_id = await office.open(Right.ERASURE, PROFILE)
     resolve = office.profiles.resolve
 
-    async def taken_back_meanwhile(identifiers: Sequence[Identifier], account_id: str) -> Resolution:
+    async def taken_back_meanwhile(namings: Sequence[Naming]) -> list[Resolution]:
         await office.requests.withdraw(request_id)
-        return await resolve(identifiers, account_id)
+        return await resolve(namings)
 
     monkeypatch.setattr(office.profiles, "resolve", taken_back_meanwhile)
     await office.triage.run_once()

@@ -24,7 +24,7 @@ from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats.privacy.v1 import privacy_service_pb2 as pb
 from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceStub
 from igstats.privacy.v1.request_pb2 import RequestState
-from igstats.stats.v1.subject_service_pb2 import ResolveSubjectRequest, ResolveSubjectResponse
+from igstats.stats.v1.subject_service_pb2 import ResolveSubjectsRequest, ResolveSubjectsResponse, Subject
 from igstats.stats.v1.subject_service_pb2_grpc import SubjectServiceServicer, add_SubjectServiceServicer_to_server
 from igstats_kit.access import Access
 from igstats_kit.client import Channels
@@ -61,9 +61,13 @@ MakeConfig = Callable[[str], Awaitable[ServiceConfig]]
 class Stats(SubjectServiceServicer):
     """Knows every profile; ada is connected."""
 
-    async def ResolveSubject(self, request: ResolveSubjectRequest, _context: object) -> ResolveSubjectResponse:
-        connected = all(one.value == "ada" for one in request.identifiers)
-        return ResolveSubjectResponse(identifiers=request.identifiers, connected=connected)
+    async def ResolveSubjects(self, request: ResolveSubjectsRequest, _context: object) -> ResolveSubjectsResponse:
+        return ResolveSubjectsResponse(
+            subjects=[
+                Subject(identifiers=query.identifiers, connected=all(one.value == "ada" for one in query.identifiers))
+                for query in request.queries
+            ]
+        )
 
 
 @dataclass
@@ -109,7 +113,7 @@ def _as(service: str, certificates: Authority) -> PrivacyConfig:
 async def _stats(opened: AsyncExitStack, certificates: Authority) -> str:
     address = f"127.0.0.1:{free_port()}"
     config = _as("stats", certificates).model_copy(update={"listen": address, "health_listen": None})
-    rpc = RpcServer(config, {"/igstats.stats.v1.SubjectService/ResolveSubject": Access(frozenset({"privacy"}))})
+    rpc = RpcServer(config, {"/igstats.stats.v1.SubjectService/ResolveSubjects": Access(frozenset({"privacy"}))})
     add_SubjectServiceServicer_to_server(Stats(), rpc.server)
     await rpc.start()
     opened.push_async_callback(rpc.stop, 0)

@@ -8,6 +8,7 @@ from igstats_stats import days
 from igstats_stats.metrics import Kind
 from igstats_stats.model import ConnectionState, Count, Missing
 from igstats_stats.pages import PageTokens, size_of
+from igstats_stats.profiles import Resolved
 from igstats_stats.tables import connections, profiles
 
 from tests.integration.stats.conftest import ACCOUNT, World
@@ -217,15 +218,22 @@ async def test_a_subject_is_completed_and_connected_only_when_every_name_is(worl
     mine, theirs = world.person(0), world.person(1)
     await world.connect(mine)
     await world.connect(theirs, "acc_02")
-    by_name = await world.profiles.resolve([("USERNAME", mine.username.upper())], ACCOUNT)
+
+    async def resolved(identifiers: list[tuple[str, str]], account_id: str = ACCOUNT) -> Resolved:
+        others = [([("USERNAME", "nobody")], ACCOUNT), ([("USERNAME", theirs.username)], "acc_02")]
+        answers = await world.profiles.resolve([others[0], (identifiers, account_id), others[1]])
+        assert [answer.connected for answer in (answers[0], answers[2])] == [False, True]
+        return answers[1]
+
+    by_name = await resolved([("USERNAME", mine.username.upper())])
     assert ("INSTAGRAM_USER_ID", mine.user_id) in by_name.identifiers
     assert by_name.connected
-    by_id = await world.profiles.resolve([("INSTAGRAM_USER_ID", theirs.user_id), ("EMAIL", "a@example.com")], ACCOUNT)
+    by_id = await resolved([("INSTAGRAM_USER_ID", theirs.user_id), ("EMAIL", "a@example.com")])
     assert by_id.identifiers == (("INSTAGRAM_USER_ID", theirs.user_id), ("USERNAME", theirs.username))
     assert not by_id.connected
     both = [("USERNAME", mine.username), ("USERNAME", theirs.username)]
-    assert not (await world.profiles.resolve(both, ACCOUNT)).connected
+    assert not (await resolved(both)).connected
     stranger = [("USERNAME", mine.username), ("USERNAME", "nobody")]
-    assert not (await world.profiles.resolve(stranger, ACCOUNT)).connected
-    assert not (await world.profiles.resolve([("EMAIL", "a@example.com")], ACCOUNT)).connected
-    assert not (await world.profiles.resolve(both[:1], "")).connected
+    assert not (await resolved(stranger)).connected
+    assert not (await resolved([("EMAIL", "a@example.com")])).connected
+    assert not (await resolved(both[:1], "")).connected

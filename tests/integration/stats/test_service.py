@@ -28,7 +28,7 @@ from igstats.holder.v1.holder_tasks_service_pb2_grpc import (
     add_HolderTasksServiceServicer_to_server,
 )
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
-from igstats.stats.v1.subject_service_pb2 import ResolveSubjectRequest
+from igstats.stats.v1.subject_service_pb2 import ResolveSubjectsRequest, SubjectQuery
 from igstats.stats.v1.subject_service_pb2_grpc import SubjectServiceStub
 from igstats_dev.instagram.server import Emulator
 from igstats_kit.access import Access
@@ -191,16 +191,16 @@ async def test_only_the_gateway_reads_and_only_privacy_resolves(service: Service
     person = service.emulator.people.all[0]
     await connect(service, person.access_token)
     identifiers = [Identifier(kind=IdentifierKind.IDENTIFIER_KIND_USERNAME, value=person.username)]
-    asked = ResolveSubjectRequest(identifiers=identifiers, account_id="acc_01")
+    asked = ResolveSubjectsRequest(queries=[SubjectQuery(identifiers=identifiers, account_id="acc_01")])
     resolve: Any = SubjectServiceStub(service.as_privacy)
-    found = await resolve.ResolveSubject(asked)
+    [found] = (await resolve.ResolveSubjects(asked)).subjects
     assert [(each.kind, each.value) for each in found.identifiers] == [
         (IdentifierKind.IDENTIFIER_KIND_USERNAME, person.username),
         (IdentifierKind.IDENTIFIER_KIND_INSTAGRAM_USER_ID, person.user_id),
     ]
     assert found.connected
     wrong: list[Any] = [
-        SubjectServiceStub(service.as_gateway).ResolveSubject(asked),
+        SubjectServiceStub(service.as_gateway).ResolveSubjects(asked),
         StatsServiceStub(service.as_privacy).GetProfile(stats_api.GetProfileRequest(profile=person.username)),
         StatsServiceStub(service.as_gateway).GetProfile(stats_api.GetProfileRequest(profile=person.username)),
     ]

@@ -503,20 +503,38 @@ class ListCallsRequest(google.protobuf.message.Message):
     CALL_ID_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
     call_id: builtins.str
     """Only this call, when set."""
     page_size: builtins.int
     """At most so many; 0 means 50, more than 500 is cut to 500."""
     page_token: builtins.str
     """From the last answer."""
+    status: builtins.int
+    """Only calls that ended with this gRPC status code."""
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only calls that came at this time or later."""
+
+    @property
+    def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only calls that came before this time."""
+
     def __init__(
         self,
         *,
         call_id: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        status: builtins.int | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["call_id", b"call_id", "page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_status", b"_status", "end_time", b"end_time", "start_time", b"start_time", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_status", b"_status", "call_id", b"call_id", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "status", b"status"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_status", b"_status"]) -> typing.Literal["status"] | None: ...
 
 global___ListCallsRequest = ListCallsRequest
 
@@ -543,3 +561,53 @@ class ListCallsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["calls", b"calls", "next_page_token", b"next_page_token"]) -> None: ...
 
 global___ListCallsResponse = ListCallsResponse
+
+@typing.final
+class ExportCallsRequest(google.protobuf.message.Message):
+    """Which calls."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    status: builtins.int
+    """Only calls that ended with this gRPC status code."""
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only calls that came at this time or later."""
+
+    @property
+    def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only calls that came before this time."""
+
+    def __init__(
+        self,
+        *,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        status: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_status", b"_status", "end_time", b"end_time", "start_time", b"start_time", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_status", b"_status", "end_time", b"end_time", "start_time", b"start_time", "status", b"status"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_status", b"_status"]) -> typing.Literal["status"] | None: ...
+
+global___ExportCallsRequest = ExportCallsRequest
+
+@typing.final
+class ExportCallsResponse(google.protobuf.message.Message):
+    """A piece of the export."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: builtins.int
+    lines: builtins.bytes
+    """Whole lines of UTF-8, each one JSON object with the fields of ApiCall."""
+    def __init__(
+        self,
+        *,
+        lines: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lines", b"lines"]) -> None: ...
+
+global___ExportCallsResponse = ExportCallsResponse

@@ -70,6 +70,11 @@ class AccountServiceStub(object):
                 request_serializer=igstats_dot_api_dot_v1_dot_account__service__pb2.ListCallsRequest.SerializeToString,
                 response_deserializer=igstats_dot_api_dot_v1_dot_account__service__pb2.ListCallsResponse.FromString,
                 _registered_method=True)
+        self.ExportCalls = channel.unary_stream(
+                '/igstats.api.v1.AccountService/ExportCalls',
+                request_serializer=igstats_dot_api_dot_v1_dot_account__service__pb2.ExportCallsRequest.SerializeToString,
+                response_deserializer=igstats_dot_api_dot_v1_dot_account__service__pb2.ExportCallsResponse.FromString,
+                _registered_method=True)
 
 
 class AccountServiceServicer(object):
@@ -125,6 +130,13 @@ class AccountServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportCalls(self, request, context):
+        """Every own API call of the last 30 days that fits, newest first, one JSON object a line.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AccountServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +174,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.ListCalls,
                     request_deserializer=igstats_dot_api_dot_v1_dot_account__service__pb2.ListCallsRequest.FromString,
                     response_serializer=igstats_dot_api_dot_v1_dot_account__service__pb2.ListCallsResponse.SerializeToString,
+            ),
+            'ExportCalls': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportCalls,
+                    request_deserializer=igstats_dot_api_dot_v1_dot_account__service__pb2.ExportCallsRequest.FromString,
+                    response_serializer=igstats_dot_api_dot_v1_dot_account__service__pb2.ExportCallsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -354,6 +371,33 @@ class AccountService(object):
             '/igstats.api.v1.AccountService/ListCalls',
             igstats_dot_api_dot_v1_dot_account__service__pb2.ListCallsRequest.SerializeToString,
             igstats_dot_api_dot_v1_dot_account__service__pb2.ListCallsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCalls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/igstats.api.v1.AccountService/ExportCalls',
+            igstats_dot_api_dot_v1_dot_account__service__pb2.ExportCallsRequest.SerializeToString,
+            igstats_dot_api_dot_v1_dot_account__service__pb2.ExportCallsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,12 @@ class AccountServiceStub:
     ]
     """The account's own API calls of the last 30 days, newest first."""
 
+    ExportCalls: grpc.UnaryStreamMultiCallable[
+        igstats.api.v1.account_service_pb2.ExportCallsRequest,
+        igstats.api.v1.account_service_pb2.ExportCallsResponse,
+    ]
+    """Every own API call of the last 30 days that fits, newest first, one JSON object a line."""
+
 class AccountServiceAsyncStub:
     """The calling account, its keys, its usage and its call log."""
 
@@ -107,6 +113,12 @@ class AccountServiceAsyncStub:
         igstats.api.v1.account_service_pb2.ListCallsResponse,
     ]
     """The account's own API calls of the last 30 days, newest first."""
+
+    ExportCalls: grpc.aio.UnaryStreamMultiCallable[
+        igstats.api.v1.account_service_pb2.ExportCallsRequest,
+        igstats.api.v1.account_service_pb2.ExportCallsResponse,
+    ]
+    """Every own API call of the last 30 days that fits, newest first, one JSON object a line."""
 
 class AccountServiceServicer(metaclass=abc.ABCMeta):
     """The calling account, its keys, its usage and its call log."""
@@ -166,5 +178,13 @@ class AccountServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[igstats.api.v1.account_service_pb2.ListCallsResponse, collections.abc.Awaitable[igstats.api.v1.account_service_pb2.ListCallsResponse]]:
         """The account's own API calls of the last 30 days, newest first."""
+
+    @abc.abstractmethod
+    def ExportCalls(
+        self,
+        request: igstats.api.v1.account_service_pb2.ExportCallsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[igstats.api.v1.account_service_pb2.ExportCallsResponse], collections.abc.AsyncIterator[igstats.api.v1.account_service_pb2.ExportCallsResponse]]:
+        """Every own API call of the last 30 days that fits, newest first, one JSON object a line."""
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -546,6 +546,42 @@ class GetEvidenceResponse(google.protobuf.message.Message):
 global___GetEvidenceResponse = GetEvidenceResponse
 
 @typing.final
+class GetEvidenceArchiveRequest(google.protobuf.message.Message):
+    """Which request."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """Id."""
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["request_id", b"request_id"]) -> None: ...
+
+global___GetEvidenceArchiveRequest = GetEvidenceArchiveRequest
+
+@typing.final
+class GetEvidenceArchiveResponse(google.protobuf.message.Message):
+    """A piece of the ZIP."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: builtins.int
+    chunk: builtins.bytes
+    """Bytes, in order."""
+    def __init__(
+        self,
+        *,
+        chunk: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chunk", b"chunk"]) -> None: ...
+
+global___GetEvidenceArchiveResponse = GetEvidenceArchiveResponse
+
+@typing.final
 class GetExportRequest(google.protobuf.message.Message):
     """Which request."""
 

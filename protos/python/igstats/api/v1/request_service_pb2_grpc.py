@@ -65,6 +65,11 @@ class RequestServiceStub(object):
                 request_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceRequest.SerializeToString,
                 response_deserializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceResponse.FromString,
                 _registered_method=True)
+        self.GetEvidenceArchive = channel.unary_stream(
+                '/igstats.api.v1.RequestService/GetEvidenceArchive',
+                request_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveRequest.SerializeToString,
+                response_deserializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveResponse.FromString,
+                _registered_method=True)
         self.GetExport = channel.unary_stream(
                 '/igstats.api.v1.RequestService/GetExport',
                 request_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetExportRequest.SerializeToString,
@@ -118,6 +123,13 @@ class RequestServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetEvidenceArchive(self, request, context):
+        """The evidence of a request that has closed as a ZIP: check it with igstats receipt verify FILE, or by hand.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetExport(self, request, context):
         """Reads the package of an access request. The package expires and is then destroyed.
         """
@@ -157,6 +169,11 @@ def add_RequestServiceServicer_to_server(servicer, server):
                     servicer.GetEvidence,
                     request_deserializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceRequest.FromString,
                     response_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceResponse.SerializeToString,
+            ),
+            'GetEvidenceArchive': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetEvidenceArchive,
+                    request_deserializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveRequest.FromString,
+                    response_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveResponse.SerializeToString,
             ),
             'GetExport': grpc.unary_stream_rpc_method_handler(
                     servicer.GetExport,
@@ -327,6 +344,33 @@ class RequestService(object):
             '/igstats.api.v1.RequestService/GetEvidence',
             igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceRequest.SerializeToString,
             igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvidenceArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/igstats.api.v1.RequestService/GetEvidenceArchive',
+            igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveRequest.SerializeToString,
+            igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveResponse.FromString,
             options,
             channel_credentials,
             insecure,

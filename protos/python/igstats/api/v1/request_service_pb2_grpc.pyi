@@ -57,6 +57,12 @@ class RequestServiceStub:
     ]
     """Signed receipts with proofs, for offline verification with `igstats receipt verify`."""
 
+    GetEvidenceArchive: grpc.UnaryStreamMultiCallable[
+        igstats.api.v1.request_service_pb2.GetEvidenceArchiveRequest,
+        igstats.api.v1.request_service_pb2.GetEvidenceArchiveResponse,
+    ]
+    """The evidence of a request that has closed as a ZIP: check it with igstats receipt verify FILE, or by hand."""
+
     GetExport: grpc.UnaryStreamMultiCallable[
         igstats.api.v1.request_service_pb2.GetExportRequest,
         igstats.api.v1.request_service_pb2.GetExportResponse,
@@ -101,6 +107,12 @@ class RequestServiceAsyncStub:
         igstats.api.v1.request_service_pb2.GetEvidenceResponse,
     ]
     """Signed receipts with proofs, for offline verification with `igstats receipt verify`."""
+
+    GetEvidenceArchive: grpc.aio.UnaryStreamMultiCallable[
+        igstats.api.v1.request_service_pb2.GetEvidenceArchiveRequest,
+        igstats.api.v1.request_service_pb2.GetEvidenceArchiveResponse,
+    ]
+    """The evidence of a request that has closed as a ZIP: check it with igstats receipt verify FILE, or by hand."""
 
     GetExport: grpc.aio.UnaryStreamMultiCallable[
         igstats.api.v1.request_service_pb2.GetExportRequest,
@@ -158,6 +170,14 @@ class RequestServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[igstats.api.v1.request_service_pb2.GetEvidenceResponse, collections.abc.Awaitable[igstats.api.v1.request_service_pb2.GetEvidenceResponse]]:
         """Signed receipts with proofs, for offline verification with `igstats receipt verify`."""
+
+    @abc.abstractmethod
+    def GetEvidenceArchive(
+        self,
+        request: igstats.api.v1.request_service_pb2.GetEvidenceArchiveRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[igstats.api.v1.request_service_pb2.GetEvidenceArchiveResponse], collections.abc.AsyncIterator[igstats.api.v1.request_service_pb2.GetEvidenceArchiveResponse]]:
+        """The evidence of a request that has closed as a ZIP: check it with igstats receipt verify FILE, or by hand."""
 
     @abc.abstractmethod
     def GetExport(

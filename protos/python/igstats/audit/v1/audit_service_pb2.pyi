@@ -7,11 +7,146 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
+import sys
 import typing
 
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
+
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _Log:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _LogEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Log.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    LOG_UNSPECIFIED: _Log.ValueType  # 0
+    """The evidence log."""
+    LOG_EVIDENCE: _Log.ValueType  # 1
+    """Requests, receipts, probes, security audits and cuts; kept for years; without personal data."""
+    LOG_ACCESS: _Log.ValueType  # 2
+    """API requests; kept for 30 days."""
+
+class Log(_Log, metaclass=_LogEnumTypeWrapper):
+    """Which log. Unspecified means the evidence log."""
+
+LOG_UNSPECIFIED: Log.ValueType  # 0
+"""The evidence log."""
+LOG_EVIDENCE: Log.ValueType  # 1
+"""Requests, receipts, probes, security audits and cuts; kept for years; without personal data."""
+LOG_ACCESS: Log.ValueType  # 2
+"""API requests; kept for 30 days."""
+global___Log = Log
+
+class _FindingKind:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _FindingKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_FindingKind.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    FINDING_KIND_UNSPECIFIED: _FindingKind.ValueType  # 0
+    """Not set."""
+    FINDING_KIND_FORK: _FindingKind.ValueType  # 1
+    """A checkpoint does not extend an older one."""
+    FINDING_KIND_CHECKPOINT_INVALID: _FindingKind.ValueType  # 2
+    """A checkpoint is not signed as it must be, or cannot be read."""
+    FINDING_KIND_TILE_CHANGED: _FindingKind.ValueType  # 3
+    """A tile is missing, or does not agree with the tree."""
+    FINDING_KIND_LEAF_CHANGED: _FindingKind.ValueType  # 4
+    """A leaf does not agree with its tile."""
+    FINDING_KIND_PAYLOAD_CHANGED: _FindingKind.ValueType  # 5
+    """A payload or its salt does not open, or does not agree with the commitment of its leaf."""
+    FINDING_KIND_HEAD_CHANGED: _FindingKind.ValueType  # 6
+    """The head row does not agree with the checkpoint that it holds."""
+    FINDING_KIND_SEQUENCE_GAP: _FindingKind.ValueType  # 7
+    """A producer's numbers leave one out."""
+    FINDING_KIND_SEQUENCE_REPEATED: _FindingKind.ValueType  # 8
+    """A producer's number stands in two leaves."""
+
+class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
+    """What is wrong with a log."""
+
+FINDING_KIND_UNSPECIFIED: FindingKind.ValueType  # 0
+"""Not set."""
+FINDING_KIND_FORK: FindingKind.ValueType  # 1
+"""A checkpoint does not extend an older one."""
+FINDING_KIND_CHECKPOINT_INVALID: FindingKind.ValueType  # 2
+"""A checkpoint is not signed as it must be, or cannot be read."""
+FINDING_KIND_TILE_CHANGED: FindingKind.ValueType  # 3
+"""A tile is missing, or does not agree with the tree."""
+FINDING_KIND_LEAF_CHANGED: FindingKind.ValueType  # 4
+"""A leaf does not agree with its tile."""
+FINDING_KIND_PAYLOAD_CHANGED: FindingKind.ValueType  # 5
+"""A payload or its salt does not open, or does not agree with the commitment of its leaf."""
+FINDING_KIND_HEAD_CHANGED: FindingKind.ValueType  # 6
+"""The head row does not agree with the checkpoint that it holds."""
+FINDING_KIND_SEQUENCE_GAP: FindingKind.ValueType  # 7
+"""A producer's numbers leave one out."""
+FINDING_KIND_SEQUENCE_REPEATED: FindingKind.ValueType  # 8
+"""A producer's number stands in two leaves."""
+global___FindingKind = FindingKind
+
+class _Severity:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _SeverityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Severity.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    SEVERITY_UNSPECIFIED: _Severity.ValueType  # 0
+    """Not set."""
+    SEVERITY_LOW: _Severity.ValueType  # 1
+    """Worth knowing."""
+    SEVERITY_MEDIUM: _Severity.ValueType  # 2
+    """To be mended soon."""
+    SEVERITY_HIGH: _Severity.ValueType  # 3
+    """To be mended now."""
+
+class Severity(_Severity, metaclass=_SeverityEnumTypeWrapper):
+    """How bad a finding of a security audit is."""
+
+SEVERITY_UNSPECIFIED: Severity.ValueType  # 0
+"""Not set."""
+SEVERITY_LOW: Severity.ValueType  # 1
+"""Worth knowing."""
+SEVERITY_MEDIUM: Severity.ValueType  # 2
+"""To be mended soon."""
+SEVERITY_HIGH: Severity.ValueType  # 3
+"""To be mended now."""
+global___Severity = Severity
+
+class _CheckOutcome:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _CheckOutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_CheckOutcome.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    CHECK_OUTCOME_UNSPECIFIED: _CheckOutcome.ValueType  # 0
+    """Not set."""
+    CHECK_OUTCOME_PASSED: _CheckOutcome.ValueType  # 1
+    """Looked, and found nothing."""
+    CHECK_OUTCOME_FOUND: _CheckOutcome.ValueType  # 2
+    """Looked, and found something."""
+    CHECK_OUTCOME_NOT_POSSIBLE: _CheckOutcome.ValueType  # 3
+    """Could not look; never a success."""
+
+class CheckOutcome(_CheckOutcome, metaclass=_CheckOutcomeEnumTypeWrapper):
+    """How a check of a security audit ended."""
+
+CHECK_OUTCOME_UNSPECIFIED: CheckOutcome.ValueType  # 0
+"""Not set."""
+CHECK_OUTCOME_PASSED: CheckOutcome.ValueType  # 1
+"""Looked, and found nothing."""
+CHECK_OUTCOME_FOUND: CheckOutcome.ValueType  # 2
+"""Looked, and found something."""
+CHECK_OUTCOME_NOT_POSSIBLE: CheckOutcome.ValueType  # 3
+"""Could not look; never a success."""
+global___CheckOutcome = CheckOutcome
 
 @typing.final
 class NewEntry(google.protobuf.message.Message):
@@ -25,6 +160,7 @@ class NewEntry(google.protobuf.message.Message):
     PRODUCER_FIELD_NUMBER: builtins.int
     PAYLOAD_FIELD_NUMBER: builtins.int
     OCCURRED_TIME_FIELD_NUMBER: builtins.int
+    SEQUENCE_FIELD_NUMBER: builtins.int
     entry_id: builtins.str
     """Chosen by the producer, unique for ever; the event id when it came by NATS."""
     kind: builtins.str
@@ -35,6 +171,8 @@ class NewEntry(google.protobuf.message.Message):
     """The service that made it; must be the caller when called by gRPC."""
     payload: builtins.bytes
     """The content. Without personal values."""
+    sequence: builtins.int
+    """The producer's own number of this entry, from 1 without gaps; 0 when it does not number."""
     @property
     def occurred_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it happened."""
@@ -48,9 +186,10 @@ class NewEntry(google.protobuf.message.Message):
         producer: builtins.str = ...,
         payload: builtins.bytes = ...,
         occurred_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        sequence: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["occurred_time", b"occurred_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["entry_id", b"entry_id", "kind", b"kind", "occurred_time", b"occurred_time", "payload", b"payload", "producer", b"producer", "request_id", b"request_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["entry_id", b"entry_id", "kind", b"kind", "occurred_time", b"occurred_time", "payload", b"payload", "producer", b"producer", "request_id", b"request_id", "sequence", b"sequence"]) -> None: ...
 
 global___NewEntry = NewEntry
 
@@ -186,14 +325,18 @@ class GetEntryRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     INDEX_FIELD_NUMBER: builtins.int
+    LOG_FIELD_NUMBER: builtins.int
     index: builtins.int
     """Index, from 0."""
+    log: global___Log.ValueType
+    """Log."""
     def __init__(
         self,
         *,
         index: builtins.int = ...,
+        log: global___Log.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["index", b"index"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["index", b"index", "log", b"log"]) -> None: ...
 
 global___GetEntryRequest = GetEntryRequest
 
@@ -220,13 +363,19 @@ global___GetEntryResponse = GetEntryResponse
 
 @typing.final
 class GetCheckpointRequest(google.protobuf.message.Message):
-    """No parameters."""
+    """Which log."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
+    LOG_FIELD_NUMBER: builtins.int
+    log: global___Log.ValueType
+    """Log."""
     def __init__(
         self,
+        *,
+        log: global___Log.ValueType = ...,
     ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["log", b"log"]) -> None: ...
 
 global___GetCheckpointRequest = GetCheckpointRequest
 
@@ -238,17 +387,23 @@ class GetCheckpointResponse(google.protobuf.message.Message):
 
     CHECKPOINT_FIELD_NUMBER: builtins.int
     VERIFIER_KEY_FIELD_NUMBER: builtins.int
+    VERIFIER_KEYS_FIELD_NUMBER: builtins.int
     checkpoint: builtins.str
     """Signed checkpoint text."""
     verifier_key: builtins.str
-    """Verifier key of the log (C2SP signed-note vkey)."""
+    """Verifier key of the log (C2SP signed-note vkey), Ed25519."""
+    @property
+    def verifier_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """All verifier keys of the log: Ed25519 first, then ML-DSA-44."""
+
     def __init__(
         self,
         *,
         checkpoint: builtins.str = ...,
         verifier_key: builtins.str = ...,
+        verifier_keys: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "verifier_key", b"verifier_key"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "verifier_key", b"verifier_key", "verifier_keys", b"verifier_keys"]) -> None: ...
 
 global___GetCheckpointResponse = GetCheckpointResponse
 
@@ -260,17 +415,21 @@ class GetInclusionProofRequest(google.protobuf.message.Message):
 
     INDEX_FIELD_NUMBER: builtins.int
     TREE_SIZE_FIELD_NUMBER: builtins.int
+    LOG_FIELD_NUMBER: builtins.int
     index: builtins.int
     """Index of the entry."""
     tree_size: builtins.int
     """Tree size; 0 means the newest."""
+    log: global___Log.ValueType
+    """Log."""
     def __init__(
         self,
         *,
         index: builtins.int = ...,
         tree_size: builtins.int = ...,
+        log: global___Log.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["index", b"index", "tree_size", b"tree_size"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["index", b"index", "log", b"log", "tree_size", b"tree_size"]) -> None: ...
 
 global___GetInclusionProofRequest = GetInclusionProofRequest
 
@@ -310,17 +469,21 @@ class GetConsistencyProofRequest(google.protobuf.message.Message):
 
     OLD_SIZE_FIELD_NUMBER: builtins.int
     NEW_SIZE_FIELD_NUMBER: builtins.int
+    LOG_FIELD_NUMBER: builtins.int
     old_size: builtins.int
     """Older size."""
     new_size: builtins.int
     """Newer size; 0 means the newest."""
+    log: global___Log.ValueType
+    """Log."""
     def __init__(
         self,
         *,
         old_size: builtins.int = ...,
         new_size: builtins.int = ...,
+        log: global___Log.ValueType = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["new_size", b"new_size", "old_size", b"old_size"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["log", b"log", "new_size", b"new_size", "old_size", b"old_size"]) -> None: ...
 
 global___GetConsistencyProofRequest = GetConsistencyProofRequest
 
@@ -376,10 +539,11 @@ class GetEvidenceResponse(google.protobuf.message.Message):
     ACKNOWLEDGEMENTS_FIELD_NUMBER: builtins.int
     CHECKPOINT_FIELD_NUMBER: builtins.int
     VERIFIER_KEY_FIELD_NUMBER: builtins.int
+    VERIFIER_KEYS_FIELD_NUMBER: builtins.int
     checkpoint: builtins.str
     """Checkpoint that the paths lead to."""
     verifier_key: builtins.str
-    """Verifier key of the log."""
+    """Verifier key of the log, Ed25519."""
     @property
     def entries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Entry]:
         """Entries of the request, in log order."""
@@ -388,6 +552,10 @@ class GetEvidenceResponse(google.protobuf.message.Message):
     def acknowledgements(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Acknowledgement]:
         """One per entry."""
 
+    @property
+    def verifier_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """All verifier keys of the log: Ed25519 first, then ML-DSA-44."""
+
     def __init__(
         self,
         *,
@@ -395,10 +563,119 @@ class GetEvidenceResponse(google.protobuf.message.Message):
         acknowledgements: collections.abc.Iterable[global___Acknowledgement] | None = ...,
         checkpoint: builtins.str = ...,
         verifier_key: builtins.str = ...,
+        verifier_keys: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["acknowledgements", b"acknowledgements", "checkpoint", b"checkpoint", "entries", b"entries", "verifier_key", b"verifier_key"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["acknowledgements", b"acknowledgements", "checkpoint", b"checkpoint", "entries", b"entries", "verifier_key", b"verifier_key", "verifier_keys", b"verifier_keys"]) -> None: ...
 
 global___GetEvidenceResponse = GetEvidenceResponse
+
+@typing.final
+class HolderKey(google.protobuf.message.Message):
+    """A holder and the key that its receipts verify with."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HOLDER_FIELD_NUMBER: builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: builtins.int
+    holder: builtins.str
+    """Holder."""
+    public_key: builtins.bytes
+    """Raw Ed25519 public key (32 bytes)."""
+    def __init__(
+        self,
+        *,
+        holder: builtins.str = ...,
+        public_key: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["holder", b"holder", "public_key", b"public_key"]) -> None: ...
+
+global___HolderKey = HolderKey
+
+@typing.final
+class GetEvidenceArchiveRequest(google.protobuf.message.Message):
+    """Which request."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    HOLDER_KEYS_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """The request."""
+    @property
+    def holder_keys(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___HolderKey]:
+        """Every registered holder with its key."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        holder_keys: collections.abc.Iterable[global___HolderKey] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["holder_keys", b"holder_keys", "request_id", b"request_id"]) -> None: ...
+
+global___GetEvidenceArchiveRequest = GetEvidenceArchiveRequest
+
+@typing.final
+class GetEvidenceArchiveResponse(google.protobuf.message.Message):
+    """A piece of the ZIP."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: builtins.int
+    chunk: builtins.bytes
+    """Bytes, in order."""
+    def __init__(
+        self,
+        *,
+        chunk: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chunk", b"chunk"]) -> None: ...
+
+global___GetEvidenceArchiveResponse = GetEvidenceArchiveResponse
+
+@typing.final
+class GetLogFileRequest(google.protobuf.message.Message):
+    """Which file."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LOG_FIELD_NUMBER: builtins.int
+    PATH_FIELD_NUMBER: builtins.int
+    log: global___Log.ValueType
+    """Log."""
+    path: builtins.str
+    """Path below the log's own prefix, for example tile/0/x001/234.p/17."""
+    def __init__(
+        self,
+        *,
+        log: global___Log.ValueType = ...,
+        path: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["log", b"log", "path", b"path"]) -> None: ...
+
+global___GetLogFileRequest = GetLogFileRequest
+
+@typing.final
+class GetLogFileResponse(google.protobuf.message.Message):
+    """The file."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CONTENT_FIELD_NUMBER: builtins.int
+    IMMUTABLE_FIELD_NUMBER: builtins.int
+    content: builtins.bytes
+    """Bytes, as tlog-tiles lays them out."""
+    immutable: builtins.bool
+    """Whether they can never change."""
+    def __init__(
+        self,
+        *,
+        content: builtins.bytes = ...,
+        immutable: builtins.bool = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["content", b"content", "immutable", b"immutable"]) -> None: ...
+
+global___GetLogFileResponse = GetLogFileResponse
 
 @typing.final
 class SearchCallsRequest(google.protobuf.message.Message):
@@ -410,14 +687,27 @@ class SearchCallsRequest(google.protobuf.message.Message):
     CALL_ID_FIELD_NUMBER: builtins.int
     PAGE_SIZE_FIELD_NUMBER: builtins.int
     PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
     account_id: builtins.str
-    """Account."""
+    """Account; empty means every account, for officers only."""
     call_id: builtins.str
     """Only this call, when set."""
     page_size: builtins.int
     """At most so many; 0 means 50, more than 500 is cut to 500."""
     page_token: builtins.str
     """From the last answer."""
+    status: builtins.int
+    """Only calls that ended with this gRPC status code."""
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only calls that came at this time or later."""
+
+    @property
+    def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only calls that came before this time."""
+
     def __init__(
         self,
         *,
@@ -425,8 +715,13 @@ class SearchCallsRequest(google.protobuf.message.Message):
         call_id: builtins.str = ...,
         page_size: builtins.int = ...,
         page_token: builtins.str = ...,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        status: builtins.int | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "call_id", b"call_id", "page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_status", b"_status", "end_time", b"end_time", "start_time", b"start_time", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_status", b"_status", "account_id", b"account_id", "call_id", b"call_id", "end_time", b"end_time", "page_size", b"page_size", "page_token", b"page_token", "start_time", b"start_time", "status", b"status"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_status", b"_status"]) -> typing.Literal["status"] | None: ...
 
 global___SearchCallsRequest = SearchCallsRequest
 
@@ -447,6 +742,7 @@ class Call(google.protobuf.message.Message):
     LATENCY_US_FIELD_NUMBER: builtins.int
     IP_ADDRESS_FIELD_NUMBER: builtins.int
     USER_AGENT_FIELD_NUMBER: builtins.int
+    INDEX_FIELD_NUMBER: builtins.int
     call_id: builtins.str
     """Call id (req_...)."""
     account_id: builtins.str
@@ -467,6 +763,8 @@ class Call(google.protobuf.message.Message):
     """IP address."""
     user_agent: builtins.str
     """User agent."""
+    index: builtins.int
+    """Place in the access log, from 0."""
     @property
     def called_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When."""
@@ -485,9 +783,10 @@ class Call(google.protobuf.message.Message):
         latency_us: builtins.int = ...,
         ip_address: builtins.str = ...,
         user_agent: builtins.str = ...,
+        index: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["called_time", b"called_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "call_id", b"call_id", "called_time", b"called_time", "ip_address", b"ip_address", "key_id", b"key_id", "latency_us", b"latency_us", "method", b"method", "protocol", b"protocol", "reason", b"reason", "status", b"status", "user_agent", b"user_agent"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "call_id", b"call_id", "called_time", b"called_time", "index", b"index", "ip_address", b"ip_address", "key_id", b"key_id", "latency_us", b"latency_us", "method", b"method", "protocol", b"protocol", "reason", b"reason", "status", b"status", "user_agent", b"user_agent"]) -> None: ...
 
 global___Call = Call
 
@@ -514,3 +813,399 @@ class SearchCallsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["calls", b"calls", "next_page_token", b"next_page_token"]) -> None: ...
 
 global___SearchCallsResponse = SearchCallsResponse
+
+@typing.final
+class ExportCallsRequest(google.protobuf.message.Message):
+    """Which calls."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    START_TIME_FIELD_NUMBER: builtins.int
+    END_TIME_FIELD_NUMBER: builtins.int
+    STATUS_FIELD_NUMBER: builtins.int
+    account_id: builtins.str
+    """Account; empty means every account, for officers only."""
+    status: builtins.int
+    """Only calls that ended with this gRPC status code."""
+    @property
+    def start_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only calls that came at this time or later."""
+
+    @property
+    def end_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Only calls that came before this time."""
+
+    def __init__(
+        self,
+        *,
+        account_id: builtins.str = ...,
+        start_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        end_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        status: builtins.int | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["_status", b"_status", "end_time", b"end_time", "start_time", b"start_time", "status", b"status"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_status", b"_status", "account_id", b"account_id", "end_time", b"end_time", "start_time", b"start_time", "status", b"status"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["_status", b"_status"]) -> typing.Literal["status"] | None: ...
+
+global___ExportCallsRequest = ExportCallsRequest
+
+@typing.final
+class ExportCallsResponse(google.protobuf.message.Message):
+    """A piece of the export."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LINES_FIELD_NUMBER: builtins.int
+    lines: builtins.bytes
+    """Whole lines of UTF-8, each one JSON object with the fields of Call."""
+    def __init__(
+        self,
+        *,
+        lines: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lines", b"lines"]) -> None: ...
+
+global___ExportCallsResponse = ExportCallsResponse
+
+@typing.final
+class Finding(google.protobuf.message.Message):
+    """Something wrong with a log."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FINDING_ID_FIELD_NUMBER: builtins.int
+    LOG_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    PLACE_FIELD_NUMBER: builtins.int
+    DETAIL_FIELD_NUMBER: builtins.int
+    FOUND_TIME_FIELD_NUMBER: builtins.int
+    SEEN_TIME_FIELD_NUMBER: builtins.int
+    finding_id: builtins.str
+    """Id (fnd_...)."""
+    log: global___Log.ValueType
+    """Log."""
+    kind: global___FindingKind.ValueType
+    """What is wrong."""
+    place: builtins.str
+    """Where, for example "tile/0/x001/234", "entry 17", "producer stats"."""
+    detail: builtins.str
+    """What was expected and what was there, in words."""
+    @property
+    def found_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it was found."""
+
+    @property
+    def seen_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the monitor last looked and it was still so."""
+
+    def __init__(
+        self,
+        *,
+        finding_id: builtins.str = ...,
+        log: global___Log.ValueType = ...,
+        kind: global___FindingKind.ValueType = ...,
+        place: builtins.str = ...,
+        detail: builtins.str = ...,
+        found_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        seen_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["found_time", b"found_time", "seen_time", b"seen_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["detail", b"detail", "finding_id", b"finding_id", "found_time", b"found_time", "kind", b"kind", "log", b"log", "place", b"place", "seen_time", b"seen_time"]) -> None: ...
+
+global___Finding = Finding
+
+@typing.final
+class ListFindingsRequest(google.protobuf.message.Message):
+    """Which page."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """At most so many; 0 means 50, more than 500 is cut to 500."""
+    page_token: builtins.str
+    """From the last answer."""
+    def __init__(
+        self,
+        *,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+
+global___ListFindingsRequest = ListFindingsRequest
+
+@typing.final
+class ListFindingsResponse(google.protobuf.message.Message):
+    """A page of findings."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FINDINGS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Empty at the end."""
+    @property
+    def findings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Finding]:
+        """The findings, newest first."""
+
+    def __init__(
+        self,
+        *,
+        findings: collections.abc.Iterable[global___Finding] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["findings", b"findings", "next_page_token", b"next_page_token"]) -> None: ...
+
+global___ListFindingsResponse = ListFindingsResponse
+
+@typing.final
+class CheckFinding(google.protobuf.message.Message):
+    """Something that a check found."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SEVERITY_FIELD_NUMBER: builtins.int
+    PLACE_FIELD_NUMBER: builtins.int
+    DETAIL_FIELD_NUMBER: builtins.int
+    EVIDENCE_FIELD_NUMBER: builtins.int
+    severity: global___Severity.ValueType
+    """How bad it is."""
+    place: builtins.str
+    """What it is about: a key id, a certificate's name, a database, a package. Never a personal value."""
+    detail: builtins.str
+    """What is wrong and what to do, in words."""
+    @property
+    def evidence(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """What was seen: figures and names, one "name=value" each."""
+
+    def __init__(
+        self,
+        *,
+        severity: global___Severity.ValueType = ...,
+        place: builtins.str = ...,
+        detail: builtins.str = ...,
+        evidence: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["detail", b"detail", "evidence", b"evidence", "place", b"place", "severity", b"severity"]) -> None: ...
+
+global___CheckFinding = CheckFinding
+
+@typing.final
+class Check(google.protobuf.message.Message):
+    """One named check of a security audit."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    OUTCOME_FIELD_NUMBER: builtins.int
+    SCOPE_FIELD_NUMBER: builtins.int
+    FINDINGS_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """Name, for example certificates.age."""
+    outcome: global___CheckOutcome.ValueType
+    """How it ended."""
+    scope: builtins.str
+    """What was looked at, in words; the reason when it was not possible."""
+    @property
+    def findings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CheckFinding]:
+        """What it found."""
+
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        outcome: global___CheckOutcome.ValueType = ...,
+        scope: builtins.str = ...,
+        findings: collections.abc.Iterable[global___CheckFinding] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["findings", b"findings", "name", b"name", "outcome", b"outcome", "scope", b"scope"]) -> None: ...
+
+global___Check = Check
+
+@typing.final
+class SecurityAudit(google.protobuf.message.Message):
+    """The report of one security audit."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUDIT_ID_FIELD_NUMBER: builtins.int
+    STARTED_TIME_FIELD_NUMBER: builtins.int
+    FINISHED_TIME_FIELD_NUMBER: builtins.int
+    CHECKS_FIELD_NUMBER: builtins.int
+    FINDING_COUNT_FIELD_NUMBER: builtins.int
+    WORST_FIELD_NUMBER: builtins.int
+    audit_id: builtins.str
+    """Id (sec_...)."""
+    finding_count: builtins.int
+    """How many findings."""
+    worst: global___Severity.ValueType
+    """Worst severity found; unspecified when there is none."""
+    @property
+    def started_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @property
+    def finished_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it ended."""
+
+    @property
+    def checks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Check]:
+        """All checks, by name."""
+
+    def __init__(
+        self,
+        *,
+        audit_id: builtins.str = ...,
+        started_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        finished_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        checks: collections.abc.Iterable[global___Check] | None = ...,
+        finding_count: builtins.int = ...,
+        worst: global___Severity.ValueType = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["finished_time", b"finished_time", "started_time", b"started_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["audit_id", b"audit_id", "checks", b"checks", "finding_count", b"finding_count", "finished_time", b"finished_time", "started_time", b"started_time", "worst", b"worst"]) -> None: ...
+
+global___SecurityAudit = SecurityAudit
+
+@typing.final
+class RunSecurityAuditRequest(google.protobuf.message.Message):
+    """No parameters."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+global___RunSecurityAuditRequest = RunSecurityAuditRequest
+
+@typing.final
+class RunSecurityAuditResponse(google.protobuf.message.Message):
+    """The report."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUDIT_FIELD_NUMBER: builtins.int
+    @property
+    def audit(self) -> global___SecurityAudit:
+        """The report."""
+
+    def __init__(
+        self,
+        *,
+        audit: global___SecurityAudit | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["audit", b"audit"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["audit", b"audit"]) -> None: ...
+
+global___RunSecurityAuditResponse = RunSecurityAuditResponse
+
+@typing.final
+class ListSecurityAuditsRequest(google.protobuf.message.Message):
+    """Which page."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """At most so many; 0 means 50, more than 500 is cut to 500."""
+    page_token: builtins.str
+    """From the last answer."""
+    def __init__(
+        self,
+        *,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+
+global___ListSecurityAuditsRequest = ListSecurityAuditsRequest
+
+@typing.final
+class ListSecurityAuditsResponse(google.protobuf.message.Message):
+    """A page of reports."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUDITS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Empty at the end."""
+    @property
+    def audits(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SecurityAudit]:
+        """The reports without their checks, newest first."""
+
+    def __init__(
+        self,
+        *,
+        audits: collections.abc.Iterable[global___SecurityAudit] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["audits", b"audits", "next_page_token", b"next_page_token"]) -> None: ...
+
+global___ListSecurityAuditsResponse = ListSecurityAuditsResponse
+
+@typing.final
+class GetSecurityAuditRequest(google.protobuf.message.Message):
+    """Which report."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUDIT_ID_FIELD_NUMBER: builtins.int
+    audit_id: builtins.str
+    """Id; empty means the newest."""
+    def __init__(
+        self,
+        *,
+        audit_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["audit_id", b"audit_id"]) -> None: ...
+
+global___GetSecurityAuditRequest = GetSecurityAuditRequest
+
+@typing.final
+class GetSecurityAuditResponse(google.protobuf.message.Message):
+    """The report."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    AUDIT_FIELD_NUMBER: builtins.int
+    ENTRY_FIELD_NUMBER: builtins.int
+    ACKNOWLEDGEMENT_FIELD_NUMBER: builtins.int
+    CHECKPOINT_FIELD_NUMBER: builtins.int
+    VERIFIER_KEYS_FIELD_NUMBER: builtins.int
+    checkpoint: builtins.str
+    """Checkpoint that the path leads to."""
+    @property
+    def audit(self) -> global___SecurityAudit:
+        """The report."""
+
+    @property
+    def entry(self) -> global___Entry:
+        """Its entry in the evidence log: payload is the serialised SecurityAudit."""
+
+    @property
+    def acknowledgement(self) -> global___Acknowledgement:
+        """Proof of the entry."""
+
+    @property
+    def verifier_keys(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """All verifier keys of the log."""
+
+    def __init__(
+        self,
+        *,
+        audit: global___SecurityAudit | None = ...,
+        entry: global___Entry | None = ...,
+        acknowledgement: global___Acknowledgement | None = ...,
+        checkpoint: builtins.str = ...,
+        verifier_keys: collections.abc.Iterable[builtins.str] | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["acknowledgement", b"acknowledgement", "audit", b"audit", "entry", b"entry"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["acknowledgement", b"acknowledgement", "audit", b"audit", "checkpoint", b"checkpoint", "entry", b"entry", "verifier_keys", b"verifier_keys"]) -> None: ...
+
+global___GetSecurityAuditResponse = GetSecurityAuditResponse

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuditServiceStub(object):
-    """A tamper-evident log (RFC 6962 tree, C2SP checkpoints). An acknowledged entry is already provable.
+    """Two tamper-evident logs (RFC 6962 trees, C2SP checkpoints and tiles). An acknowledged entry is already provable.
     """
 
     def __init__(self, channel):
@@ -65,15 +65,50 @@ class AuditServiceStub(object):
                 request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceRequest.SerializeToString,
                 response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceResponse.FromString,
                 _registered_method=True)
+        self.GetEvidenceArchive = channel.unary_stream(
+                '/igstats.audit.v1.AuditService/GetEvidenceArchive',
+                request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceArchiveRequest.SerializeToString,
+                response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceArchiveResponse.FromString,
+                _registered_method=True)
+        self.GetLogFile = channel.unary_unary(
+                '/igstats.audit.v1.AuditService/GetLogFile',
+                request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetLogFileRequest.SerializeToString,
+                response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetLogFileResponse.FromString,
+                _registered_method=True)
         self.SearchCalls = channel.unary_unary(
                 '/igstats.audit.v1.AuditService/SearchCalls',
                 request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.SearchCallsRequest.SerializeToString,
                 response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.SearchCallsResponse.FromString,
                 _registered_method=True)
+        self.ExportCalls = channel.unary_stream(
+                '/igstats.audit.v1.AuditService/ExportCalls',
+                request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ExportCallsRequest.SerializeToString,
+                response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ExportCallsResponse.FromString,
+                _registered_method=True)
+        self.ListFindings = channel.unary_unary(
+                '/igstats.audit.v1.AuditService/ListFindings',
+                request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListFindingsRequest.SerializeToString,
+                response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListFindingsResponse.FromString,
+                _registered_method=True)
+        self.RunSecurityAudit = channel.unary_unary(
+                '/igstats.audit.v1.AuditService/RunSecurityAudit',
+                request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.RunSecurityAuditRequest.SerializeToString,
+                response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.RunSecurityAuditResponse.FromString,
+                _registered_method=True)
+        self.ListSecurityAudits = channel.unary_unary(
+                '/igstats.audit.v1.AuditService/ListSecurityAudits',
+                request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListSecurityAuditsRequest.SerializeToString,
+                response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListSecurityAuditsResponse.FromString,
+                _registered_method=True)
+        self.GetSecurityAudit = channel.unary_unary(
+                '/igstats.audit.v1.AuditService/GetSecurityAudit',
+                request_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetSecurityAuditRequest.SerializeToString,
+                response_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetSecurityAuditResponse.FromString,
+                _registered_method=True)
 
 
 class AuditServiceServicer(object):
-    """A tamper-evident log (RFC 6962 tree, C2SP checkpoints). An acknowledged entry is already provable.
+    """Two tamper-evident logs (RFC 6962 trees, C2SP checkpoints and tiles). An acknowledged entry is already provable.
     """
 
     def AppendEntries(self, request, context):
@@ -118,8 +153,57 @@ class AuditServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetEvidenceArchive(self, request, context):
+        """The evidence of one request as a ZIP that can be checked without us: igstats receipt verify FILE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLogFile(self, request, context):
+        """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SearchCalls(self, request, context):
-        """Searches the API log of an account, newest first.
+        """Searches the API log, newest first: of one account, or of all for an officer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportCalls(self, request, context):
+        """Every call that fits, newest first, one JSON object a line.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFindings(self, request, context):
+        """What the monitor found wrong with the logs, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunSecurityAudit(self, request, context):
+        """Runs the security audit now, and answers with its report.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSecurityAudits(self, request, context):
+        """Reports of security audits, newest first, without their checks.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSecurityAudit(self, request, context):
+        """One report of a security audit, with its place in the evidence log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -158,10 +242,45 @@ def add_AuditServiceServicer_to_server(servicer, server):
                     request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceRequest.FromString,
                     response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceResponse.SerializeToString,
             ),
+            'GetEvidenceArchive': grpc.unary_stream_rpc_method_handler(
+                    servicer.GetEvidenceArchive,
+                    request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceArchiveRequest.FromString,
+                    response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceArchiveResponse.SerializeToString,
+            ),
+            'GetLogFile': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLogFile,
+                    request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetLogFileRequest.FromString,
+                    response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetLogFileResponse.SerializeToString,
+            ),
             'SearchCalls': grpc.unary_unary_rpc_method_handler(
                     servicer.SearchCalls,
                     request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.SearchCallsRequest.FromString,
                     response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.SearchCallsResponse.SerializeToString,
+            ),
+            'ExportCalls': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportCalls,
+                    request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ExportCallsRequest.FromString,
+                    response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ExportCallsResponse.SerializeToString,
+            ),
+            'ListFindings': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFindings,
+                    request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListFindingsRequest.FromString,
+                    response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListFindingsResponse.SerializeToString,
+            ),
+            'RunSecurityAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunSecurityAudit,
+                    request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.RunSecurityAuditRequest.FromString,
+                    response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.RunSecurityAuditResponse.SerializeToString,
+            ),
+            'ListSecurityAudits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSecurityAudits,
+                    request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListSecurityAuditsRequest.FromString,
+                    response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListSecurityAuditsResponse.SerializeToString,
+            ),
+            'GetSecurityAudit': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSecurityAudit,
+                    request_deserializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetSecurityAuditRequest.FromString,
+                    response_serializer=igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetSecurityAuditResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -172,7 +291,7 @@ def add_AuditServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuditService(object):
-    """A tamper-evident log (RFC 6962 tree, C2SP checkpoints). An acknowledged entry is already provable.
+    """Two tamper-evident logs (RFC 6962 trees, C2SP checkpoints and tiles). An acknowledged entry is already provable.
     """
 
     @staticmethod
@@ -338,6 +457,60 @@ class AuditService(object):
             _registered_method=True)
 
     @staticmethod
+    def GetEvidenceArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/igstats.audit.v1.AuditService/GetEvidenceArchive',
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceArchiveRequest.SerializeToString,
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetEvidenceArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLogFile(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.audit.v1.AuditService/GetLogFile',
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetLogFileRequest.SerializeToString,
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetLogFileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def SearchCalls(request,
             target,
             options=(),
@@ -354,6 +527,141 @@ class AuditService(object):
             '/igstats.audit.v1.AuditService/SearchCalls',
             igstats_dot_audit_dot_v1_dot_audit__service__pb2.SearchCallsRequest.SerializeToString,
             igstats_dot_audit_dot_v1_dot_audit__service__pb2.SearchCallsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportCalls(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/igstats.audit.v1.AuditService/ExportCalls',
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.ExportCallsRequest.SerializeToString,
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.ExportCallsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFindings(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.audit.v1.AuditService/ListFindings',
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListFindingsRequest.SerializeToString,
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListFindingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunSecurityAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.audit.v1.AuditService/RunSecurityAudit',
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.RunSecurityAuditRequest.SerializeToString,
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.RunSecurityAuditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSecurityAudits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.audit.v1.AuditService/ListSecurityAudits',
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListSecurityAuditsRequest.SerializeToString,
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.ListSecurityAuditsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSecurityAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.audit.v1.AuditService/GetSecurityAudit',
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetSecurityAuditRequest.SerializeToString,
+            igstats_dot_audit_dot_v1_dot_audit__service__pb2.GetSecurityAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

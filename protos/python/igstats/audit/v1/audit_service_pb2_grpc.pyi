@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class AuditServiceStub:
-    """A tamper-evident log (RFC 6962 tree, C2SP checkpoints). An acknowledged entry is already provable."""
+    """Two tamper-evident logs (RFC 6962 trees, C2SP checkpoints and tiles). An acknowledged entry is already provable."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     AppendEntries: grpc.UnaryUnaryMultiCallable[
@@ -57,14 +57,56 @@ class AuditServiceStub:
     ]
     """All evidence of one request with proofs against one checkpoint."""
 
+    GetEvidenceArchive: grpc.UnaryStreamMultiCallable[
+        igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveRequest,
+        igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveResponse,
+    ]
+    """The evidence of one request as a ZIP that can be checked without us: igstats receipt verify FILE."""
+
+    GetLogFile: grpc.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.GetLogFileRequest,
+        igstats.audit.v1.audit_service_pb2.GetLogFileResponse,
+    ]
+    """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>."""
+
     SearchCalls: grpc.UnaryUnaryMultiCallable[
         igstats.audit.v1.audit_service_pb2.SearchCallsRequest,
         igstats.audit.v1.audit_service_pb2.SearchCallsResponse,
     ]
-    """Searches the API log of an account, newest first."""
+    """Searches the API log, newest first: of one account, or of all for an officer."""
+
+    ExportCalls: grpc.UnaryStreamMultiCallable[
+        igstats.audit.v1.audit_service_pb2.ExportCallsRequest,
+        igstats.audit.v1.audit_service_pb2.ExportCallsResponse,
+    ]
+    """Every call that fits, newest first, one JSON object a line."""
+
+    ListFindings: grpc.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.ListFindingsRequest,
+        igstats.audit.v1.audit_service_pb2.ListFindingsResponse,
+    ]
+    """What the monitor found wrong with the logs, newest first."""
+
+    RunSecurityAudit: grpc.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.RunSecurityAuditRequest,
+        igstats.audit.v1.audit_service_pb2.RunSecurityAuditResponse,
+    ]
+    """Runs the security audit now, and answers with its report."""
+
+    ListSecurityAudits: grpc.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.ListSecurityAuditsRequest,
+        igstats.audit.v1.audit_service_pb2.ListSecurityAuditsResponse,
+    ]
+    """Reports of security audits, newest first, without their checks."""
+
+    GetSecurityAudit: grpc.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.GetSecurityAuditRequest,
+        igstats.audit.v1.audit_service_pb2.GetSecurityAuditResponse,
+    ]
+    """One report of a security audit, with its place in the evidence log."""
 
 class AuditServiceAsyncStub:
-    """A tamper-evident log (RFC 6962 tree, C2SP checkpoints). An acknowledged entry is already provable."""
+    """Two tamper-evident logs (RFC 6962 trees, C2SP checkpoints and tiles). An acknowledged entry is already provable."""
 
     AppendEntries: grpc.aio.UnaryUnaryMultiCallable[
         igstats.audit.v1.audit_service_pb2.AppendEntriesRequest,
@@ -102,14 +144,56 @@ class AuditServiceAsyncStub:
     ]
     """All evidence of one request with proofs against one checkpoint."""
 
+    GetEvidenceArchive: grpc.aio.UnaryStreamMultiCallable[
+        igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveRequest,
+        igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveResponse,
+    ]
+    """The evidence of one request as a ZIP that can be checked without us: igstats receipt verify FILE."""
+
+    GetLogFile: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.GetLogFileRequest,
+        igstats.audit.v1.audit_service_pb2.GetLogFileResponse,
+    ]
+    """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>."""
+
     SearchCalls: grpc.aio.UnaryUnaryMultiCallable[
         igstats.audit.v1.audit_service_pb2.SearchCallsRequest,
         igstats.audit.v1.audit_service_pb2.SearchCallsResponse,
     ]
-    """Searches the API log of an account, newest first."""
+    """Searches the API log, newest first: of one account, or of all for an officer."""
+
+    ExportCalls: grpc.aio.UnaryStreamMultiCallable[
+        igstats.audit.v1.audit_service_pb2.ExportCallsRequest,
+        igstats.audit.v1.audit_service_pb2.ExportCallsResponse,
+    ]
+    """Every call that fits, newest first, one JSON object a line."""
+
+    ListFindings: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.ListFindingsRequest,
+        igstats.audit.v1.audit_service_pb2.ListFindingsResponse,
+    ]
+    """What the monitor found wrong with the logs, newest first."""
+
+    RunSecurityAudit: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.RunSecurityAuditRequest,
+        igstats.audit.v1.audit_service_pb2.RunSecurityAuditResponse,
+    ]
+    """Runs the security audit now, and answers with its report."""
+
+    ListSecurityAudits: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.ListSecurityAuditsRequest,
+        igstats.audit.v1.audit_service_pb2.ListSecurityAuditsResponse,
+    ]
+    """Reports of security audits, newest first, without their checks."""
+
+    GetSecurityAudit: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.audit.v1.audit_service_pb2.GetSecurityAuditRequest,
+        igstats.audit.v1.audit_service_pb2.GetSecurityAuditResponse,
+    ]
+    """One report of a security audit, with its place in the evidence log."""
 
 class AuditServiceServicer(metaclass=abc.ABCMeta):
-    """A tamper-evident log (RFC 6962 tree, C2SP checkpoints). An acknowledged entry is already provable."""
+    """Two tamper-evident logs (RFC 6962 trees, C2SP checkpoints and tiles). An acknowledged entry is already provable."""
 
     @abc.abstractmethod
     def AppendEntries(
@@ -160,11 +244,67 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
         """All evidence of one request with proofs against one checkpoint."""
 
     @abc.abstractmethod
+    def GetEvidenceArchive(
+        self,
+        request: igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveResponse], collections.abc.AsyncIterator[igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveResponse]]:
+        """The evidence of one request as a ZIP that can be checked without us: igstats receipt verify FILE."""
+
+    @abc.abstractmethod
+    def GetLogFile(
+        self,
+        request: igstats.audit.v1.audit_service_pb2.GetLogFileRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.audit.v1.audit_service_pb2.GetLogFileResponse, collections.abc.Awaitable[igstats.audit.v1.audit_service_pb2.GetLogFileResponse]]:
+        """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>."""
+
+    @abc.abstractmethod
     def SearchCalls(
         self,
         request: igstats.audit.v1.audit_service_pb2.SearchCallsRequest,
         context: _ServicerContext,
     ) -> typing.Union[igstats.audit.v1.audit_service_pb2.SearchCallsResponse, collections.abc.Awaitable[igstats.audit.v1.audit_service_pb2.SearchCallsResponse]]:
-        """Searches the API log of an account, newest first."""
+        """Searches the API log, newest first: of one account, or of all for an officer."""
+
+    @abc.abstractmethod
+    def ExportCalls(
+        self,
+        request: igstats.audit.v1.audit_service_pb2.ExportCallsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[igstats.audit.v1.audit_service_pb2.ExportCallsResponse], collections.abc.AsyncIterator[igstats.audit.v1.audit_service_pb2.ExportCallsResponse]]:
+        """Every call that fits, newest first, one JSON object a line."""
+
+    @abc.abstractmethod
+    def ListFindings(
+        self,
+        request: igstats.audit.v1.audit_service_pb2.ListFindingsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.audit.v1.audit_service_pb2.ListFindingsResponse, collections.abc.Awaitable[igstats.audit.v1.audit_service_pb2.ListFindingsResponse]]:
+        """What the monitor found wrong with the logs, newest first."""
+
+    @abc.abstractmethod
+    def RunSecurityAudit(
+        self,
+        request: igstats.audit.v1.audit_service_pb2.RunSecurityAuditRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.audit.v1.audit_service_pb2.RunSecurityAuditResponse, collections.abc.Awaitable[igstats.audit.v1.audit_service_pb2.RunSecurityAuditResponse]]:
+        """Runs the security audit now, and answers with its report."""
+
+    @abc.abstractmethod
+    def ListSecurityAudits(
+        self,
+        request: igstats.audit.v1.audit_service_pb2.ListSecurityAuditsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.audit.v1.audit_service_pb2.ListSecurityAuditsResponse, collections.abc.Awaitable[igstats.audit.v1.audit_service_pb2.ListSecurityAuditsResponse]]:
+        """Reports of security audits, newest first, without their checks."""
+
+    @abc.abstractmethod
+    def GetSecurityAudit(
+        self,
+        request: igstats.audit.v1.audit_service_pb2.GetSecurityAuditRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.audit.v1.audit_service_pb2.GetSecurityAuditResponse, collections.abc.Awaitable[igstats.audit.v1.audit_service_pb2.GetSecurityAuditResponse]]:
+        """One report of a security audit, with its place in the evidence log."""
 
 def add_AuditServiceServicer_to_server(servicer: AuditServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -108,6 +108,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """No such account."""
     ERROR_REASON_TREE_SIZE_INVALID: _ErrorReason.ValueType  # 42
     """A tree size is zero, larger than the log, or smaller than the old one. Example metadata: {"size": "12"}."""
+    ERROR_REASON_ENTRY_CUT: _ErrorReason.ValueType  # 43
+    """The entry has reached the end of its retention and was cut from the log. Example metadata: {"log": "access", "minimum": "512"}."""
+    ERROR_REASON_LOG_FILE_NOT_FOUND: _ErrorReason.ValueType  # 44
+    """The log has no such file. Example metadata: {"path": "tile/0/123"}."""
+    ERROR_REASON_SECURITY_AUDIT_NOT_FOUND: _ErrorReason.ValueType  # 45
+    """No such security audit."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of an error, carried as `reason` in
@@ -202,4 +208,10 @@ ERROR_REASON_ACCOUNT_NOT_FOUND: ErrorReason.ValueType  # 41
 """No such account."""
 ERROR_REASON_TREE_SIZE_INVALID: ErrorReason.ValueType  # 42
 """A tree size is zero, larger than the log, or smaller than the old one. Example metadata: {"size": "12"}."""
+ERROR_REASON_ENTRY_CUT: ErrorReason.ValueType  # 43
+"""The entry has reached the end of its retention and was cut from the log. Example metadata: {"log": "access", "minimum": "512"}."""
+ERROR_REASON_LOG_FILE_NOT_FOUND: ErrorReason.ValueType  # 44
+"""The log has no such file. Example metadata: {"path": "tile/0/123"}."""
+ERROR_REASON_SECURITY_AUDIT_NOT_FOUND: ErrorReason.ValueType  # 45
+"""No such security audit."""
 global___ErrorReason = ErrorReason

@@ -210,6 +210,7 @@ class AccessRecord(google.protobuf.message.Message):
     CALLED_TIME_FIELD_NUMBER: builtins.int
     LATENCY_US_FIELD_NUMBER: builtins.int
     SEALED_CLIENT_FIELD_NUMBER: builtins.int
+    SIGNED_FIELD_NUMBER: builtins.int
     call_id: builtins.str
     """The call's id (req_...), on the answer and in every log."""
     account_id: builtins.str
@@ -228,6 +229,8 @@ class AccessRecord(google.protobuf.message.Message):
     """How long it took."""
     sealed_client: builtins.bytes
     """Sealed IP address and user agent (igstats_kit.seal); only audit can open it."""
+    signed: builtins.bool
+    """Whether the call carried a signature that was checked (RFC 9421)."""
     @property
     def called_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the call came."""
@@ -245,9 +248,10 @@ class AccessRecord(google.protobuf.message.Message):
         called_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         latency_us: builtins.int = ...,
         sealed_client: builtins.bytes = ...,
+        signed: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["called_time", b"called_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "call_id", b"call_id", "called_time", b"called_time", "key_id", b"key_id", "latency_us", b"latency_us", "method", b"method", "protocol", b"protocol", "reason", b"reason", "sealed_client", b"sealed_client", "status", b"status"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "call_id", b"call_id", "called_time", b"called_time", "key_id", b"key_id", "latency_us", b"latency_us", "method", b"method", "protocol", b"protocol", "reason", b"reason", "sealed_client", b"sealed_client", "signed", b"signed", "status", b"status"]) -> None: ...
 
 global___AccessRecord = AccessRecord
 

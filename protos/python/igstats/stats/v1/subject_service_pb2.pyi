@@ -14,8 +14,8 @@ import typing
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 @typing.final
-class ResolveSubjectRequest(google.protobuf.message.Message):
-    """Who is meant."""
+class SubjectQuery(google.protobuf.message.Message):
+    """Who is meant by one request."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -35,11 +35,11 @@ class ResolveSubjectRequest(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "identifiers", b"identifiers"]) -> None: ...
 
-global___ResolveSubjectRequest = ResolveSubjectRequest
+global___SubjectQuery = SubjectQuery
 
 @typing.final
-class ResolveSubjectResponse(google.protobuf.message.Message):
-    """What stats knows."""
+class Subject(google.protobuf.message.Message):
+    """What stats knows of one request's person."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -59,4 +59,44 @@ class ResolveSubjectResponse(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["connected", b"connected", "identifiers", b"identifiers"]) -> None: ...
 
-global___ResolveSubjectResponse = ResolveSubjectResponse
+global___Subject = Subject
+
+@typing.final
+class ResolveSubjectsRequest(google.protobuf.message.Message):
+    """Who is meant, for many requests at once."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    QUERIES_FIELD_NUMBER: builtins.int
+    @property
+    def queries(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___SubjectQuery]:
+        """One for each request."""
+
+    def __init__(
+        self,
+        *,
+        queries: collections.abc.Iterable[global___SubjectQuery] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["queries", b"queries"]) -> None: ...
+
+global___ResolveSubjectsRequest = ResolveSubjectsRequest
+
+@typing.final
+class ResolveSubjectsResponse(google.protobuf.message.Message):
+    """What stats knows."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SUBJECTS_FIELD_NUMBER: builtins.int
+    @property
+    def subjects(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Subject]:
+        """One for each query, in order."""
+
+    def __init__(
+        self,
+        *,
+        subjects: collections.abc.Iterable[global___Subject] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["subjects", b"subjects"]) -> None: ...
+
+global___ResolveSubjectsResponse = ResolveSubjectsResponse

@@ -35,10 +35,10 @@ class SubjectServiceStub(object):
         Args:
             channel: A grpc.Channel.
         """
-        self.ResolveSubject = channel.unary_unary(
-                '/igstats.stats.v1.SubjectService/ResolveSubject',
-                request_serializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectRequest.SerializeToString,
-                response_deserializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectResponse.FromString,
+        self.ResolveSubjects = channel.unary_unary(
+                '/igstats.stats.v1.SubjectService/ResolveSubjects',
+                request_serializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsRequest.SerializeToString,
+                response_deserializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsResponse.FromString,
                 _registered_method=True)
 
 
@@ -46,8 +46,8 @@ class SubjectServiceServicer(object):
     """Finds persons among the profiles that stats holds. Called by privacy only.
     """
 
-    def ResolveSubject(self, request, context):
-        """Completes what a request knows about a profile owner, and says whether the account holds a connection to it.
+    def ResolveSubjects(self, request, context):
+        """Completes what requests know about profile owners, and says whether the accounts hold connections to them.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -56,10 +56,10 @@ class SubjectServiceServicer(object):
 
 def add_SubjectServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
-            'ResolveSubject': grpc.unary_unary_rpc_method_handler(
-                    servicer.ResolveSubject,
-                    request_deserializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectRequest.FromString,
-                    response_serializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectResponse.SerializeToString,
+            'ResolveSubjects': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveSubjects,
+                    request_deserializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsRequest.FromString,
+                    response_serializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -74,7 +74,7 @@ class SubjectService(object):
     """
 
     @staticmethod
-    def ResolveSubject(request,
+    def ResolveSubjects(request,
             target,
             options=(),
             channel_credentials=None,
@@ -87,9 +87,9 @@ class SubjectService(object):
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/igstats.stats.v1.SubjectService/ResolveSubject',
-            igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectRequest.SerializeToString,
-            igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectResponse.FromString,
+            '/igstats.stats.v1.SubjectService/ResolveSubjects',
+            igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsRequest.SerializeToString,
+            igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -21,30 +21,30 @@ class SubjectServiceStub:
     """Finds persons among the profiles that stats holds. Called by privacy only."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
-    ResolveSubject: grpc.UnaryUnaryMultiCallable[
-        igstats.stats.v1.subject_service_pb2.ResolveSubjectRequest,
-        igstats.stats.v1.subject_service_pb2.ResolveSubjectResponse,
+    ResolveSubjects: grpc.UnaryUnaryMultiCallable[
+        igstats.stats.v1.subject_service_pb2.ResolveSubjectsRequest,
+        igstats.stats.v1.subject_service_pb2.ResolveSubjectsResponse,
     ]
-    """Completes what a request knows about a profile owner, and says whether the account holds a connection to it."""
+    """Completes what requests know about profile owners, and says whether the accounts hold connections to them."""
 
 class SubjectServiceAsyncStub:
     """Finds persons among the profiles that stats holds. Called by privacy only."""
 
-    ResolveSubject: grpc.aio.UnaryUnaryMultiCallable[
-        igstats.stats.v1.subject_service_pb2.ResolveSubjectRequest,
-        igstats.stats.v1.subject_service_pb2.ResolveSubjectResponse,
+    ResolveSubjects: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.stats.v1.subject_service_pb2.ResolveSubjectsRequest,
+        igstats.stats.v1.subject_service_pb2.ResolveSubjectsResponse,
     ]
-    """Completes what a request knows about a profile owner, and says whether the account holds a connection to it."""
+    """Completes what requests know about profile owners, and says whether the accounts hold connections to them."""
 
 class SubjectServiceServicer(metaclass=abc.ABCMeta):
     """Finds persons among the profiles that stats holds. Called by privacy only."""
 
     @abc.abstractmethod
-    def ResolveSubject(
+    def ResolveSubjects(
         self,
-        request: igstats.stats.v1.subject_service_pb2.ResolveSubjectRequest,
+        request: igstats.stats.v1.subject_service_pb2.ResolveSubjectsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[igstats.stats.v1.subject_service_pb2.ResolveSubjectResponse, collections.abc.Awaitable[igstats.stats.v1.subject_service_pb2.ResolveSubjectResponse]]:
-        """Completes what a request knows about a profile owner, and says whether the account holds a connection to it."""
+    ) -> typing.Union[igstats.stats.v1.subject_service_pb2.ResolveSubjectsResponse, collections.abc.Awaitable[igstats.stats.v1.subject_service_pb2.ResolveSubjectsResponse]]:
+        """Completes what requests know about profile owners, and says whether the accounts hold connections to them."""
 
 def add_SubjectServiceServicer_to_server(servicer: SubjectServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
