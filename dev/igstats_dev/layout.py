@@ -6,11 +6,11 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from igstats_kit.permissions import users
 from igstats_kit.testing import environment
 from igstats_kit.testing.certificates import Authority, Certificate
 from igstats_kit.testing.environment import SERVICES, Listeners
 from igstats_kit.testing.nats import Nats
-from igstats_kit.testing.permissions import users
 from igstats_kit.testing.postgres import Postgres
 from igstats_kit.testing.secrets import Secrets, write_private
 

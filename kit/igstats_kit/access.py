@@ -7,6 +7,11 @@ from dataclasses import dataclass
 OPEN_SERVICES = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
 
 
+def spiffe_id(service: str) -> str:
+    """The identity that a service's certificate carries."""
+    return f"spiffe://igstats/{service}"
+
+
 @dataclass(frozen=True)
 class Access:
     """The services that may call a method, and whether each call is written to the audit log."""

@@ -17,17 +17,13 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from igstats_kit.access import spiffe_id
 from igstats_kit.clock import Clock, SystemClock
 from igstats_kit.testing.secrets import make_private, write_private
 
 _YEAR = timedelta(days=365)
 _CLOCK_SKEW = timedelta(minutes=5)
 _LOCALHOST = ipaddress.ip_address("127.0.0.1")
-
-
-def spiffe_id(service: str) -> str:
-    """The identity that a service's certificate carries."""
-    return f"spiffe://igstats/{service}"
 
 
 @dataclass(frozen=True)

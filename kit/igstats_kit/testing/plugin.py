@@ -26,13 +26,13 @@ from pydantic_settings import SettingsConfigDict
 
 from igstats_kit.config import ServiceConfig
 from igstats_kit.events import Bus
+from igstats_kit.permissions import users
 from igstats_kit.sql import Database
 from igstats_kit.testing import environment
 from igstats_kit.testing.certificates import Authority
 from igstats_kit.testing.databases import Databases
 from igstats_kit.testing.keeper import shared_postgres
 from igstats_kit.testing.nats import Nats
-from igstats_kit.testing.permissions import users
 from igstats_kit.testing.postgres import Postgres
 from igstats_kit.testing.processes import free_port
 from igstats_kit.testing.secrets import Secrets

@@ -1,7 +1,7 @@
 from typing import Any, cast
 
 import pytest
-from igstats_kit.testing.permissions import RIGHTS, user, users
+from igstats_kit.permissions import RIGHTS, user, users
 
 
 def allowed(service: str, verb: str) -> list[str]:

@@ -13,11 +13,12 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
+from igstats_kit.access import spiffe_id
 from igstats_kit.clock import SystemClock
 from igstats_kit.errors import DomainError
 from igstats_kit.interceptors.identity import service_of
 from igstats_kit.server import RpcServer
-from igstats_kit.testing.certificates import Authority, Certificate, spiffe_id
+from igstats_kit.testing.certificates import Authority, Certificate
 from igstats_kit.testing.clock import FakeClock
 from igstats_kit.tls import ssl_context
 

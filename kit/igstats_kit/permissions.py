@@ -1,4 +1,4 @@
-"""Who may say and hear what on NATS: one table, from which the server's user list is made.
+"""Who may say and hear what on NATS: one table, from which the server's user list is made and audited.
 
 A service can only speak under its own name, so that holder X alone can publish a receipt of holder X, and can only
 read through its own durable consumers.
@@ -7,7 +7,7 @@ read through its own durable consumers.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from igstats_kit.testing.certificates import spiffe_id
+from igstats_kit.access import spiffe_id
 
 
 @dataclass(frozen=True)
