@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from igstats_gateway import idempotency, problem, transcode
 from igstats_gateway.door import Door
+from igstats_gateway.downloads import Download, piece
 from igstats_gateway.idempotency import Answer, Idempotency
 from igstats_gateway.limits import fields
 from igstats_gateway.messages import descriptor_of, encode
@@ -29,6 +30,10 @@ _TIMEOUT = "Request-Timeout"
 _PASSED_ON = ("traceparent", "tracestate")
 
 _log = get_logger()
+
+
+class _TornError(Exception):
+    """A file ended too early, and its status line is out already."""
 
 
 class HttpFace:
@@ -58,6 +63,8 @@ class HttpFace:
         try:
             response = await self._respond(call, request)
             await response(scope, receive, send)
+        except _TornError:
+            return  # without an end: the server closes the connection, and the client knows that the file is not whole
         except asyncio.CancelledError:
             call.fail(grpc.StatusCode.CANCELLED.value[0], "")
             raise
@@ -80,6 +87,8 @@ class HttpFace:
         if key is not None:
             _give_key(message, key)
         order = self._order(call, match, request, message)
+        if match.route.download is not None:
+            return await self._download(match.route.download, match, order)
         if match.route.streaming:
             return await self._stream(match, order)
         return await self._answer(match, order, key)
@@ -114,6 +123,18 @@ class HttpFace:
         first = await anext(lines, None)
         return StreamingResponse(_continued(first, lines, order.call), media_type=_LINES, headers=_fields(order.call))
 
+    async def _download(self, download: Download, match: Match, order: Order) -> Response:
+        """The file, piece by piece. An error before the first piece is an ordinary answer, a later one tears it."""
+        pieces = self._pieces(match.binding, order)
+        first = await anext(pieces, b"")
+        headers = _fields(order.call) | download.headers(match.variables)
+        return StreamingResponse(_whole(first, pieces, order.call), media_type=download.media_type, headers=headers)
+
+    async def _pieces(self, binding: Binding, order: Order) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._upstreams[binding.route.upstream].stream(order)) as bodies:
+            async for body in bodies:
+                yield piece(binding.route.response.FromString(body))
+
     async def _lines(self, binding: Binding, order: Order) -> AsyncGenerator[bytes, None]:
         async with aclosing(self._upstreams[binding.route.upstream].stream(order)) as bodies:
             async for body in bodies:
@@ -132,6 +153,17 @@ async def _continued(
                 yield line
         except Exception as error:  # noqa: BLE001 - the status line is out already, so the last line must say it
             yield encode({"error": problem.problem(_typed(call, error), call.call_id)}) + b"\n"
+
+
+async def _whole(first: bytes, pieces: AsyncGenerator[bytes, None], call: Call) -> AsyncGenerator[bytes, None]:
+    async with aclosing(pieces):
+        yield first
+        try:
+            async for one in pieces:
+                yield one
+        except Exception as error:
+            _typed(call, error)
+            raise _TornError from error
 
 
 def _client(request: Request) -> Client:

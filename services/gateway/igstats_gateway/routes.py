@@ -14,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from igstats.api.v1 import account_service_pb2, connection_service_pb2, request_service_pb2, stats_service_pb2
 from igstats.api.v1.access_pb2 import access as access_option
 
+from igstats_gateway.downloads import DOWNLOADS, Download, is_piece
 from igstats_gateway.model import Rule
 
 OURSELVES = "gateway"
@@ -41,6 +42,7 @@ class Route:
     request: type[Message]
     response: type[Message]
     http: HttpRule
+    download: Download | None = None
 
 
 def services() -> list[ServiceDescriptor]:
@@ -70,12 +72,16 @@ def _route(service: ServiceDescriptor, method: MethodDescriptor) -> Route:
     access = options.Extensions[access_option]
     if not access.scope:
         raise RouteError(f"{name} names no scope")
+    response = GetMessageClass(method.output_type)
+    if (method.server_streaming and is_piece(response)) != (name in DOWNLOADS):
+        raise RouteError(f"{name} streams a file exactly if DOWNLOADS says which")
     return Route(
         method=name,
         upstream=UPSTREAMS[service.full_name],
         rule=Rule(access.scope, access.cost or 1, access.signature_required),
         streaming=method.server_streaming,
         request=GetMessageClass(method.input_type),
-        response=GetMessageClass(method.output_type),
+        response=response,
         http=options.Extensions[http_option],
+        download=DOWNLOADS.get(name),
     )

@@ -17,6 +17,8 @@ from igstats.api.v1.profile_pb2 import Count, Profile
 from igstats.api.v1.request_service_pb2 import (
     CreateRequestRequest,
     CreateRequestResponse,
+    GetEvidenceArchiveRequest,
+    GetEvidenceArchiveResponse,
     PrivacyRequest,
     WatchRequestRequest,
     WatchRequestResponse,
@@ -121,12 +123,27 @@ class FakePrivacy:
         finally:
             self._others.left.set()
 
+    async def get_evidence_archive(
+        self, request: GetEvidenceArchiveRequest, context: Context
+    ) -> AsyncGenerator[GetEvidenceArchiveResponse, None]:
+        self._others.note(request, context)
+        if request.request_id == "open":
+            await abort(context, DomainError(Reason.EVIDENCE_NOT_READY, retry_after=1))
+        for chunk in (b"PK", b"\x00\xff" * 100_000):
+            yield GetEvidenceArchiveResponse(chunk=chunk)
+        if request.request_id == "broken":
+            await abort(context, DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="audit"))
+
     def handler(self) -> grpc.GenericRpcHandler:
         watch: Any = self.watch_request
+        archive: Any = self.get_evidence_archive
         return _service(
             "igstats.api.v1.RequestService",
             CreateRequest=_one(self.create_request, CreateRequestRequest),
             WatchRequest=grpc.unary_stream_rpc_method_handler(watch, WatchRequestRequest.FromString, _bytes),
+            GetEvidenceArchive=grpc.unary_stream_rpc_method_handler(
+                archive, GetEvidenceArchiveRequest.FromString, _bytes
+            ),
         )
 
 

@@ -160,6 +160,37 @@ async def test_a_client_that_leaves_ends_the_call_inside(gateway: Gateway) -> No
     await asyncio.wait_for(gateway.others.left.wait(), 10)
 
 
+# Files
+
+
+async def test_a_file_comes_as_itself_with_a_name_to_save_it_under(gateway: Gateway) -> None:
+    async with gateway.http.get("/v1/requests/req_7/evidence.zip", headers=gateway.key) as answer:
+        assert (answer.status, answer.content_type) == (200, "application/zip")
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="evidence-req_7.zip"'
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert await answer.read() == b"PK" + b"\x00\xff" * 100_000
+
+
+async def test_a_file_that_is_not_ready_is_an_ordinary_error(gateway: Gateway) -> None:
+    async with gateway.http.get("/v1/requests/open/evidence.zip", headers=gateway.key) as answer:
+        await _problem(answer, 409, "EVIDENCE_NOT_READY")
+        assert answer.headers["Retry-After"] == "1"
+        assert "Content-Disposition" not in answer.headers
+
+
+async def test_a_file_that_breaks_off_is_not_taken_for_whole(gateway: Gateway) -> None:
+    async with gateway.http.get("/v1/requests/broken/evidence.zip", headers=gateway.key) as answer:
+        assert answer.status == 200
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+
+
+async def test_a_name_that_is_no_id_does_not_get_into_the_headers(gateway: Gateway) -> None:
+    url = f"https://{gateway.config.public_http_listen}/v1/requests/a%22%0D%0Ab/evidence.zip"
+    async with gateway.http.get(URL(url, encoded=True), headers=gateway.key) as answer:
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="evidence-file.zip"'
+
+
 # Idempotency
 
 

@@ -57,3 +57,18 @@ def test_a_method_without_access_rule_stops_the_start(monkeypatch: pytest.Monkey
     monkeypatch.setattr(routes, "UPSTREAMS", {"igstats.audit.v1.AuditService": "audit"})
     with pytest.raises(RouteError, match="needs the options"):
         routes.routes()
+
+
+def test_the_methods_that_stream_files_say_which() -> None:
+    files = {name: route.download for name, route in routes.routes().items() if route.download is not None}
+    assert {name.rpartition("/")[2]: one.media_type for name, one in files.items()} == {
+        "ExportCalls": "application/x-ndjson",
+        "GetEvidenceArchive": "application/zip",
+        "GetExport": "application/zip",
+    }
+
+
+def test_a_method_that_streams_a_file_without_saying_which_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "DOWNLOADS", {})
+    with pytest.raises(RouteError, match="streams a file"):
+        routes.routes()
