@@ -3,18 +3,26 @@
 import base64
 import shutil
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from igstats_audit.note import Checkpoint, NoteSigner
+from igstats_audit.note import Checkpoint, NoteSigner, cosigned_message, read_checkpoint
 from igstats_audit.tree import EMPTY_ROOT
+from igstats_kit.testing.clock import FakeClock
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 PEM = KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+SECOND = MLDSA44PrivateKey.from_seed_bytes(bytes(range(32)))
+SECOND_PEM = SECOND.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SIGNER = NoteSigner("igstats.example/evidence", PEM)
+BOTH = NoteSigner("igstats.example/evidence", PEM, SECOND_PEM, FakeClock(MOMENT))
+CHECKPOINT = Checkpoint(BOTH.name, 1, b"\x11" * 32)
 
 
 def test_a_checkpoint_is_origin_size_and_root() -> None:
@@ -74,3 +82,50 @@ def test_only_ed25519_keys_sign() -> None:
     other = X25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with pytest.raises(TypeError, match="Ed25519"):
         NoteSigner("log", other)
+
+
+def test_a_cosigned_checkpoint_carries_both_signatures_under_one_name() -> None:
+    text, _, block = BOTH.cosign(CHECKPOINT.text).partition("\n\n")
+    lines = [line.split(" ") for line in block.rstrip("\n").split("\n")]
+    first, second = (base64.b64decode(line[2]) for line in lines)
+    assert [line[1] for line in lines] == [BOTH.name, BOTH.name]
+    assert [first[:4].hex(), second[:4].hex()] == [key.split("+", 2)[1] for key in BOTH.verifier_keys]
+    assert f"{text}\n" == CHECKPOINT.text
+    KEY.public_key().verify(first[4:], CHECKPOINT.text.encode())
+    assert int.from_bytes(second[4:12], "big") == int(MOMENT.timestamp())
+    message = cosigned_message(BOTH.name, int(MOMENT.timestamp()), CHECKPOINT)
+    SECOND.public_key().verify(second[12:], message)
+
+
+def test_the_cosigned_message_is_laid_out_as_published() -> None:
+    name = b"\x18igstats.example/evidence"
+    fields = (b"subtree/v1\n\0", name, bytes(7), b"\x07", name, bytes(8), bytes(7), b"\x01", b"\x11" * 32)
+    assert cosigned_message(BOTH.name, 7, CHECKPOINT) == b"".join(fields)
+
+
+def test_the_second_key_has_a_verifier_key_of_its_own_type() -> None:
+    name, _, encoded = BOTH.verifier_keys[1].split("+", 2)
+    raw = base64.b64decode(encoded)
+    assert (name, raw[:1], raw[1:]) == (BOTH.name, b"\x06", SECOND.public_key().public_bytes_raw())
+    assert BOTH.verifier_keys[0] == BOTH.verifier_key
+
+
+def test_without_a_second_key_cosigning_is_signing() -> None:
+    assert SIGNER.cosign(CHECKPOINT.text) == SIGNER.sign(CHECKPOINT.text)
+    assert SIGNER.verifier_keys == [SIGNER.verifier_key]
+
+
+@pytest.mark.parametrize("text", ["words\n", "log\n01\n" + "A" * 44 + "\n", CHECKPOINT.text + "more\n"])
+def test_only_checkpoints_are_cosigned(text: str) -> None:
+    with pytest.raises(ValueError, match=r"checkpoint|base64|form"):
+        BOTH.cosign(text)
+
+
+def test_a_checkpoint_reads_back_from_text_and_from_note() -> None:
+    assert read_checkpoint(CHECKPOINT.text) == CHECKPOINT
+    assert read_checkpoint(BOTH.cosign(CHECKPOINT.text)) == CHECKPOINT
+
+
+def test_only_ml_dsa_44_keys_cosign() -> None:
+    with pytest.raises(TypeError, match="ML-DSA"):
+        NoteSigner("log", PEM, PEM)
