@@ -1,6 +1,6 @@
 """Who holds data: announcements, keys, switches. A newcomer gets its part of every request that is still open."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from igstats_kit.clock import Clock
 from igstats_kit.record import record
@@ -11,10 +11,12 @@ from igstats_privacy.changes import Changes
 from igstats_privacy.errors import holder_unknown
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.lifecycle import RUNNING
-from igstats_privacy.model import Cause, Holder
+from igstats_privacy.model import Cause, Holder, Shown
 from igstats_privacy.store import Connection
 
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+# A holder notes the time before it waits for its turn to register; a request may end in between.
+_REGISTERING = timedelta(minutes=1)
 
 
 class Registry:
@@ -68,11 +70,19 @@ class Registry:
         async with self._database.read() as connection:
             return await holder_store.every(connection)
 
-    async def keys(self) -> list[tuple[str, bytes]]:
-        """Every holder's keys, old ones included: receipts signed with them must verify."""
+    async def keys(self, shown: Shown) -> list[tuple[str, bytes]]:
+        """Keys of all holders that a closed request concerned, old ones included: old receipts must verify.
+
+        Whoever was registered when the request ended is one of them, whether it was asked or not, so that a holder
+        that was left out shows. One that registers while a request ends is one only if it was asked.
+        """
         async with self._database.read() as connection:
             found = await holder_store.keys(connection)
-        return [(holder, key) for (holder, _), key in found.items()]
+            known = await holder_store.every(connection)
+        asked = {task.holder for task in shown.tasks}
+        end = shown.request.closed_at or self._clock.now()
+        concerned = asked | {holder.name for holder in known if holder.registered_at <= end - _REGISTERING}
+        return [(holder, key) for (holder, _), key in found.items() if holder in concerned]
 
     async def key(self, holder: str, key_id: str) -> bytes | None:
         """A holder's public key; None when the holder never announced one with this id."""

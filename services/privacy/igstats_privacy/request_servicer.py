@@ -65,9 +65,17 @@ class RequestServicer(RequestServiceServicer):
         self, request: api.GetEvidenceRequest, _context: Context
     ) -> api.GetEvidenceResponse:
         """Reads the evidence of a request of the account."""
-        await self._requests.get(request.request_id, account().account_id)
+        mine = await self._requests.get(request.request_id, account().account_id)
         found = await self._evidence.of(request.request_id)
-        return messages.evidence(found, request.request_id, await self._registry.keys())
+        return messages.evidence(found, request.request_id, await self._registry.keys(mine))
+
+    async def GetEvidenceArchive(  # noqa: N802 - gRPC name
+        self, request: api.GetEvidenceArchiveRequest, _context: Context
+    ) -> AsyncIterator[api.GetEvidenceArchiveResponse]:
+        """Sends the evidence of a request of the account as a ZIP."""
+        mine = await self._requests.get(request.request_id, account().account_id)
+        async for chunk in self._evidence.archive(request.request_id, await self._registry.keys(mine)):
+            yield api.GetEvidenceArchiveResponse(chunk=chunk)
 
     async def GetExport(  # noqa: N802 - gRPC name
         self, request: api.GetExportRequest, _context: Context

@@ -1,10 +1,15 @@
 """Clients of other services: stats finds persons, audit gives evidence."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import TYPE_CHECKING, cast
 
 import grpc
-from igstats.audit.v1.audit_service_pb2 import GetEvidenceRequest, GetEvidenceResponse
+from igstats.audit.v1.audit_service_pb2 import (
+    GetEvidenceArchiveRequest,
+    GetEvidenceRequest,
+    GetEvidenceResponse,
+    HolderKey,
+)
 from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from igstats.stats.v1.subject_service_pb2 import ResolveSubjectsRequest, SubjectQuery
 from igstats.stats.v1.subject_service_pb2_grpc import SubjectServiceStub
@@ -53,3 +58,14 @@ class AuditEvidence:
             DomainError: EVIDENCE_NOT_READY, DEPENDENCY_UNAVAILABLE.
         """
         return await self._stub.GetEvidence(GetEvidenceRequest(request_id=request_id))
+
+    async def archive(self, request_id: str, keys: Iterable[tuple[str, bytes]]) -> AsyncIterator[bytes]:
+        """The same as a ZIP, in pieces, with the keys of the holders.
+
+        Raises:
+            DomainError: EVIDENCE_NOT_READY, DEPENDENCY_UNAVAILABLE.
+        """
+        named = [HolderKey(holder=holder, public_key=key) for holder, key in keys]
+        wanted = GetEvidenceArchiveRequest(request_id=request_id, holder_keys=named)
+        async for piece in self._stub.GetEvidenceArchive(wanted):
+            yield piece.chunk
