@@ -55,11 +55,15 @@ Subject = Anchor | Through
 
 @dataclass(frozen=True)
 class Retention:
-    """How long data lives: `days` after `column`; None means as long as its subject."""
+    """How long data lives: `days` after `column`; None means as long as its subject.
+
+    `own` data is removed by its service itself, because more than the rows depends on it.
+    """
 
     days: int | None
     column: str = ""
     partitioned: bool = False
+    own: bool = False
 
     @property
     def words(self) -> str:
@@ -113,9 +117,12 @@ def lifetime() -> Retention:
     return Retention(None)
 
 
-def days(count: int, *, column: str = "created_at", partitioned: bool = False) -> Retention:
-    """Data goes `count` days after `column`; `partitioned` tables drop whole day partitions."""
-    return Retention(count, column, partitioned)
+def days(count: int, *, column: str = "created_at", partitioned: bool = False, own: bool = False) -> Retention:
+    """Data goes `count` days after `column`; `partitioned` tables drop whole day partitions.
+
+    `own`: the service removes it itself.
+    """
+    return Retention(count, column, partitioned, own)
 
 
 def delete() -> EraseRule:

@@ -70,7 +70,7 @@ class RetentionWorker:
             removals = [
                 await self._apply(connection, table, store.retention, dry_run=dry_run)
                 for table, store in self._declarations.stores()
-                if store.retention.days is not None
+                if store.retention.days is not None and not store.retention.own
             ]
             if not dry_run:
                 await self._report(connection, removals)

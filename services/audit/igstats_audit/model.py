@@ -1,42 +1,115 @@
-"""What the audit service works with: entries of the evidence log, calls of the API log, and the seams to storage."""
+"""What the audit service works with: entries of its two logs, where they stand, and the seams to storage and keys."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from igstats_audit.tree import Node, Range
 
 RECEIPT_ISSUED = "receipt.issued"
 REQUEST_CLOSED = "request.closed"
+CALL_ANSWERED = "call.answered"
+LOG_CUT = "log.cut"
+
+
+class Log(StrEnum):
+    """The two logs by retention class. Each is a tree of its own, with its own origin and keys."""
+
+    EVIDENCE = "evidence"
+    ACCESS = "access"
+
+
+class Subject(NamedTuple):
+    """Whose data key seals an entry: an account by its token, a request by its id, or nobody by an empty name."""
+
+    name: str
+    token: bytes | None = None
+
+
+NOBODY = Subject("")
+
+
+@dataclass(frozen=True, slots=True)
+class DataKey:
+    """A key that seals entries of one subject. Without it they are numbers."""
+
+    key_id: str
+    secret: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """Something to append. Whoever repeats an entry id gets the place of the first."""
+    """Something to append. Whoever repeats an entry id in the evidence log gets the place of the first.
+
+    `sequence` is the producer's own number of the entry, from 1 without gaps; 0 when it does not number.
+    """
 
     entry_id: str
     kind: str
     request_id: str
     producer: str
+    payload: bytes = field(repr=False)
+    occurred_at: datetime
+    sequence: int = 0
+
+    @property
+    def subject(self) -> Subject:
+        """Whose key seals it."""
+        return Subject(self.request_id)
+
+
+@dataclass(frozen=True, slots=True)
+class NewCall(NewEntry):
+    """A call for the access log: `entry_id` is its call id. `token` is the account's, None when nobody is known."""
+
+    status: int = 0
+    token: bytes | None = None
+
+    @property
+    def subject(self) -> Subject:
+        """Whose key seals it."""
+        return NOBODY if self.token is None else Subject(self.token.hex(), self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry in its place, with its opening: salt and payload are what its leaf commits to.
+
+    Both are empty when the key of the entry is erased: the leaf and every proof stay.
+    """
+
+    index: int
+    day: date
+    entry_id: str
+    kind: str
+    request_id: str
+    producer: str
+    sequence: int
+    leaf: bytes
+    salt: bytes
     payload: bytes = field(repr=False)
     occurred_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An entry in its place, with its opening: salt and payload are what its leaf commits to."""
+class SealedEntry:
+    """A new entry as it is stored: `sealed` is one ciphertext of salt and payload under the data key `key_id`."""
+
+    new: NewEntry
+    index: int
+    leaf: bytes
+    key_id: str
+    sealed: bytes = field(repr=False)
+
+
+class Place(NamedTuple):
+    """Where a row of an entry is: its index, and the day that its partition keeps."""
 
     index: int
-    entry_id: str
-    kind: str
-    request_id: str
-    producer: str
-    leaf: bytes
-    salt: bytes
-    payload: bytes = field(repr=False)
-    occurred_at: datetime
+    day: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +123,19 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The newest state of the log. `epoch` counts the commits: a writer that has missed one cannot commit."""
+    """The newest state of a log.
+
+    `epoch` counts the commits and cuts: a writer that has missed one cannot commit. Entries below `minimum_index` are
+    cut. `stream_sequence` is the last message of the stream behind the log that is in it. `day` is that of the newest
+    entry: no entry stands in an earlier day than one before it.
+    """
 
     tree: Range
     epoch: int
     checkpoint: str
+    minimum_index: int = 0
+    stream_sequence: int = 0
+    day: date = date.min
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +166,25 @@ class RequestEvidence:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Events that a durable consumer hands in: recorded as handled in the commit of their effect."""
+    """Events that a durable consumer hands in: recorded as handled in the commit of their effect.
+
+    With a `position` (of the last event in its stream) the head of the log records it, and no inbox is needed.
+    """
 
     consumer: str
     events: Sequence[object]
+    position: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One growth of a log: all of it is written, or nothing."""
+
+    old: Head
+    new: Head
+    entries: Sequence[SealedEntry]
+    nodes: Mapping[Node, bytes] = field(repr=False)
+    deliveries: Sequence[Delivery] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,27 +201,8 @@ class CallRecord:
     called_at: datetime
     latency_us: int
     sealed_client: bytes = field(repr=False)
-
-    @property
-    def day(self) -> date:
-        """The day (UTC) whose partition keeps it."""
-        return self.called_at.date()
-
-
-@dataclass(frozen=True, slots=True)
-class StoredCall:
-    """A call as it is kept: sealed with our own key, and findable by its account's token."""
-
-    record: CallRecord
-    subject_token: bytes | None
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What became of calls: kept, or refused because their account is fenced. Repeated ones are neither."""
-
-    kept: int
-    refused: int
+    signed: bool = False
+    sequence: int = 0
 
 
 class Bookmark(NamedTuple):
@@ -154,6 +231,7 @@ class Call:
     record: CallRecord
     ip_address: str = field(repr=False)
     user_agent: str = field(repr=False)
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,27 +242,47 @@ class CallPage:
     next_page_token: str
 
 
-class LogTransaction(Protocol):
-    """One commit of the log, alone while it lasts."""
+class LogTurn(Protocol):
+    """One commit of a log while all other writers of it wait."""
 
     async def begin(self, entry_ids: Sequence[str]) -> tuple[Head | None, Mapping[str, Known]]:
         """Waits for its turn, then reads the head and those of the entries that exist already."""
         ...
 
-    async def claim(self, delivery: Delivery) -> None:
-        """Records events as handled."""
+    async def admitted(self, tokens: Sequence[bytes]) -> set[bytes]:
+        """Locks the subjects of these tokens and returns those that are not fenced."""
         ...
 
-    async def swap(self, old: Head, new: Head, entries: Sequence[Entry], nodes: Mapping[Node, bytes]) -> bool:
-        """Writes entries, nodes and the new head when the old head still stands; otherwise nothing, and False."""
+    async def keys(self, subjects: Sequence[Subject]) -> Mapping[Subject, DataKey]:
+        """The data keys of subjects; makes those that are missing."""
+        ...
+
+    async def swap(self, commit: Commit) -> bool:
+        """Writes the commit when its old head still stands; otherwise nothing, and False."""
         ...
 
 
 class LogStore(Protocol):
-    """Where the log is kept. Complete subtrees never change, so that all reads below a head's size agree."""
+    """Where one log is kept. Complete subtrees never change, so that all reads below a head's size agree."""
 
-    def transaction(self) -> AbstractAsyncContextManager[LogTransaction]:
-        """A commit: what happens inside is durable when the block has ended well, or has not happened."""
+    @property
+    def log(self) -> Log:
+        """Which log."""
+        ...
+
+    def turn(self) -> AbstractAsyncContextManager[LogTurn]:
+        """A commit in turn: what happens inside is durable when the block has ended well, or has not happened."""
+        ...
+
+    async def swap(self, commit: Commit) -> bool:
+        """Writes a commit in one statement, without waiting for a turn.
+
+        Returns False when nothing was written: the head has moved on, or an entry id is known.
+        """
+        ...
+
+    async def make_days(self, days: Sequence[date]) -> None:
+        """Makes room for entries of these days."""
         ...
 
     async def create_head(self, head: Head) -> None:
@@ -195,30 +293,22 @@ class LogStore(Protocol):
         """Reads the head."""
         ...
 
-    async def nodes(self, nodes: Sequence[Node]) -> Mapping[Node, bytes]:
-        """Reads hashes of complete subtrees."""
+    async def entry(self, index: int) -> Entry | None:
+        """Reads an entry with its opening."""
         ...
 
-    async def entry(self, index: int) -> Entry | None:
-        """Reads an entry."""
+    async def entries(self, places: Sequence[Place]) -> Sequence[Entry]:
+        """Reads entries with their openings, in log order; those that are cut are missing."""
         ...
 
     async def entries_of(self, request_id: str) -> Sequence[Entry]:
         """Reads the entries of a request in log order."""
         ...
 
-
-class CallStore(Protocol):
-    """Where the API log is kept."""
-
-    async def ensure_days(self, days: Sequence[date]) -> None:
-        """Makes room for calls of these days."""
+    async def leaves(self, start: int, end: int) -> Sequence[bytes]:
+        """Reads the leaves from start up to but without end; fewer when some are cut."""
         ...
 
-    async def add(self, delivery: Delivery, calls: Sequence[StoredCall]) -> Admission:
-        """Keeps the calls of accounts that are not fenced, each once, and records the events as handled."""
-        ...
-
-    async def find(self, query: CallQuery) -> Sequence[CallRecord]:
-        """Reads calls, newest first; raises DomainError when the account is fenced."""
+    async def tile(self, level: int, place: int) -> bytes:
+        """Reads the hashes of a tile of level 1 or more as far as they are there."""
         ...

@@ -28,38 +28,13 @@ from sqlalchemy import (
 )
 
 CALL_DAYS = 30
+EVIDENCE_DAYS = 730
 RECORD_DAYS = 30
 
 metadata = MetaData()
 
-entries = Table(
-    "entries",
-    metadata,
-    Column("index", BigInteger, primary_key=True, autoincrement=False, info=plain()),
-    Column("entry_id", Text, nullable=False, unique=True, info=plain()),
-    Column("kind", Text, nullable=False, info=plain()),
-    Column("request_id", Text, nullable=False, info=plain()),
-    Column("producer", Text, nullable=False, info=plain()),
-    Column("leaf", LargeBinary, nullable=False, info=plain()),
-    Column("salt", LargeBinary, nullable=False, info=plain()),
-    Column("payload", LargeBinary, nullable=False, info=plain()),
-    Column("occurred_at", DateTime(timezone=True), nullable=False, info=plain()),
-    info=impersonal("evidence: receipts, closings and records, which hold ids, counts and digests only"),
-)
-Index("entries_request_id", entries.c.request_id, entries.c.index, postgresql_where=entries.c.request_id != "")
-
-nodes = Table(
-    "nodes",
-    metadata,
-    Column("level", SmallInteger, nullable=False, info=plain()),
-    Column("place", BigInteger, nullable=False, info=plain()),
-    Column("hash", LargeBinary, nullable=False, info=plain()),
-    PrimaryKeyConstraint("level", "place"),
-    info=impersonal("hashes of the evidence log's complete subtrees; those of leaves come from the entries"),
-)
-
-head = Table(
-    "head",
+heads = Table(
+    "heads",
     metadata,
     Column("log", Text, primary_key=True, info=plain()),
     Column("size", BigInteger, nullable=False, info=plain()),
@@ -67,33 +42,107 @@ head = Table(
     Column("compact_range", LargeBinary, nullable=False, info=plain()),
     Column("epoch", BigInteger, nullable=False, info=plain()),
     Column("checkpoint", Text, nullable=False, info=plain()),
-    info=impersonal("newest state of the evidence log"),
+    Column("minimum_index", BigInteger, nullable=False, info=plain()),
+    Column("stream_sequence", BigInteger, nullable=False, info=plain()),
+    Column("day", Date, nullable=False, info=plain()),
+    info=impersonal("newest state of each log"),
+)
+
+log_days = Table(
+    "log_days",
+    metadata,
+    Column("log", Text, nullable=False, info=plain()),
+    Column("day", Date, nullable=False, info=plain()),
+    Column("first_index", BigInteger, nullable=False, info=plain()),
+    PrimaryKeyConstraint("log", "day"),
+    info=impersonal("first entry of each day that a log still keeps"),
+)
+
+entry_ids = Table(
+    "entry_ids",
+    metadata,
+    Column("entry_id", Text, primary_key=True, info=plain()),
+    Column("index", BigInteger, nullable=False, info=plain()),
+    Column("day", Date, nullable=False, index=True, info=plain()),
+    Column("request_id", Text, nullable=False, info=plain()),
+    info=impersonal(
+        "which evidence is in the log already, and which belongs to a request",
+        retention=days(EVIDENCE_DAYS, column="day", own=True),
+    ),
+)
+Index("entry_ids_request_id", entry_ids.c.request_id, entry_ids.c.index, postgresql_where=entry_ids.c.request_id != "")
+
+evidence_entries = Table(
+    "evidence_entries",
+    metadata,
+    Column("index", BigInteger, nullable=False, info=plain()),
+    Column("day", Date, nullable=False, info=plain()),
+    Column("entry_id", Text, nullable=False, info=plain()),
+    Column("kind", Text, nullable=False, info=plain()),
+    Column("request_id", Text, nullable=False, info=plain()),
+    Column("producer", Text, nullable=False, info=plain()),
+    Column("sequence", BigInteger, nullable=False, info=plain()),
+    Column("leaf", LargeBinary, nullable=False, info=plain()),
+    Column("key_id", Text, nullable=False, info=plain()),
+    Column("sealed", LargeBinary, nullable=False, info=plain()),
+    Column("occurred_at", DateTime(timezone=True), nullable=False, info=plain()),
+    PrimaryKeyConstraint("index", "day"),
+    postgresql_partition_by="RANGE (day)",
+    info=impersonal(
+        "evidence: receipts, closings and records, which hold ids, counts and digests only",
+        retention=days(EVIDENCE_DAYS, column="day", partitioned=True, own=True),
+    ),
+)
+
+access_entries = Table(
+    "access_entries",
+    metadata,
+    Column("index", BigInteger, nullable=False, info=plain()),
+    Column("day", Date, nullable=False, info=plain()),
+    Column("sequence", BigInteger, nullable=False, info=plain()),
+    Column("leaf", LargeBinary, nullable=False, info=plain()),
+    Column("key_id", Text, nullable=False, info=plain()),
+    Column("sealed", LargeBinary, nullable=False, info=plain()),
+    PrimaryKeyConstraint("index", "day"),
+    postgresql_partition_by="RANGE (day)",
+    info=impersonal(
+        "API requests as commitments, and as ciphertext that is readable only while its data key exists",
+        retention=days(CALL_DAYS, column="day", partitioned=True, own=True),
+    ),
 )
 
 calls = Table(
     "calls",
     metadata,
     Column("call_id", Text, nullable=False, info=plain(exported=True)),
-    Column("day", Date, nullable=False, info=plain()),
-    Column("account_id", Text, info=plain(exported=True)),
-    Column("subject_token", LargeBinary, index=True, info=plain()),
-    Column("key_id", Text, nullable=False, info=plain(exported=True)),
-    Column("method", Text, nullable=False, info=personal("user.behavior")),
-    Column("protocol", Text, nullable=False, info=plain(exported=True)),
+    Column("day", Date, nullable=False, info=plain(exported=True)),
+    Column("subject_token", LargeBinary, info=plain()),
+    Column("index", BigInteger, nullable=False, info=plain(exported=True)),
+    Column("called_at", DateTime(timezone=True), nullable=False, info=personal("user.behavior")),
     Column("status", Integer, nullable=False, info=plain(exported=True)),
-    Column("reason", Text, nullable=False, info=plain(exported=True)),
-    Column("called_at", DateTime(timezone=True), nullable=False, info=plain(exported=True)),
-    Column("latency_us", BigInteger, nullable=False, info=plain(exported=True)),
-    Column("sealed_client", LargeBinary, nullable=False, info=personal("user.device", exported=False)),
     PrimaryKeyConstraint("call_id", "day"),
-    Index("calls_account_id", "account_id", "day", "called_at", "call_id"),
+    Index("calls_subject_token", "subject_token", "called_at", "call_id"),
+    Index("calls_called_at", "called_at", "call_id"),
     postgresql_partition_by="RANGE (day)",
     info=declared(
-        subjects=[anchor("account", key="account_id", tokens=["subject_token"])],
+        subjects=[anchor("account", key="subject_token", tokens=["subject_token"])],
         purpose="security and troubleshooting",
         legal_basis="legitimate_interest",
-        retention=days(CALL_DAYS, column="day", partitioned=True),
+        retention=days(CALL_DAYS, column="day", partitioned=True, own=True),
         on_erase=delete(),
+    ),
+)
+
+tiles = Table(
+    "tiles",
+    metadata,
+    Column("log", Text, nullable=False, info=plain()),
+    Column("level", SmallInteger, nullable=False, info=plain()),
+    Column("place", BigInteger, nullable=False, info=plain()),
+    Column("hashes", LargeBinary, nullable=False, info=plain()),
+    PrimaryKeyConstraint("log", "level", "place"),
+    info=impersonal(
+        "hashes of 256 subtrees each, from level 1 on; at level 0 the cut leaves that share a tile with living ones"
     ),
 )
 
