@@ -43,7 +43,10 @@ _log = get_logger()
 
 @dataclass(frozen=True)
 class Event:
-    """One fact: a CloudEvent whose data is a serialised protobuf message of `type`."""
+    """One fact: a CloudEvent whose data is a serialised protobuf message of `type`.
+
+    `sequence` is the producer's number of the first log entry in it; 0 when it holds none.
+    """
 
     id: str
     subject: str
@@ -51,6 +54,7 @@ class Event:
     time: datetime
     data: bytes
     attempts: int = 1
+    sequence: int = 0
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class Stream:
 
 def _headers(event: Event, source: str) -> dict[str, str]:
     """CloudEvents binary mode, NATS protocol binding 1.0.2 section 3.1, and the id that JetStream de-duplicates by."""
-    return {
+    headers = {
         "Nats-Msg-Id": event.id,
         "ce-specversion": "1.0",
         "ce-id": event.id,
@@ -88,6 +92,7 @@ def _headers(event: Event, source: str) -> dict[str, str]:
         "ce-time": event.time.isoformat(),
         "ce-datacontenttype": "application/protobuf",
     }
+    return headers | {"ce-sequence": str(event.sequence)} if event.sequence else headers
 
 
 def _event(message: Msg) -> Event:
@@ -99,6 +104,7 @@ def _event(message: Msg) -> Event:
         time=datetime.fromisoformat(headers["ce-time"]) if "ce-time" in headers else message.metadata.timestamp,
         data=message.data,
         attempts=message.metadata.num_delivered,
+        sequence=int(headers.get("ce-sequence", 0)),
     )
 
 

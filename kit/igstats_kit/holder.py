@@ -5,10 +5,11 @@ stored receipt and sends the same bytes again, so that every delivery ends in th
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from igstats.event.v1.events_pb2 import ReceiptsIssued, TasksOffered
-from igstats.holder.v1.holder_tasks_service_pb2 import LeaseTasksRequest, RegisterHolderRequest
+from igstats.event.v1.events_pb2 import ReceiptsIssued
+from igstats.holder.v1.holder_tasks_service_pb2 import RegisterHolderRequest
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
 from igstats.holder.v1.task_pb2 import Phase, Task
 from sqlalchemy import text
@@ -16,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
-from igstats_kit.events import Bus, Consumer, Event, Subscription, take_inbox
+from igstats_kit.events import Bus, Consumer, Event, Subscription
 from igstats_kit.export import export
+from igstats_kit.leases import Leases
 from igstats_kit.log import get_logger
-from igstats_kit.outbox import enqueue
+from igstats_kit.outbox import Posted, enqueue_all, post, post_binds, posting
 from igstats_kit.phases import Phases
 from igstats_kit.receipt import Signer
 from igstats_kit.sql import Database
@@ -28,15 +30,22 @@ from igstats_kit.subjects import Subjects
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 
-_LEASE_LIMIT = 512
 _GIVE_UP_ATTEMPTS = 6
-_STORE = text(
-    "INSERT INTO task_receipts (task_id, request_id, phase, receipt, signature, key_id) SELECT * FROM unnest("
-    "CAST(:task_ids AS text[]), CAST(:request_ids AS text[]), CAST(:phases AS int[]), CAST(:receipts AS bytea[]),"
-    " CAST(:signatures AS bytea[]), CAST(:key_ids AS text[]))"
+# What the events of a batch have handled before is found by its receipts, not by the inbox: the answer is given again.
+_TAKE = text(
+    "WITH taken AS (INSERT INTO inbox (consumer, event_id)"
+    " SELECT CAST(:consumer AS text), id FROM unnest(CAST(:events AS text[])) AS id ON CONFLICT DO NOTHING)"
+    " SELECT * FROM task_receipts WHERE task_id = ANY(CAST(:task_ids AS text[]))"
 )
-
-_KNOWN = text("SELECT * FROM task_receipts WHERE task_id = ANY(CAST(:task_ids AS text[]))")
+_ANSWER = text(
+    f"WITH {posting()}, kept AS ("  # noqa: S608 - only our own constants are put in
+    "INSERT INTO task_receipts (task_id, request_id, phase, receipt, signature, key_id, sequence)"
+    " SELECT r.task_id, r.request_id, r.phase, r.receipt, r.signature, r.key_id, n.last - r.behind FROM unnest("
+    "CAST(:task_ids AS text[]), CAST(:request_ids AS text[]), CAST(:phases AS int[]), CAST(:receipts AS bytea[]),"
+    " CAST(:signatures AS bytea[]), CAST(:key_ids AS text[]), CAST(:behind AS bigint[]))"
+    " AS r(task_id, request_id, phase, receipt, signature, key_id, behind) CROSS JOIN numbered n)"
+    " SELECT event_id, sequence FROM posted"
+)
 
 _log = get_logger()
 
@@ -59,6 +68,8 @@ class HolderRunner:
         self._database = database
         self._bus = bus
         self._stub = stub
+        self._leases = Leases(holder, stub)
+        self._subject = f"igstats.{holder}.v1.receipt.issued"
         self._signer = signer
         self._phases = Phases(holder, subjects, clock)
 
@@ -87,8 +98,7 @@ class HolderRunner:
 
     async def handle(self, events: Sequence[Event]) -> None:
         """Does the offered tasks. Raises when some could not be done; those done stay done."""
-        offered = [task_id for event in events for task_id in TasksOffered.FromString(event.data).task_ids]
-        tasks = await self._lease(list(dict.fromkeys(offered)))
+        tasks = await self._leases.of(events)
         streamed = [task for task in tasks if task.phase == Phase.PHASE_EXPORT]
         for task in streamed:
             await self._settle([task], [])
@@ -101,14 +111,6 @@ class HolderRunner:
             await self._settle_singly(at_once)
         except Exception:  # noqa: BLE001 - one task that cannot be done must not hold up the others
             await self._settle_singly(at_once)
-
-    async def _lease(self, task_ids: Sequence[str]) -> list[Task]:
-        tasks: list[Task] = []
-        for start in range(0, len(task_ids), _LEASE_LIMIT):
-            chunk = task_ids[start : start + _LEASE_LIMIT]
-            answer = await self._stub.LeaseTasks(LeaseTasksRequest(holder=self._holder, task_ids=chunk))
-            tasks += answer.tasks
-        return tasks
 
     async def _settle_by_phase(self, tasks: Sequence[Task], events: Sequence[Event]) -> None:
         """One transaction a phase: each locks its subjects once and in order, so that no two can block each other."""
@@ -136,11 +138,11 @@ class HolderRunner:
         if not tasks and not events:
             return
         async with self._database.transaction() as connection:
-            await take_inbox(connection, self.durable, events)
-            known = await self._known(connection, tasks)
+            known = await self._take(connection, tasks, events)
             fresh = [task for task in tasks if task.task_id not in known]
             made = await self._run(connection, fresh)
-            await self._answer(connection, made, list(known.values()))
+            await self._answer(connection, made)
+            await enqueue_all(connection, list(known.values()))
 
     async def _run(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
         if tasks and tasks[0].phase == Phase.PHASE_EXPORT:
@@ -151,38 +153,40 @@ class HolderRunner:
         result = await export(connection, self._subjects, self._stub, task)
         return self._phases.receipt(task, Outcome.OUTCOME_EXPORTED, result)
 
-    async def _known(self, connection: AsyncConnection, tasks: Sequence[Task]) -> dict[str, SignedReceipt]:
-        repeated = [task.task_id for task in tasks if task.attempt != 1]  # the first lease cannot have a receipt
-        if not repeated:
-            return {}
-        return {
-            row.task_id: SignedReceipt(receipt=row.receipt, signature=row.signature, key_id=row.key_id)
-            for row in await connection.execute(_KNOWN, {"task_ids": repeated})
-        }
+    async def _take(
+        self, connection: AsyncConnection, tasks: Sequence[Task], events: Sequence[Event]
+    ) -> dict[str, Posted]:
+        """Records the events as handled; answers what was stated before about tasks, to be stated again."""
+        task_ids = [task.task_id for task in tasks]
+        binds = {"consumer": self.durable, "events": [event.id for event in events], "task_ids": task_ids}
+        return {row.task_id: self._again(row) for row in await connection.execute(_TAKE, binds)}
 
-    async def _answer(
-        self, connection: AsyncConnection, made: Sequence[Receipt], known: Sequence[SignedReceipt]
-    ) -> None:
-        signed = [(receipt, self._signer.sign(receipt)) for receipt in made]
+    def _again(self, row: Any) -> Posted:  # noqa: ANN401 - a row of _TAKE
+        signed = SignedReceipt(receipt=row.receipt, signature=row.signature, key_id=row.key_id)
+        fact = Posted.of(self._subject, ReceiptsIssued(receipts=[signed]))
+        return replace(fact, entries=0, sequence=row.sequence)  # it has its number in the log
+
+    async def _answer(self, connection: AsyncConnection, made: Sequence[Receipt]) -> None:
+        if not made:
+            return
+        signed = [self._signer.sign(receipt) for receipt in made]
+        fact = Posted.of(self._subject, ReceiptsIssued(receipts=signed))
         # NEEDS_HUMAN is no last word: once a person has looked, the task is offered again and done anew.
-        final = [pair for pair in signed if pair[0].outcome != Outcome.OUTCOME_NEEDS_HUMAN]
-        if final:
-            columns = {
-                "task_ids": [receipt.task_id for receipt, _ in final],
-                "request_ids": [receipt.request_id for receipt, _ in final],
-                "phases": [int(receipt.phase) for receipt, _ in final],
-                "receipts": [one.receipt for _, one in final],
-                "signatures": [one.signature for _, one in final],
-                "key_ids": [one.key_id for _, one in final],
-            }
-            await connection.execute(_STORE, columns)
-        if signed or known:
-            subject = f"igstats.{self._holder}.v1.receipt.issued"
-            await enqueue(connection, subject, ReceiptsIssued(receipts=[*(one for _, one in signed), *known]))
+        final = [place for place, receipt in enumerate(made) if receipt.outcome != Outcome.OUTCOME_NEEDS_HUMAN]
+        columns = {
+            "task_ids": [made[place].task_id for place in final],
+            "request_ids": [made[place].request_id for place in final],
+            "phases": [int(made[place].phase) for place in final],
+            "receipts": [signed[place].receipt for place in final],
+            "signatures": [signed[place].signature for place in final],
+            "key_ids": [signed[place].key_id for place in final],
+            "behind": [len(made) - 1 - place for place in final],
+        }
+        post(connection, [fact], await connection.execute(_ANSWER, columns | post_binds([fact])))
 
     async def _give_up(self, task: Task, error: Exception) -> None:
         """Says that a person must look. The receipt is not stored: a later lease tries again."""
         explanation = f"this holder failed {task.attempt} times: {type(error).__name__}"
         receipt = self._phases.receipt(task, Outcome.OUTCOME_NEEDS_HUMAN, None, explanation)
         async with self._database.transaction() as connection:
-            await self._answer(connection, [], [self._signer.sign(receipt)])
+            await self._answer(connection, [receipt])

@@ -1,12 +1,18 @@
-"""Transactional outbox: a fact is written with the change it states and published after the commit."""
+"""Transactional outbox: a fact is written with the change it states and published after the commit.
+
+What ends in a log gets its producer's number in the same transaction: numbers have no gap, so a lost entry shows.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import func, insert, select, text
+from igstats.event.v1.events_pb2 import AccessRecorded, ReceiptsIssued, RecordMade, RequestClosed
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
@@ -30,35 +36,93 @@ _TAKE = text(
     " (SELECT position FROM outbox ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING *"
 )
 _PUT_BACK = text(
-    "INSERT INTO outbox (position, event_id, subject, type, data, created_at) OVERRIDING SYSTEM VALUE"
-    " VALUES (:position, :event_id, :subject, :type, :data, :created_at)"
+    "INSERT INTO outbox (position, event_id, subject, type, data, created_at, sequence) OVERRIDING SYSTEM VALUE"
+    " VALUES (:position, :event_id, :subject, :type, :data, :created_at, :sequence)"
 )
 _REMOVE = text("DELETE FROM outbox WHERE event_id = ANY(CAST(:event_ids AS text[]))")
+
+# How many entries of a log an event makes. All that one transaction posts goes to one log.
+_ENTRIES: Mapping[str, Callable[[Any], int]] = {
+    ReceiptsIssued.DESCRIPTOR.full_name: lambda event: len(event.receipts),
+    RecordMade.DESCRIPTOR.full_name: lambda event: len(event.records),
+    RequestClosed.DESCRIPTOR.full_name: lambda _: 1,
+    AccessRecorded.DESCRIPTOR.full_name: lambda event: len(event.records),
+}
+_LOGS = {AccessRecorded.DESCRIPTOR.full_name: "access"}
 
 _log = get_logger()
 
 
+def posting(condition: str = "true") -> str:
+    """Parts `numbered` and `posted` of a WITH clause; `posted` answers (event_id, sequence). Binds: `post_binds`."""
+    return (
+        "numbered AS (UPDATE producer_sequences SET last = last + CAST(:post_total AS bigint)"  # noqa: S608 - no value is put in
+        f" WHERE log = :post_log AND CAST(:post_total AS bigint) > 0 AND {condition} RETURNING last),"
+        " posted AS (INSERT INTO outbox (event_id, subject, type, data, sequence) SELECT p.event_id, p.subject, p.type,"
+        " p.data, coalesce((SELECT last FROM numbered) - p.behind, p.sequence) FROM unnest(CAST(:post_ids AS text[]),"
+        " CAST(:post_subjects AS text[]), CAST(:post_types AS text[]), CAST(:post_data AS bytea[]),"
+        " CAST(:post_behind AS bigint[]), CAST(:post_sequences AS bigint[]))"
+        " AS p(event_id, subject, type, data, behind, sequence)"
+        f" WHERE {condition} RETURNING event_id, sequence)"
+    )
+
+
+_POST = text(f"WITH {posting()} SELECT event_id, sequence FROM posted")  # noqa: S608 - only our own constants
+
+
 @dataclass(frozen=True)
 class Posted:
-    """A fact that the running transaction has written into the outbox."""
+    """A fact for the outbox. `entries` says how many new entries of a log it makes; `sequence` numbers the first."""
 
     event_id: str
     subject: str
     type: str
     data: bytes
+    entries: int = 0
+    sequence: int = 0
 
     @classmethod
     def of(cls, subject: str, message: Message, event_id: str | None = None) -> "Posted":
         """A fact to post; `event_id` (default: a new ULID) is its id for ever."""
-        made = event_id or str(ULID()).lower()
-        return cls(made, subject, message.DESCRIPTOR.full_name, message.SerializeToString())
+        made, kind = event_id or str(ULID()).lower(), message.DESCRIPTOR.full_name
+        entries = _ENTRIES[kind](message) if kind in _ENTRIES else 0
+        return cls(made, subject, kind, message.SerializeToString(), entries)
+
+
+def post_binds(facts: Sequence[Posted]) -> dict[str, Any]:
+    """Binds of `posting` for these facts."""
+    ends = list(accumulate(fact.entries for fact in facts))
+    total = ends[-1] if ends else 0
+    return {
+        "post_total": total,
+        "post_log": next((_LOGS[fact.type] for fact in facts if fact.type in _LOGS), "evidence"),
+        "post_ids": [fact.event_id for fact in facts],
+        "post_subjects": [fact.subject for fact in facts],
+        "post_types": [fact.type for fact in facts],
+        "post_data": [fact.data for fact in facts],
+        # From the total back to the first of each; NULL leaves a fact without new entries at the number it has.
+        "post_behind": [
+            total - end + fact.entries - 1 if fact.entries else None for fact, end in zip(facts, ends, strict=True)
+        ],
+        "post_sequences": [fact.sequence for fact in facts],
+    }
+
+
+def post(connection: AsyncConnection, facts: Iterable[Posted], rows: Iterable[Any]) -> None:
+    """Hands facts to the relay once the running transaction has committed; `rows` are what `posted` answered."""
+    numbers = {row.event_id: row.sequence for row in rows}
+    notify_after_commit(connection, [replace(fact, sequence=numbers[fact.event_id]) for fact in facts])
 
 
 async def enqueue(connection: AsyncConnection, subject: str, message: Message, *, event_id: str | None = None) -> None:
     """Writes a fact into the outbox of the running transaction."""
-    posted = Posted.of(subject, message, event_id)
-    await connection.execute(insert(outbox), asdict(posted))
-    notify_after_commit(connection, [posted])
+    await enqueue_all(connection, [Posted.of(subject, message, event_id)])
+
+
+async def enqueue_all(connection: AsyncConnection, facts: Sequence[Posted]) -> None:
+    """Writes facts into the outbox of the running transaction, all in one statement."""
+    if facts:
+        post(connection, facts, await connection.execute(_POST, post_binds(facts)))
 
 
 class Relay:
@@ -140,7 +204,9 @@ class Relay:
         """
         async with self._database.transaction() as connection:
             rows = (await connection.execute(_TAKE, {"limit": _BATCH})).all()
-            facts = [Posted(row.event_id, row.subject, row.type, bytes(row.data)) for row in rows]
+            facts = [
+                Posted(row.event_id, row.subject, row.type, bytes(row.data), sequence=row.sequence) for row in rows
+            ]
             results = await asyncio.gather(*map(self._publish, facts), return_exceptions=True)
             unsent = [row for row, result in zip(rows, results, strict=True) if result is not None]
             if unsent:
@@ -152,4 +218,5 @@ class Relay:
 
     async def _publish(self, posted: Posted) -> None:
         now = self._clock.now()
-        await self._bus.publish(Event(posted.event_id, posted.subject, posted.type, now, posted.data))
+        event = Event(posted.event_id, posted.subject, posted.type, now, posted.data, sequence=posted.sequence)
+        await self._bus.publish(event)

@@ -6,15 +6,11 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, Retained, StoreCount
 from igstats.holder.v1.task_pb2 import Phase, Task
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.clock import Clock
 from igstats_kit.describe import describe, digest
 from igstats_kit.subjects import Case, Kept, Result, Subjects
-
-_REPLAYED = text("SELECT * FROM replayed_erasures WHERE request_id = ANY(CAST(:requests AS text[]))")
-_EARLIER = text("SELECT * FROM task_receipts WHERE request_id = ANY(CAST(:requests AS text[])) ORDER BY phase")
 
 # The phase whose outcome is the holder's last word on a request.
 _DECISIVE = frozenset({Phase.PHASE_ERASE, Phase.PHASE_EXPORT, Phase.PHASE_RESTRICT, Phase.PHASE_LIFT})
@@ -79,9 +75,7 @@ class Phases:
         return [self.receipt(task, Outcome.OUTCOME_DONE) for task in tasks]
 
     async def _erase(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
-        results = await self._subjects.erase(connection, list(map(case_of, tasks)))
-        for row in await connection.execute(_REPLAYED, {"requests": list(results)}):
-            results[row.request_id].counts[row.store] += row.erased
+        results = await self._subjects.erase(connection, list(map(case_of, tasks)), replayed=True)
         return [self.receipt(task, _erased(results[task.request_id]), results[task.request_id]) for task in tasks]
 
     async def _sweep(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
@@ -103,11 +97,7 @@ class Phases:
         return [self.receipt(task, Outcome.OUTCOME_LIFTED) for task in tasks]
 
     async def _attest(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
-        requests = [task.request_id for task in tasks]
-        earlier: dict[str, list[bytes]] = defaultdict(list)
-        for row in await connection.execute(_EARLIER, {"requests": requests}):
-            earlier[row.request_id].append(bytes(row.receipt))
-        await self._subjects.forget(connection, requests)
+        earlier = await self._subjects.forget(connection, [task.request_id for task in tasks])
         return [self._attested(task, earlier[task.request_id]) for task in tasks]
 
     def _attested(self, task: Task, earlier: Iterable[bytes]) -> Receipt:

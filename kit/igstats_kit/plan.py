@@ -118,13 +118,30 @@ def needles(declarations: Declarations) -> TextClause | None:
     )
 
 
-def erase(declarations: Declarations) -> TextClause | None:
-    """Deletes or redacts the rows of the bound subjects; rows (store, anchor, key, count)."""
+def erase(declarations: Declarations) -> TextClause:
+    """Deletes or redacts the rows of the bound subjects, and counts what stays of them on a legal ground.
+
+    Rows (store, anchor, key, count, newest): newest is the date of the newest row that stays, NULL for what went.
+    What a replay of the ledger erased before, of the bound requests: (store, '', request id, count, NULL).
+    """
     steps, selects = [], []
     for number, path in enumerate(paths(declarations, *_ERASED)):
         steps.append(f"e{number} AS ({_effect(path)} RETURNING {path.key} AS key)")
-        selects.append(f"SELECT '{path.table.name}', '{path.anchor}', key, count(*) FROM e{number} GROUP BY key")
-    return text(f"WITH {', '.join(steps)} {' UNION ALL '.join(selects)}") if steps else None
+        selects.append(
+            f"SELECT '{path.table.name}' AS store, '{path.anchor}' AS anchor, key, count(*) AS count,"
+            f" CAST(NULL AS timestamptz) AS newest FROM e{number} GROUP BY key"
+        )
+    selects += [
+        f"SELECT '{path.table.name}', '{path.anchor}', {path.key}, count(*),"
+        f' CAST(max("{path.store.on_erase.column}") AS timestamptz)'
+        f' FROM "{path.table.name}" WHERE {path.rows} GROUP BY {_name(path.column)}'
+        for path in paths(declarations, Action.RETAIN)
+    ]
+    selects.append(
+        "SELECT store, '', request_id, erased, NULL FROM replayed_erasures"
+        " WHERE request_id = ANY(CAST(:requests AS text[]))"
+    )
+    return text(f"{'WITH ' if steps else ''}{', '.join(steps)} {' UNION ALL '.join(selects)}")
 
 
 def _effect(path: Path) -> str:
@@ -144,18 +161,6 @@ def _empty(column: Column[Any]) -> str:
 
 def _filled(table: Table) -> str:
     return " OR ".join(f"{_name(column)} IS DISTINCT FROM {_empty(column)}" for column in _personal(table))
-
-
-def retained(declarations: Declarations) -> TextClause | None:
-    """Rows (store, anchor, key, count, newest): what stays of the bound subjects on a legal ground."""
-    return _union(
-        [
-            f"SELECT '{path.table.name}', '{path.anchor}', {path.key}, count(*),"
-            f' CAST(max("{path.store.on_erase.column}") AS timestamptz)'
-            f' FROM "{path.table.name}" WHERE {path.rows} GROUP BY {_name(path.column)}'
-            for path in paths(declarations, Action.RETAIN)
-        ]
-    )
 
 
 def sweep(declarations: Declarations) -> TextClause | None:

@@ -20,15 +20,18 @@ _RESTRICT = text(
     " FROM unnest(CAST(:tokens AS bytea[]), CAST(:requests AS text[])) AS s(token, request_id) ON CONFLICT DO NOTHING"
 )
 _LIFT = text("DELETE FROM restrictions WHERE token = ANY(CAST(:tokens AS bytea[]))")
-_KEYS = text("SELECT request_id, store, key FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))")
+_FOUND = text(
+    "SELECT request_id, store, key, NULL AS sealed FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))"
+    " UNION ALL SELECT request_id, NULL, NULL, sealed FROM needles WHERE request_id = ANY(CAST(:requests AS text[]))"
+)
 _KEEP_NEEDLES = text(
     "INSERT INTO needles (request_id, sealed) SELECT * FROM unnest(CAST(:requests AS text[]), CAST(:sealed AS bytea[]))"
     " ON CONFLICT DO NOTHING"
 )
-_NEEDLES = text("SELECT request_id, sealed FROM needles WHERE request_id = ANY(CAST(:requests AS text[]))")
 _FORGET = text(
-    "WITH k AS (DELETE FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[])))"
-    " DELETE FROM needles WHERE request_id = ANY(CAST(:requests AS text[]))"
+    "WITH k AS (DELETE FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))),"
+    " n AS (DELETE FROM needles WHERE request_id = ANY(CAST(:requests AS text[])))"
+    " SELECT * FROM task_receipts WHERE request_id = ANY(CAST(:requests AS text[])) ORDER BY phase"
 )
 
 
@@ -74,7 +77,6 @@ class Subjects:
         self._close_in = plan.resolve(declarations, fenced=True)
         self._needles = plan.needles(declarations)
         self._erase = plan.erase(declarations)
-        self._retained = plan.retained(declarations)
         self._sweep = plan.sweep(declarations)
         self._exports = plan.exports(declarations)
 
@@ -93,16 +95,22 @@ class Subjects:
         await lock(connection, pairs["tokens"], exclusive=True)
         return _grouped(await connection.execute(self._close_in, pairs))
 
-    async def erase(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Result]:
-        """Deletes or redacts what the declarations say. Fences again first: a database restored meanwhile forgot it."""
+    async def erase(
+        self, connection: AsyncConnection, cases: Sequence[Case], *, replayed: bool = False
+    ) -> dict[str, Result]:
+        """Deletes or redacts what the declarations say. Fences again first: a database restored meanwhile forgot it.
+
+        With `replayed`, rows that a replay of the ledger has erased before are counted too.
+        """
         keys = await self._fenced(connection, cases)
         results = {case.request_id: Result() for case in cases}
-        for store, anchor, key, count in await self._run(connection, self._erase, keys):
-            for request_id in keys[anchor, key]:
-                results[request_id].counts[store] += count
-        for store, anchor, key, count, newest in await self._run(connection, self._retained, keys):
-            for request_id in keys[anchor, key]:
-                results[request_id].kept.append(self._kept(store, count, newest))
+        binds = {"requests": list(results) if replayed else []}
+        for store, anchor, key, count, newest in await self._run(connection, self._erase, keys, **binds):
+            for request_id in keys[anchor, key] if anchor else [key]:
+                if newest is None:
+                    results[request_id].counts[store] += count
+                else:
+                    results[request_id].kept.append(self._kept(store, count, newest))
         return results
 
     def _kept(self, store: str, count: int, newest: datetime) -> Kept:
@@ -113,8 +121,9 @@ class Subjects:
 
     async def sweep(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Result]:
         """Searches every declared store for the subjects' keys and needles; counts name places, never values."""
-        keys = await self._keys(connection, cases)
-        owners = await self._needle_owners(connection, cases)
+        rows = (await connection.execute(_FOUND, {"requests": [case.request_id for case in cases]})).all()
+        keys = _grouped(row for row in rows if row.sealed is None)
+        owners = self._needle_owners([row for row in rows if row.sealed is not None], cases)
         results = {case.request_id: Result() for case in cases}
         found = await self._run(connection, self._sweep, keys, needles=list(owners))
         for place, anchor, value, count in found:
@@ -122,9 +131,9 @@ class Subjects:
                 results[request_id].counts[place] += count
         return results
 
-    async def _needle_owners(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, set[str]]:
+    def _needle_owners(self, rows: Iterable[Any], cases: Sequence[Case]) -> dict[str, set[str]]:
         owners: dict[str, set[str]] = defaultdict(set)
-        for row in await connection.execute(_NEEDLES, {"requests": [case.request_id for case in cases]}):
+        for row in rows:
             for value in json.loads(self._sealer.open(bytes(row.sealed), row.request_id)):
                 owners[value].add(row.request_id)
         for case in cases:
@@ -132,9 +141,12 @@ class Subjects:
                 owners[value].add(case.request_id)
         return owners
 
-    async def forget(self, connection: AsyncConnection, requests: Sequence[str]) -> None:
-        """Removes keys and needles: the request needs them no more."""
-        await connection.execute(_FORGET, {"requests": list(requests)})
+    async def forget(self, connection: AsyncConnection, requests: Sequence[str]) -> dict[str, list[bytes]]:
+        """Removes keys and needles: the requests need them no more. Answers the receipts of each, by phase."""
+        receipts: dict[str, list[bytes]] = defaultdict(list)
+        for row in await connection.execute(_FORGET, {"requests": list(requests)}):
+            receipts[row.request_id].append(bytes(row.receipt))
+        return receipts
 
     async def export(self, connection: AsyncConnection, case: Case) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """Yields (store, row) of everything an access export includes."""
@@ -153,9 +165,6 @@ class Subjects:
     async def lift(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
         """Takes restrictions away."""
         await connection.execute(_LIFT, {"tokens": _pairs(cases)["tokens"]})
-
-    async def _keys(self, connection: AsyncConnection, cases: Iterable[Case]) -> Keys:
-        return _grouped(await connection.execute(_KEYS, {"requests": [case.request_id for case in cases]}))
 
     def _binds(self, keys: Keys) -> dict[str, list[str]]:
         binds: dict[str, list[str]] = {plan.bind(name): [] for name in self._anchors}

@@ -34,7 +34,16 @@ outbox = Table(
     Column("type", Text, nullable=False, info=plain()),
     Column("data", LargeBinary, nullable=False, info=plain()),
     _when("created_at"),
+    Column("sequence", BigInteger, nullable=False, server_default="0", info=plain()),
     info=impersonal("events that wait for NATS; payloads hold no personal value"),
+)
+
+producer_sequences = Table(
+    "producer_sequences",
+    KIT_METADATA,
+    Column("log", Text, primary_key=True, info=plain()),
+    Column("last", BigInteger, nullable=False, info=plain()),
+    info=impersonal("how many entries this service has sent to each log, so that a missing one shows"),
 )
 
 inbox = Table(
@@ -120,6 +129,7 @@ task_receipts = Table(
     Column("signature", LargeBinary, nullable=False, info=plain()),
     Column("key_id", Text, nullable=False, info=plain()),
     _when("created_at"),
+    Column("sequence", BigInteger, nullable=False, server_default="0", info=plain()),
     info=impersonal("what this holder stated about each task: ids, counts, digests", retention=days(730)),
 )
 

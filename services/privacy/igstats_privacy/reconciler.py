@@ -10,6 +10,7 @@ from datetime import timedelta
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
+from igstats_kit.outbox import enqueue_all
 from igstats_kit.record import record
 from igstats_kit.sql import Database
 
@@ -77,7 +78,7 @@ class Reconciler:
             if due:
                 again = {key: self._fanout.next_offer(now, offers + 1) for key, offers in due}
                 await task_store.offer_again(connection, again, now)
-                await store.post(connection, events.tasks_offered(again))
+                await enqueue_all(connection, store.drafted(events.tasks_offered(again)))
         return len(due)
 
     async def block_late(self) -> set[str]:

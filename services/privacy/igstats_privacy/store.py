@@ -5,8 +5,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from igstats_kit.outbox import Posted
-from igstats_kit.sql import notify_after_commit
+from igstats_kit.outbox import Posted, post, post_binds, posting
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,9 +31,6 @@ _LOCK_OPEN = text(
     'SELECT request_id, "right", state FROM requests WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))'
     " ORDER BY request_id FOR UPDATE"
 )
-POST = "INSERT INTO outbox (event_id, subject, type, data) SELECT * FROM unnest("
-POST += "CAST(:event_ids AS text[]), CAST(:subjects AS text[]), CAST(:types AS text[]), CAST(:payloads AS bytea[]))"
-_FACTS = text(POST)
 _OPEN = text(
     "WITH claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"  # noqa: S608 - only our own constants are put in
     " VALUES (:key_digest, :content_digest, :request_id, :received_at) ON CONFLICT DO NOTHING RETURNING request_id),"
@@ -44,7 +40,7 @@ _OPEN = text(
     " CAST(:received_at AS timestamptz), CAST(:due_at AS timestamptz), false, '' FROM claimed c),"
     " named AS (INSERT INTO request_identifiers (request_id, sealed, created_at)"
     " SELECT c.request_id, CAST(:sealed AS bytea), CAST(:received_at AS timestamptz) FROM claimed c),"
-    f" posted AS ({POST} WHERE EXISTS (SELECT FROM claimed)) SELECT count(*) FROM claimed"
+    f" {posting('EXISTS (SELECT FROM claimed)')} SELECT event_id, sequence FROM posted"
 )
 # The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.
 _ACCEPT = text(
@@ -89,27 +85,9 @@ _OVERDUE = text(
 _NEXT_DATE = text("SELECT min(effective_at) FROM requests WHERE state = 'SETTLING'")
 
 
-def outbox_columns(facts: Sequence[Posted]) -> dict[str, list[Any]]:
-    """Binds of `POST` for these facts."""
-    return {
-        "event_ids": [fact.event_id for fact in facts],
-        "subjects": [fact.subject for fact in facts],
-        "types": [fact.type for fact in facts],
-        "payloads": [fact.data for fact in facts],
-    }
-
-
 def drafted(facts: Sequence[Fact]) -> list[Posted]:
     """The facts as rows of the outbox, each with its id for ever."""
     return [Posted.of(subject, message) for subject, message in facts]
-
-
-async def post(connection: Connection, facts: Sequence[Fact]) -> None:
-    """Writes facts into the outbox of the running transaction, all in one statement."""
-    if facts:
-        posted = drafted(facts)
-        await connection.execute(_FACTS, outbox_columns(posted))
-        notify_after_commit(connection, posted)
 
 
 async def add(
@@ -120,13 +98,13 @@ async def add(
     A concurrent call with the same key waits here until the first has committed.
     """
     values, posted = {field.name: getattr(request, field.name) for field in fields(Request)}, drafted(facts)
-    binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | outbox_columns(posted)
+    binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | post_binds(posted)
     for unset in ("closed_at", "effective_at", "blocked", "reason"):
         del binds[unset]
-    added = bool(await connection.scalar(_OPEN, binds))
-    if added:
-        notify_after_commit(connection, posted)
-    return added
+    rows = (await connection.execute(_OPEN, binds)).all()
+    if rows:
+        post(connection, posted, rows)
+    return bool(rows)
 
 
 async def keyed(connection: Connection, key: bytes) -> tuple[Request, bytes]:

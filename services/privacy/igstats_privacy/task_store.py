@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from igstats_kit.sql import notify_after_commit
+from igstats_kit.outbox import post, post_binds, posting
 from sqlalchemy import text
 
 from igstats_privacy.events import Fact
@@ -25,7 +25,7 @@ from igstats_privacy.model import (
     TaskKey,
     TaskState,
 )
-from igstats_privacy.store import POST, Connection, drafted, outbox_columns
+from igstats_privacy.store import Connection, drafted
 
 # By value; a look-up is five times faster than calling the enum, and these are made for every task.
 RIGHT, STATE, PHASE = Right.__members__, State.__members__, Phase.__members__
@@ -65,8 +65,8 @@ _ADVANCE = text(
     " FROM unnest(CAST(:ids AS text[]), CAST(:states AS text[]), CAST(:blocked AS boolean[]),"
     " CAST(:effective AS timestamptz[]), CAST(:closed AS boolean[]))"
     " AS n(request_id, state, blocked, effective_at, closed) WHERE r.request_id = n.request_id),"
-    " forgotten AS (DELETE FROM request_identifiers WHERE request_id = ANY(CAST(:ended AS text[])))"
-    f" {POST}"
+    " forgotten AS (DELETE FROM request_identifiers WHERE request_id = ANY(CAST(:ended AS text[]))),"
+    f" {posting()} SELECT event_id, sequence FROM posted"
 )
 _KEEP = text(
     "INSERT INTO receipts (request_id, holder, phase, digest, receipt, signature, key_id, received_at)"
@@ -85,10 +85,13 @@ _SETTLE = text(
     " SELECT request_id, holder, phase, digest, receipt, signature, key_id, CAST(:now AS timestamptz) FROM given"
     " ON CONFLICT DO NOTHING),"
     " settled AS (UPDATE tasks t SET state = g.state, cause = g.cause, outcome = g.outcome, settled_at = :now,"
-    " effective_at = g.effective_at, receipt_digest = g.digest FROM given g"
+    " effective_at = g.effective_at, receipt_digest = g.digest, attempts = greatest(t.attempts, 1) FROM given g"
     " WHERE t.request_id = g.request_id AND t.holder = g.holder AND t.phase = g.phase"
     " AND t.state = ANY(CAST(:settleable AS text[]))"
-    " RETURNING t.request_id, t.holder, t.phase, t.state, t.outcome, t.effective_at),"
+    " RETURNING t.request_id, t.holder, t.phase, t.state, t.outcome, t.effective_at, t.offered_at),"
+    " seen AS (UPDATE holders h SET seen_at = greatest(h.seen_at, CAST(:now AS timestamptz)),"
+    " leased_through = greatest(h.leased_through, s.through)"
+    " FROM (SELECT holder, max(offered_at) AS through FROM settled GROUP BY holder) s WHERE h.holder = s.holder),"
     " now AS (SELECT t.request_id, t.holder, t.phase, t.step, coalesce(s.state, t.state) AS state,"
     " coalesce(s.outcome, t.outcome) AS outcome,"
     " CASE WHEN s.state IS NULL THEN t.effective_at ELSE s.effective_at END AS effective_at"
@@ -237,8 +240,8 @@ async def advance(connection: Connection, move: Advance, now: datetime) -> None:
         "ended": [request_id for request_id, one in steps.items() if one.state in FINAL],
     }
     posted = drafted(move.facts)
-    await connection.execute(_ADVANCE, binds | outbox_columns(posted) | {"now": now, "again": move.again})
-    notify_after_commit(connection, posted)
+    rows = await connection.execute(_ADVANCE, binds | post_binds(posted) | {"now": now, "again": move.again})
+    post(connection, posted, rows)
 
 
 @dataclass(frozen=True)
