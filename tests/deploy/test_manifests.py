@@ -44,7 +44,14 @@ def test_a_misspelt_field_would_be_found() -> None:
 @pytest.mark.parametrize("kind", ["Deployment", "Job", "Service", "ServiceAccount", "PodDisruptionBudget"])
 def test_every_service_has_one_of_each(kind: str) -> None:
     names = {manifest["metadata"]["name"].removesuffix("-migration") for manifest in of_kind(MANIFESTS, kind)}
-    assert names == set(SERVICES)
+    inside = {"gateway-internal"} if kind == "Service" else set()
+    assert names == set(SERVICES) | inside
+
+
+def test_the_public_service_of_the_gateway_does_not_open_its_inner_port() -> None:
+    ports = {front["metadata"]["name"]: front["spec"]["ports"] for front in of_kind(MANIFESTS, "Service")}
+    assert 7443 not in [port["port"] for port in ports["gateway"]]
+    assert [port["port"] for port in ports["gateway-internal"]] == [7443]
 
 
 def test_the_namespace_admits_restricted_pods_only() -> None:

@@ -47,12 +47,17 @@ def test_the_first_policy_denies_everything_both_ways() -> None:
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_a_service_may_reach_exactly_those_that_list_it_as_a_caller() -> None:
-    assert allowed("egress", "to") == declared()
+def looked_at() -> set[tuple[str, str]]:
+    """(audit, other service): its security audit reads the certificate that each service serves."""
+    return {("audit", service) for service in SERVICES if service != "audit"}
 
 
-def test_a_service_is_reached_by_exactly_the_callers_it_lists() -> None:
-    assert {(caller, callee) for callee, caller in allowed("ingress", "from")} == declared()
+def test_a_service_may_reach_exactly_those_that_list_it_as_a_caller_or_that_it_looks_at() -> None:
+    assert allowed("egress", "to") == declared() | looked_at()
+
+
+def test_a_service_is_reached_by_exactly_the_callers_it_lists_and_by_the_security_audit() -> None:
+    assert {(caller, callee) for callee, caller in allowed("ingress", "from")} == declared() | looked_at()
 
 
 def test_the_gateway_may_reach_every_upstream_of_its_routes() -> None:

@@ -1,5 +1,7 @@
-"""Who may call the gateway from inside: nobody. Its internal server answers health checks only."""
+"""Who may call the gateway from inside: the security audit, for facts of keys."""
 
-from igstats_kit.access import AccessTable
+from igstats_kit.access import Access, AccessTable
 
-ACCESS: AccessTable = {}
+ACCESS: AccessTable = {
+    "/igstats.gateway.v1.InspectionService/ListKeyFacts": Access(frozenset({"audit"})),
+}

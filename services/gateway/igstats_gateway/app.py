@@ -6,6 +6,7 @@ from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
+from igstats.gateway.v1.inspection_service_pb2_grpc import add_InspectionServiceServicer_to_server
 from igstats_kit import log, migrate
 from igstats_kit.client import Channels
 from igstats_kit.clock import SystemClock
@@ -31,6 +32,8 @@ from igstats_gateway.events import ACCESS as ACCESS_STREAM
 from igstats_gateway.grpc_face import PublicMethods
 from igstats_gateway.http_face import HttpFace
 from igstats_gateway.idempotency import Idempotency
+from igstats_gateway.inspection_servicer import InspectionServicer
+from igstats_gateway.inspection_store import InspectionStore
 from igstats_gateway.keys import Pepper
 from igstats_gateway.limits import Limits, minute
 from igstats_gateway.listeners import GrpcListener, HttpListener
@@ -75,8 +78,8 @@ async def serve(_arguments: Arguments) -> None:
     site.router.redirect_slashes = False
     site.router.default = HttpFace(Transcoder(table.values()), door, upstreams, once, **seconds).serve
     http_port = HttpListener(config, site)
-
     rpc = RpcServer(config, ACCESS)
+    add_InspectionServiceServicer_to_server(InspectionServicer(InspectionStore(database).key_facts), rpc.server)
     lifecycle = Lifecycle(rpc)
     for close in (database.close, bus.close, channels.close, stats.close, privacy.close, metering.flush):
         lifecycle.closing(close)

@@ -36,6 +36,7 @@ class Door:
         call.caller = await self._authentication.caller(authorization)
         if rule.scope not in call.caller.scopes:
             raise DomainError(Reason.SCOPE_MISSING, scope=rule.scope)
+        call.scope = rule.scope
         if rule.signature_required:
             raise DomainError(Reason.SIGNATURE_REQUIRED)
         call.spending = await self._limits.spend(call.caller.account_id, rule.cost)

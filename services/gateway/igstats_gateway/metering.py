@@ -69,6 +69,7 @@ class Metering:
             called_time=call.called_time,
             latency_us=max(0, (self._clock.now() - call.called_time) // _MICROSECOND),
             sealed_client=seal_client(self._sealer, call.client),
+            scope=call.scope,
         )
 
     async def run(self) -> None:

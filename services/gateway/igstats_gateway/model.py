@@ -80,6 +80,7 @@ class Call:
     method: str = ""
     caller: Caller | None = None
     spending: Spending | None = None
+    scope: str = ""  # that the method asks for and the key has
     status: int = 0  # number of the gRPC status code
     reason: str = ""
 
@@ -118,6 +119,20 @@ class CallRecord:
     called_time: datetime
     latency_us: int
     sealed_client: bytes
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class KeyFacts:
+    """What a security audit may know of a key."""
+
+    key_id: str
+    scopes: tuple[str, ...]
+    used_scopes: tuple[str, ...]
+    created_time: datetime
+    last_used_day: date | None
+    expire_time: datetime | None
+    revoked: bool
 
 
 @dataclass(frozen=True)

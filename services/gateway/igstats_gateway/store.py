@@ -56,8 +56,13 @@ _SPEND = text(
 )
 # In key order, so that two replicas never wait for each other in a circle.
 _MARK_USED = text(
-    "UPDATE api_keys SET last_used_day = :day WHERE key_id IN (SELECT key_id FROM api_keys"
-    " WHERE key_id = ANY(CAST(:key_ids AS text[])) AND last_used_day IS DISTINCT FROM :day ORDER BY key_id FOR UPDATE)"
+    "WITH used AS (SELECT key_id, array_remove(array_agg(DISTINCT scope), '') AS scopes"
+    " FROM unnest(CAST(:key_ids AS text[]), CAST(:scopes AS text[])) AS one(key_id, scope) GROUP BY key_id),"
+    " held AS (SELECT k.key_id FROM api_keys k JOIN used u ON u.key_id = k.key_id WHERE k.last_used_day IS DISTINCT"
+    " FROM :day OR NOT k.used_scopes @> u.scopes ORDER BY k.key_id FOR UPDATE OF k)"
+    " UPDATE api_keys k SET last_used_day = :day,"
+    " used_scopes = ARRAY(SELECT DISTINCT scope FROM unnest(k.used_scopes || u.scopes) AS scope ORDER BY scope)"
+    " FROM used u JOIN held h ON h.key_id = u.key_id WHERE k.key_id = u.key_id"
 )
 
 
@@ -355,8 +360,9 @@ async def _count_usage(connection: AsyncConnection, records: Sequence[CallRecord
     added = upsert(usage_days).values(rows)
     sums = {name: usage_days.c[name] + added.excluded[name] for name in ("calls", "errors")}
     await connection.execute(added.on_conflict_do_update(index_elements=["account_id", "day", "method"], set_=sums))
-    used = {"day": max(call.called_time.date() for call in owned), "key_ids": sorted({call.key_id for call in owned})}
-    await connection.execute(_MARK_USED, used)
+    used = sorted({(call.key_id, call.scope) for call in owned})
+    columns = {"key_ids": [key_id for key_id, _ in used], "scopes": [scope for _, scope in used]}
+    await connection.execute(_MARK_USED, {"day": max(call.called_time.date() for call in owned), **columns})
 
 
 def _slot(slot: Slot) -> Mapping[str, str | bytes]:

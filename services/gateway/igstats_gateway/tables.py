@@ -130,6 +130,7 @@ api_keys = Table(
     _time("expire_at", nullable=True),
     _time("revoked_at", nullable=True),
     Column("last_used_day", Date, info=personal("user.behavior")),
+    Column("used_scopes", ARRAY(Text), nullable=False, server_default="{}", info=personal("user.behavior")),
     info=declared(
         subjects=[_ACCOUNT],
         purpose="provide API services",

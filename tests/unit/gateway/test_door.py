@@ -55,6 +55,7 @@ async def test_a_call_that_is_let_in_knows_its_caller_and_what_is_left() -> None
     assert call.admitted.account_id == "acc_1"
     assert call.spending is not None
     assert world.spent == [("acc_1", 3)]
+    assert call.scope == "stats:read"
 
 
 async def test_a_call_id_is_one_that_the_services_take() -> None:
