@@ -1,6 +1,6 @@
 """What an account can do with itself: contacts, billing, keys, usage, its own call log."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -12,7 +12,18 @@ from ulid import ULID
 from igstats_gateway import keys
 from igstats_gateway.keys import ApiKey, Pepper
 from igstats_gateway.limits import MINUTE
-from igstats_gateway.model import Account, AccountChange, Billing, Caller, CallPage, Contact, StoredKey, Usage
+from igstats_gateway.model import (
+    Account,
+    AccountChange,
+    Billing,
+    Call,
+    Caller,
+    CallFilter,
+    CallPage,
+    Contact,
+    StoredKey,
+    Usage,
+)
 from igstats_gateway.store import Store, contact_id
 
 _DEFAULT_DAYS = 30
@@ -22,8 +33,12 @@ _MOST_DAYS = 366
 class CallLog(Protocol):
     """Where the account's calls can be read."""
 
-    async def calls(self, account_id: str, call_id: str, page_size: int, page_token: str) -> CallPage:
-        """A page of calls, newest first."""
+    async def calls(self, asking: Call, wanted: CallFilter, page_size: int, page_token: str) -> CallPage:
+        """A page of calls of the asking account, newest first."""
+        ...
+
+    def export(self, asking: Call, wanted: CallFilter) -> AsyncGenerator[bytes, None]:
+        """All of them that fit, as JSON lines."""
         ...
 
 
@@ -105,9 +120,13 @@ class Accounts:
         back = min(days or _DEFAULT_DAYS, _MOST_DAYS)
         return await self._store.usage(account_id, self._clock.now().date() - timedelta(days=back - 1))
 
-    async def calls(self, account_id: str, call_id: str, page_size: int, page_token: str) -> CallPage:
+    async def calls(self, asking: Call, wanted: CallFilter, page_size: int, page_token: str) -> CallPage:
         """A page of the account's own calls."""
-        return await self._call_log.calls(account_id, call_id, page_size, page_token)
+        return await self._call_log.calls(asking, wanted, page_size, page_token)
+
+    def export_calls(self, asking: Call, wanted: CallFilter) -> AsyncGenerator[bytes, None]:
+        """The account's own calls, whole lines at a time."""
+        return self._call_log.export(asking, wanted)
 
 
 class Registration:

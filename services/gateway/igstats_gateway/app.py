@@ -19,7 +19,6 @@ from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
 from igstats_kit.tls import ssl_context
 from igstats_kit.tokens import Tokens
-from starlette.applications import Starlette
 
 from igstats_gateway.access import ACCESS
 from igstats_gateway.accounts import Accounts, Registration
@@ -35,14 +34,17 @@ from igstats_gateway.idempotency import Idempotency
 from igstats_gateway.inspection_servicer import InspectionServicer
 from igstats_gateway.inspection_store import InspectionStore
 from igstats_gateway.keys import Pepper
-from igstats_gateway.limits import Limits, minute
+from igstats_gateway.limits import AddressLimits, Limits, minute
 from igstats_gateway.listeners import GrpcListener, HttpListener
 from igstats_gateway.local import Local
+from igstats_gateway.log_face import LogFace
+from igstats_gateway.log_files import LogFiles
 from igstats_gateway.metering import Metering
 from igstats_gateway.pages import Pages
 from igstats_gateway.relay import Relay, Upstream, connect
 from igstats_gateway.routes import OURSELVES, routes
 from igstats_gateway.servicer import AccountServicer
+from igstats_gateway.site import site
 from igstats_gateway.store import Store
 from igstats_gateway.tables import DECLARATIONS
 from igstats_gateway.transcode import Transcoder
@@ -66,18 +68,16 @@ async def serve(_arguments: Arguments) -> None:
     limits = Limits(store.spend, minute(config.minute_units), clock)
     door = Door(Authentication(store.find_key, Pepper(pepper), clock), limits, metering, clock)
     audit = AuditClient(channels.to("audit", config.audit_address))
-    servicer = AccountServicer(Accounts(store, audit, Pepper(pepper), clock))
     table = routes()
-    own = Local(table, servicer.methods())
+    own = Local(table, AccountServicer(Accounts(store, audit, Pepper(pepper), clock)).methods())
     upstreams: dict[str, Upstream] = {OURSELVES: own, "stats": stats, "privacy": privacy}
     seconds = {"unary": config.unary_seconds, "stream": config.stream_seconds}
     grpc_port = GrpcListener(config, PublicMethods(table, door, upstreams, **seconds))
     longest = timedelta(seconds=2 * config.unary_seconds)
     once = Idempotency(store, Sealer(read_secret(config.seal_key)), pepper, clock, longest=longest)
-    site = Starlette(routes=Pages(config.security_contact, clock).routes())
-    site.router.redirect_slashes = False
-    site.router.default = HttpFace(Transcoder(table.values()), door, upstreams, once, **seconds).serve
-    http_port = HttpListener(config, site)
+    logs = LogFace(LogFiles(audit.log_file, clock), AddressLimits(minute(config.address_units), clock))
+    methods = HttpFace(Transcoder(table.values()), door, upstreams, once, **seconds)
+    http_port = HttpListener(config, site(Pages(config.security_contact, clock), logs, methods))
     rpc = RpcServer(config, ACCESS)
     add_InspectionServiceServicer_to_server(InspectionServicer(InspectionStore(database).key_facts), rpc.server)
     lifecycle = Lifecycle(rpc)

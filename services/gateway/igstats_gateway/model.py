@@ -223,6 +223,24 @@ class CallPage:
 
 
 @dataclass(frozen=True)
+class CallFilter:
+    """Which calls of the API log; what is empty or None leaves nothing out."""
+
+    call_id: str = ""
+    start_time: datetime | None = None
+    end_time: datetime | None = None
+    status: int | None = None
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A file of a log as C2SP tlog-tiles names it."""
+
+    content: bytes = field(repr=False)
+    immutable: bool
+
+
+@dataclass(frozen=True)
 class Slot:
     """Where the answer to an idempotency key is kept. Records from before `valid_since` do not count any more."""
 

@@ -1,14 +1,26 @@
-"""AccountService: proto in, proto out. The door has let the call in; the caller comes with it."""
+"""AccountService: proto in, proto out. The door has let the call in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from igstats.api.v1 import account_service_pb2 as pb
+from igstats_kit.errors import DomainError, Reason, Violation
 
 from igstats_gateway.accounts import Accounts
-from igstats_gateway.model import Account, AccountChange, Billing, Caller, Contact, LoggedCall, StoredKey, Usage
+from igstats_gateway.model import (
+    Account,
+    AccountChange,
+    Billing,
+    Call,
+    CallFilter,
+    Contact,
+    LoggedCall,
+    StoredKey,
+    Usage,
+)
 
 
 class AccountServicer:
@@ -17,45 +29,55 @@ class AccountServicer:
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
 
-    async def get_account(self, _request: pb.GetAccountRequest, caller: Caller) -> pb.GetAccountResponse:
+    async def get_account(self, _request: pb.GetAccountRequest, call: Call) -> pb.GetAccountResponse:
         """Reads the account."""
-        return pb.GetAccountResponse(account=_account(await self._accounts.get(caller.account_id)))
+        return pb.GetAccountResponse(account=_account(await self._accounts.get(call.account_id)))
 
-    async def update_account(self, request: pb.UpdateAccountRequest, caller: Caller) -> pb.UpdateAccountResponse:
+    async def update_account(self, request: pb.UpdateAccountRequest, call: Call) -> pb.UpdateAccountResponse:
         """Changes the account."""
         contacts = [Contact(one.contact_id, one.email, one.name) for one in request.contacts]
         given = request.billing
         billing = Billing(given.name, given.address, given.vat_number) if request.HasField("billing") else None
         change = AccountChange(request.company, contacts, billing)
-        return pb.UpdateAccountResponse(account=_account(await self._accounts.update(caller.account_id, change)))
+        return pb.UpdateAccountResponse(account=_account(await self._accounts.update(call.account_id, change)))
 
-    async def create_key(self, request: pb.CreateKeyRequest, caller: Caller) -> pb.CreateKeyResponse:
+    async def create_key(self, request: pb.CreateKeyRequest, call: Call) -> pb.CreateKeyResponse:
         """Makes a key."""
         expire = request.expire_time.ToDatetime(UTC) if request.HasField("expire_time") else None
-        stored, secret = await self._accounts.create_key(caller, request.label, request.scopes, expire)
+        stored, secret = await self._accounts.create_key(call.admitted, request.label, request.scopes, expire)
         return pb.CreateKeyResponse(key=_key(stored), secret=secret)
 
-    async def list_keys(self, _request: pb.ListKeysRequest, caller: Caller) -> pb.ListKeysResponse:
+    async def list_keys(self, _request: pb.ListKeysRequest, call: Call) -> pb.ListKeysResponse:
         """Lists the keys."""
-        return pb.ListKeysResponse(keys=map(_key, await self._accounts.keys(caller.account_id)))
+        return pb.ListKeysResponse(keys=map(_key, await self._accounts.keys(call.account_id)))
 
-    async def revoke_key(self, request: pb.RevokeKeyRequest, caller: Caller) -> pb.RevokeKeyResponse:
+    async def revoke_key(self, request: pb.RevokeKeyRequest, call: Call) -> pb.RevokeKeyResponse:
         """Revokes a key."""
-        return pb.RevokeKeyResponse(key=_key(await self._accounts.revoke_key(caller.account_id, request.key_id)))
+        return pb.RevokeKeyResponse(key=_key(await self._accounts.revoke_key(call.account_id, request.key_id)))
 
-    async def list_usage(self, request: pb.ListUsageRequest, caller: Caller) -> pb.ListUsageResponse:
+    async def list_usage(self, request: pb.ListUsageRequest, call: Call) -> pb.ListUsageResponse:
         """Lists usage by day."""
-        return pb.ListUsageResponse(usage=map(_usage, await self._accounts.usage(caller.account_id, request.days)))
+        return pb.ListUsageResponse(usage=map(_usage, await self._accounts.usage(call.account_id, request.days)))
 
-    async def list_calls(self, request: pb.ListCallsRequest, caller: Caller) -> pb.ListCallsResponse:
+    async def list_calls(self, request: pb.ListCallsRequest, call: Call) -> pb.ListCallsResponse:
         """Lists calls of the API log."""
-        page = await self._accounts.calls(caller.account_id, request.call_id, request.page_size, request.page_token)
+        page = await self._accounts.calls(
+            call, _filter(request, request.call_id), request.page_size, request.page_token
+        )
         return pb.ListCallsResponse(calls=map(_call, page.calls), next_page_token=page.next_page_token)
 
-    def methods(self) -> Mapping[str, Callable[[Any, Caller], Any]]:
+    async def export_calls(
+        self, request: pb.ExportCallsRequest, call: Call
+    ) -> AsyncGenerator[pb.ExportCallsResponse, None]:
+        """Streams calls of the API log."""
+        async with aclosing(self._accounts.export_calls(call, _filter(request))) as pieces:
+            async for lines in pieces:
+                yield pb.ExportCallsResponse(lines=lines)
+
+    def methods(self) -> Mapping[str, Callable[[Any, Call], Any]]:
         """The methods by full name."""
         service = pb.DESCRIPTOR.services_by_name["AccountService"]
-        known: dict[str, Callable[[Any, Caller], Any]] = {
+        known: dict[str, Callable[[Any, Call], Any]] = {
             "GetAccount": self.get_account,
             "UpdateAccount": self.update_account,
             "CreateKey": self.create_key,
@@ -63,6 +85,7 @@ class AccountServicer:
             "RevokeKey": self.revoke_key,
             "ListUsage": self.list_usage,
             "ListCalls": self.list_calls,
+            "ExportCalls": self.export_calls,
         }
         return {f"/{service.full_name}/{name}": method for name, method in known.items()}
 
@@ -73,6 +96,22 @@ def _time(moment: datetime | None) -> Timestamp | None:
     made = Timestamp()
     made.FromDatetime(moment)
     return made
+
+
+def _filter(request: pb.ListCallsRequest | pb.ExportCallsRequest, call_id: str = "") -> CallFilter:
+    return CallFilter(
+        call_id=call_id,
+        start_time=_moment(request.start_time, "start_time") if request.HasField("start_time") else None,
+        end_time=_moment(request.end_time, "end_time") if request.HasField("end_time") else None,
+        status=request.status if request.HasField("status") else None,
+    )
+
+
+def _moment(stamp: Timestamp, field: str) -> datetime:
+    try:
+        return stamp.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise DomainError(Reason.FIELD_INVALID, violations=[Violation(field, "is out of range")]) from error
 
 
 def _account(account: Account) -> pb.Account:

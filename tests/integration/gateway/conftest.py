@@ -24,7 +24,16 @@ from igstats.api.v1.request_service_pb2 import (
     WatchRequestResponse,
 )
 from igstats.api.v1.stats_service_pb2 import GetProfileRequest, GetProfileResponse
-from igstats.audit.v1.audit_service_pb2 import Call, SearchCallsRequest, SearchCallsResponse
+from igstats.audit.v1.audit_service_pb2 import (
+    Call,
+    ExportCallsRequest,
+    ExportCallsResponse,
+    GetLogFileRequest,
+    GetLogFileResponse,
+    Log,
+    SearchCallsRequest,
+    SearchCallsResponse,
+)
 from igstats.holder.v1.holder_tasks_service_pb2 import (
     ListErasuresRequest,
     ListErasuresResponse,
@@ -155,9 +164,43 @@ async def _no_erasures(_request: object, _context: Context) -> ListErasuresRespo
     return ListErasuresResponse()
 
 
-async def _calls(request: SearchCallsRequest, _context: Context) -> SearchCallsResponse:
-    call = Call(call_id="req_1", account_id=request.account_id, ip_address="192.0.2.1", latency_us=7)
-    return SearchCallsResponse(calls=[call], next_page_token="more")
+class FakeAudit:
+    """AuditService as far as the gateway uses it."""
+
+    def __init__(self, others: Others) -> None:
+        self._others = others
+
+    async def search_calls(self, request: SearchCallsRequest, context: Context) -> SearchCallsResponse:
+        self._others.note(request, context)
+        call = Call(call_id="req_1", account_id=request.account_id, ip_address="192.0.2.1", latency_us=7)
+        return SearchCallsResponse(calls=[call], next_page_token="more")
+
+    async def export_calls(
+        self, request: ExportCallsRequest, context: Context
+    ) -> AsyncGenerator[ExportCallsResponse, None]:
+        self._others.note(request, context)
+        if request.status == 9:
+            await abort(context, DomainError(Reason.SUBJECT_RESTRICTED))
+        yield ExportCallsResponse(lines=b'{"callId":"req_2","accountId":"acc_1","index":1}\n{"callId":"req_1"}\n')
+        yield ExportCallsResponse(lines=b'{"callId":"req_0"}\n')
+
+    async def get_log_file(self, request: GetLogFileRequest, context: Context) -> GetLogFileResponse:
+        self._others.note(request, context)
+        if request.path == "tile/0/001":
+            await abort(context, DomainError(Reason.LOG_FILE_NOT_FOUND))
+        if request.path == "tile/0/002":
+            await context.abort(grpc.StatusCode.UNKNOWN, "a text from inside")
+        content = f"{Log.Name(request.log)} {request.path}\n".encode()
+        return GetLogFileResponse(content=content, immutable=request.path != "checkpoint")
+
+    def handler(self) -> grpc.GenericRpcHandler:
+        export: Any = self.export_calls
+        return _service(
+            "igstats.audit.v1.AuditService",
+            SearchCalls=_one(self.search_calls, SearchCallsRequest),
+            ExportCalls=grpc.unary_stream_rpc_method_handler(export, ExportCallsRequest.FromString, _bytes),
+            GetLogFile=_one(self.get_log_file, GetLogFileRequest),
+        )
 
 
 def _bytes(message: Message) -> bytes:
@@ -181,7 +224,7 @@ def _handlers(seen: Others) -> tuple[grpc.GenericRpcHandler, ...]:
         FakeStats(seen).handler(),
         FakePrivacy(seen).handler(),
         _service("igstats.holder.v1.HolderTasksService", **tasks),
-        _service("igstats.audit.v1.AuditService", SearchCalls=_one(_calls, SearchCallsRequest)),
+        FakeAudit(seen).handler(),
     )
 
 

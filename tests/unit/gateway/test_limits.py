@@ -1,9 +1,9 @@
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from igstats_gateway.limits import Limits, fields, minute, require_granted
+from igstats_gateway.limits import AddressLimits, Limits, fields, minute, require_granted
 from igstats_gateway.model import Policy, Spending
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.testing.clock import FakeClock
@@ -39,3 +39,47 @@ async def test_an_account_that_is_gone_has_no_key_any_more() -> None:
     with pytest.raises(DomainError) as caught:
         await Limits(nobody, minute(60), FakeClock()).spend("acc_1", 1)
     assert caught.value.reason is Reason.API_KEY_UNKNOWN
+
+
+def test_an_address_has_its_allowance_and_gets_it_back() -> None:
+    clock = FakeClock()
+    limits = AddressLimits(minute(3), clock)
+    assert [limits.spend("192.0.2.1").granted for _ in range(4)] == [True, True, True, False]
+    assert limits.spend("192.0.2.1").wait == 20
+    assert limits.spend("192.0.2.2").remaining == 2
+    clock.advance(timedelta(seconds=20))
+    assert limits.spend("192.0.2.1").granted
+
+
+def test_a_refused_call_costs_an_address_nothing() -> None:
+    clock = FakeClock()
+    limits = AddressLimits(minute(1), clock)
+    for _ in range(5):
+        limits.spend("192.0.2.1")
+    clock.advance(timedelta(minutes=1))
+    assert limits.spend("192.0.2.1").granted
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", True),
+        ("2001:db8:0:1::1", "2001:db8:0:2::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("", "testclient", False),
+    ],
+)
+def test_whoever_has_a_network_has_one_allowance(one: str, other: str, same: bool) -> None:  # noqa: FBT001 - a case
+    limits = AddressLimits(minute(1), FakeClock())
+    limits.spend(one)
+    assert limits.spend(other).granted is not same
+
+
+def test_the_address_seen_longest_ago_is_forgotten_first() -> None:
+    limits = AddressLimits(minute(1), FakeClock(), capacity=2)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1", "192.0.2.3"):
+        limits.spend(address)
+    assert not limits.spend("192.0.2.1").granted
+    assert limits.spend("192.0.2.2").granted
