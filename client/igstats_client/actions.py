@@ -11,7 +11,7 @@ from igstats.api.v1 import request_service_pb2 as pb
 from igstats.api.v1.stats_service_pb2 import GetProfileRequest
 from rich.console import Console
 
-from igstats_client import connection, evidence_file, views
+from igstats_client import connection, views
 from igstats_client.connection import Connection
 from igstats_client.settings import Settings
 
@@ -60,21 +60,22 @@ def _watch(api: Connection, request_id: str, *, as_json: bool) -> bool:
 
 def save_evidence(settings: Settings, request_id: str, file: Path) -> None:
     """Writes the evidence of a request that has ended; waits a moment for the log to have all of it."""
-    wanted = pb.GetEvidenceRequest(request_id=request_id)
-    with Connection(settings) as api:
-        evidence = api.call("RequestService/GetEvidence", wanted, patience=EVIDENCE_SECONDS)
-    evidence_file.write(file, evidence)
-    _console().print(
-        f"{len(evidence.entries)} entries in {file}; check them: igstats receipt verify {file}", markup=False
-    )
+    wanted = pb.GetEvidenceArchiveRequest(request_id=request_id)
+    _save(settings, "RequestService/GetEvidenceArchive", wanted, file, patience=EVIDENCE_SECONDS)
+    _console().print(f"check it: igstats receipt verify {file}", markup=False)
 
 
 def save_export(settings: Settings, request_id: str, file: Path) -> None:
-    """Writes the package of an access request; a broken download leaves no file."""
+    """Writes the package of an access request."""
+    _save(settings, "RequestService/GetExport", pb.GetExportRequest(request_id=request_id), file)
+
+
+def _save(settings: Settings, method: str, request: Message, file: Path, *, patience: float = 0.0) -> None:
+    """Writes a file that a method streams; a broken download leaves none."""
     part = file.with_name(f"{file.name}.part")
     try:
         with Connection(settings) as api, part.open("wb") as target:
-            for answer in api.stream("RequestService/GetExport", pb.GetExportRequest(request_id=request_id)):
+            for answer in api.stream(method, request, patience=patience):
                 target.write(answer.chunk)
         part.rename(file)
     finally:

@@ -3,29 +3,38 @@
 import base64
 import binascii
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from igstats_client import evidence_file, report
+from igstats_client import archive_file, report
+from igstats_client.archive_file import ArchiveFileError
+from igstats_client.verdict import Check, Finding, Verdict
 from igstats_client.verifier import verify
 
 
-def verify_file(file: Path, log_key: str, holder_keys: Sequence[str], *, as_json: bool) -> bool:
-    """Checks an evidence file and prints the verdict; answers whether everything holds.
+def verify_file(file: Path, log_keys: Sequence[str], holder_keys: Sequence[str], *, as_json: bool) -> bool:
+    """Checks an evidence archive and prints the verdict; answers whether everything holds.
 
     Raises:
-        ValueError: The file is no evidence file, or a holder key has not the form name=base64.
+        ValueError: A holder key has not the form name=base64.
         OSError: The file cannot be read.
     """
-    pinned = dict(map(_holder_key, holder_keys)) if holder_keys else None
-    verdict = verify(evidence_file.read(file), log_key=log_key, holder_keys=pinned)
+    verdict = _verdict(file, log_keys, dict(map(_holder_key, holder_keys)) if holder_keys else None)
     if as_json:
         sys.stdout.write(report.as_json(verdict) + "\n")
     else:
         report.show(verdict, Console(soft_wrap=True))
     return verdict.ok
+
+
+def _verdict(file: Path, log_keys: Sequence[str], pinned: Mapping[str, bytes] | None) -> Verdict:
+    try:
+        files = archive_file.read(file)
+    except ArchiveFileError as error:
+        return Verdict((Finding(Check.ARCHIVE_MALFORMED, file.name, str(error)),), "")
+    return verify(files, log_keys=log_keys, holder_keys=pinned)
 
 
 def _holder_key(text: str) -> tuple[str, bytes]:

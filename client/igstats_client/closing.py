@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from google.protobuf.message import DecodeError
 from igstats.event.v1.events_pb2 import HolderOutcome, RequestClosed
@@ -24,6 +24,16 @@ _PHASES: Mapping[int, tuple[str, ...]] = {
     Right.RIGHT_RESTRICTION: ("RESTRICT", _ATTEST),
     Right.RIGHT_LIFTING: ("LIFT", _ATTEST),
 }
+_DECISIVE: Mapping[int, frozenset[str]] = {
+    Right.RIGHT_ERASURE: frozenset({"ERASED", "NOT_HELD", "RETAINED", "AWAITING_PROCESSOR"}),
+    Right.RIGHT_ACCESS: frozenset({"EXPORTED", "NOT_HELD"}),
+    Right.RIGHT_RESTRICTION: frozenset({"RESTRICTED", "NOT_HELD"}),
+    Right.RIGHT_LIFTING: frozenset({"LIFTED", "NOT_HELD"}),
+}
+_PREPARING = frozenset({"FENCE", "SWEEP"})
+# Clocks of two services may differ by so much.
+_SKEW = timedelta(minutes=5)
+_MINUTE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +72,43 @@ def read_closing(opened: Sequence[Opened], request_id: str, findings: Findings) 
         findings.note(Check.PRODUCER, entry.where, f"{entry.producer} closed the request, not {_PRODUCER}")
     if message.request_id != request_id:
         findings.note(Check.REQUEST, entry.where, f"the closing is of request {message.request_id}")
+    if not entry.minute <= time_of(message.closed_time) < entry.minute + _MINUTE:
+        findings.note(Check.LEAF_TIME, entry.where, "the closing and the log name different times")
     return Closing(message.state.removeprefix("REQUEST_STATE_"), message)
 
 
-def check_holders(closing: Closing, receipts: Sequence[Heard], findings: Findings) -> list[Statement]:
-    """Checks what the closing lists against the receipts; returns the last word of each holder that has one."""
+def check_holders(
+    closing: Closing, receipts: Sequence[Heard], registered: frozenset[str], findings: Findings
+) -> list[Statement]:
+    """Checks what the closing lists against receipts and keys; returns the last word of each holder that has one."""
     if not closing.fulfilled:
         return []
     by_holder: dict[str, list[Heard]] = defaultdict(list)
     for heard in receipts:
         by_holder[heard.receipt.holder].append(heard)
-    _check_list(closing.message.holders, set(by_holder), findings)
+    _check_list(closing.message.holders, set(by_holder), registered, findings)
+    if len({heard.receipt.right for heard in receipts}) > 1:
+        findings.note(Check.RIGHT_MISMATCH, _WHERE, "the receipts are about different rights")
     statements = [
         _check_holder(closing, listed, by_holder[listed.holder], findings) for listed in closing.message.holders
     ]
     return [statement for statement in statements if statement is not None]
 
 
-def _check_list(listed: Sequence[HolderOutcome], heard: set[str], findings: Findings) -> None:
+def _check_list(
+    listed: Sequence[HolderOutcome], heard: set[str], registered: frozenset[str], findings: Findings
+) -> None:
     counts = Counter(one.holder for one in listed)
     if not counts:
         findings.note(Check.CLOSING_EMPTY, _WHERE, "the closing of a fulfilled request lists no holder")
+        return
     for holder, count in counts.items():
         if count > 1:
             findings.note(Check.CLOSING_REPEATED, _WHERE, f"{holder} is listed {count} times")
     for holder in sorted(heard - set(counts)):
         findings.note(Check.HOLDER_UNLISTED, _WHERE, f"{holder} has receipts, but the closing does not list it")
+    for holder in sorted(registered - set(counts) - heard):
+        findings.note(Check.HOLDER_UNLISTED, _WHERE, f"{holder} is registered, but the closing does not list it")
 
 
 def _check_holder(
@@ -101,6 +122,7 @@ def _check_holder(
         return None
     _check_chain(final, receipts, findings)
     _check_outcomes(closing, listed, final, receipts, findings)
+    _check_times(closing, listed.holder, receipts, findings)
     return _statement(final, receipts)
 
 
@@ -129,6 +151,22 @@ def _check_outcomes(
         if heard.outcome == "NEEDS_HUMAN":
             findings.note(Check.OUTCOME_UNSETTLED, listed.holder, f"phase {phase} ended with NEEDS_HUMAN")
 
+    for heard in receipts:
+        allowed = frozenset({"DONE"}) if heard.phase in _PREPARING else _DECISIVE.get(heard.receipt.right, frozenset())
+        if heard.outcome != "NEEDS_HUMAN" and heard.outcome not in allowed:
+            findings.note(Check.OUTCOME_IMPOSSIBLE, heard.where, f"no {heard.phase} ends with {heard.outcome}")
+
+
+def _check_times(closing: Closing, holder: str, receipts: Sequence[Heard], findings: Findings) -> None:
+    """Each holder did its phases one after the other, and all of it before the request was closed."""
+    latest = {heard.phase: heard for heard in receipts}
+    order = [phase for phase in _PHASES.get(receipts[0].receipt.right, ()) if phase in latest]
+    times = [latest[phase].executed for phase in order]
+    if times != sorted(times):
+        findings.note(Check.TIME_ORDER, holder, f"its phases are not in the order {', '.join(order)}")
+    if max(heard.executed for heard in receipts) > closing.closed_time + _SKEW:
+        findings.note(Check.TIME_ORDER, holder, "it has done something after the request was closed")
+
 
 def _statement(final: Heard, receipts: Sequence[Heard]) -> Statement:
     said = final.receipt
@@ -138,7 +176,7 @@ def _statement(final: Heard, receipts: Sequence[Heard]) -> Statement:
         outcome=final.outcome,
         counts=tuple((one.store, one.count) for one in said.counts),
         retained=tuple(f"{one.store}: {one.ground}" for one in said.retained),
-        executed_time=time_of(said.executed_time),
+        executed_time=final.executed,
         effective_time=later,
         phases=tuple(heard.phase for heard in receipts),
     )

@@ -18,7 +18,7 @@ else:  # gRPC takes a third of a second to load: only those wait for it who call
     actions, checking = lazy("igstats_client.actions"), lazy("igstats_client.checking")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Instagram statistics, and your rights.")
-receipt = typer.Typer(no_args_is_help=True, help="Check receipts, offline.")
+receipt = typer.Typer(no_args_is_help=True, help="Receipts of a request: get them, and check them offline.")
 request = typer.Typer(no_args_is_help=True, help="Requests about a person's rights.")
 profile = typer.Typer(no_args_is_help=True, help="Profiles.")
 app.add_typer(receipt, name="receipt")
@@ -47,21 +47,37 @@ RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="Id of the req
 Target = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.", dir_okay=False)]
 
 
+@receipt.command("download")
+def download_receipt(
+    request_id: RequestId,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Writes the evidence of a request that has ended: a ZIP that can be checked without us.
+
+    Example: igstats receipt download req_01k...
+    """
+    actions.save_evidence(_settings(), request_id, output or Path(f"evidence-{request_id}.zip"))
+
+
 @receipt.command("verify")
 def verify_receipt(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="From `igstats request evidence` or the HTTP API.")],
-    log_key: Annotated[str, typer.Option(metavar="VKEY", help="Verifier key of the log, if you know it.")] = "",
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="From `igstats receipt download` or the HTTP API.")],
+    log_key: Annotated[
+        list[str] | None, typer.Option(metavar="VKEY", help="Verifier key of the log, if you know it; repeatable.")
+    ] = None,
     holder_key: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=BASE64", help="Public key of a holder, if you know it; repeatable."),
     ] = None,
-    output: Printed = Output.TABLE,
+    as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Checks evidence offline and says what it proves. Ends with 0 when everything holds, else with 1.
 
-    Example: igstats receipt verify evidence.json
+    Example: igstats receipt verify evidence-req_01k....zip
     """
-    good = checking.verify_file(file, log_key, holder_key or (), as_json=output is Output.JSON)
+    good = checking.verify_file(file, log_key or (), holder_key or (), as_json=as_json)
     raise typer.Exit(0 if good else 1)
 
 
@@ -103,15 +119,6 @@ def watch_request(request_id: RequestId, output: Printed = Output.TABLE) -> None
     """
     good = actions.watch_request(_settings(), request_id, as_json=output is Output.JSON)
     raise typer.Exit(0 if good else 1)
-
-
-@request.command("evidence")
-def save_evidence(request_id: RequestId, output: Target) -> None:
-    """Writes the evidence of a request that has ended.
-
-    Example: igstats request evidence req_01k... -o evidence.json
-    """
-    actions.save_evidence(_settings(), request_id, output)
 
 
 @request.command("export")

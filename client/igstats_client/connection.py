@@ -78,31 +78,47 @@ class Connection:
         Raises:
             ApiError: What igstats answered.
         """
-        method = find(name)
-        invoke = self._channel.unary_unary(**_binding(method))
-        end = time.monotonic() + patience
+        invoke = self._channel.unary_unary(**_binding(find(name)))
+        waits = _Patience(patience)
         while True:
             try:
                 return invoke(request, timeout=CALL_SECONDS)
             except grpc.RpcError as error:
-                problem = api_error(error)
-            if problem.retry_after is None or time.monotonic() + problem.retry_after > end:
-                raise problem
-            time.sleep(problem.retry_after)
+                waits.or_raise(api_error(error))
 
-    def stream(self, name: str, request: Message) -> Iterator[Any]:
-        """Calls a method that streams its answers.
+    def stream(self, name: str, request: Message, *, patience: float = 0.0) -> Iterator[Any]:
+        """Calls a method that streams its answers; patience as in `call`, until the first of them.
 
         Raises:
             ApiError: What igstats answered.
         """
-        answers = self._channel.unary_stream(**_binding(find(name)))(request)
-        try:
-            yield from answers
-        except grpc.RpcError as error:
-            raise api_error(error) from error
-        finally:
-            answers.cancel()
+        invoke = self._channel.unary_stream(**_binding(find(name)))
+        waits = _Patience(patience)
+        while True:
+            answers = invoke(request)
+            try:
+                for answer in answers:
+                    waits = _Patience(0)
+                    yield answer
+            except grpc.RpcError as error:
+                waits.or_raise(api_error(error))
+            else:
+                return
+            finally:
+                answers.cancel()
+
+
+class _Patience:
+    """How long to come back when an answer says when."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    def or_raise(self, problem: ApiError) -> None:
+        """Waits as long as the answer says, or raises it when that would be too long."""
+        if problem.retry_after is None or time.monotonic() + problem.retry_after > self._end:
+            raise problem
+        time.sleep(problem.retry_after)
 
 
 def _binding(method: MethodDescriptor) -> dict[str, Any]:

@@ -4,23 +4,22 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
-from igstats.api.v1.request_service_pb2 import HolderKey
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
-from igstats.holder.v1.task_pb2 import Phase
+from igstats.holder.v1.task_pb2 import Phase, Right
 
+from igstats_client.archive import HolderKey, key_id
 from igstats_client.entries import Opened
 from igstats_client.verdict import Check, Findings
 
 KIND = "receipt.issued"
 _DOMAIN = b"igstats/receipt/v1\n"
-_KEY_SIZE = 32
-_KEY_ID_SIZE = 8
+_MINUTE = timedelta(minutes=1)
 
 Keyring = Mapping[str, Mapping[str, bytes]]
 """Public keys by holder and key id."""
@@ -31,8 +30,11 @@ class Heard:
     """A receipt whose signature holds."""
 
     where: str
+    number: str
     digest: bytes
     receipt: Receipt
+    receipt_bytes: bytes
+    signature: bytes
 
     @property
     def phase(self) -> str:
@@ -44,20 +46,30 @@ class Heard:
         """Name of the outcome."""
         return Outcome.Name(self.receipt.outcome).removeprefix("OUTCOME_")
 
+    @property
+    def executed(self) -> datetime:
+        """When the holder did it, as it says."""
+        return time_of(self.receipt.executed_time)
+
+    @property
+    def copies(self) -> dict[str, bytes]:
+        """What openssl needs to check the signature."""
+        name = f"receipts/{self.number}-{self.receipt.holder}-{self.phase}"
+        signed = _DOMAIN + self.receipt_bytes
+        return {f"{name}.signed": signed, f"{name}.sig": self.signature}
+
 
 def keyring(
     keys: Sequence[HolderKey], trusted: Mapping[str, bytes] | None, findings: Findings
 ) -> dict[str, dict[str, bytes]]:
-    """The holders' keys of the evidence; of a holder that the trusted keys name, only the trusted one."""
+    """The holders' keys of the archive; if any keys are trusted, only those."""
     ring: dict[str, dict[str, bytes]] = defaultdict(dict)
     for key in keys:
-        where = f"key of {key.holder}"
-        if len(key.public_key) != _KEY_SIZE:
-            findings.note(Check.HOLDER_KEY_MALFORMED, where, f"a public key has {_KEY_SIZE} bytes")
-        elif trusted is not None and trusted.get(key.holder) != key.public_key:
-            findings.note(Check.HOLDER_KEY_UNTRUSTED, where, "the evidence names another key than the trusted one")
+        if trusted is not None and trusted.get(key.holder) != key.public_key:
+            text = "the archive names another key than the trusted one"
+            findings.note(Check.HOLDER_KEY_UNTRUSTED, f"key of {key.holder}", text)
         else:
-            ring[key.holder][hashlib.sha256(key.public_key).digest()[:_KEY_ID_SIZE].hex()] = key.public_key
+            ring[key.holder][key_id(key.public_key)] = key.public_key
     return ring
 
 
@@ -75,6 +87,7 @@ def _read(entry: Opened, request_id: str, ring: Keyring, findings: Findings) -> 
         signed = SignedReceipt.FromString(entry.payload)
         receipt = Receipt.FromString(signed.receipt)
         _require_known(receipt)
+        _require_one_form(signed, entry.payload)
     except (DecodeError, ValueError, OverflowError):
         findings.note(Check.PAYLOAD_MALFORMED, entry.where, "the payload is not a receipt")
         return []
@@ -83,19 +96,38 @@ def _read(entry: Opened, request_id: str, ring: Keyring, findings: Findings) -> 
         findings.note(Check.PRODUCER, where, f"{entry.producer} handed in a receipt of {receipt.holder}")
     if receipt.request_id != request_id:
         findings.note(Check.REQUEST, where, f"the receipt is about request {receipt.request_id}")
+    if receipt.task_id != f"{request_id}/{receipt.holder}/{Phase.Name(receipt.phase).removeprefix('PHASE_')}":
+        findings.note(Check.TASK, where, f"the receipt is of task {receipt.task_id}")
+    _check_times(receipt, entry.minute, where, findings)
     if not _check_signature(signed, receipt.holder, where, ring, findings):
         return []
-    return [Heard(where, hashlib.sha256(signed.receipt).digest(), receipt)]
+    digest = hashlib.sha256(signed.receipt).digest()
+    return [Heard(where, entry.number, digest, receipt, signed.receipt, signed.signature)]
+
+
+def _check_times(receipt: Receipt, minute: datetime, where: str, findings: Findings) -> None:
+    executed = time_of(receipt.executed_time)
+    if not minute <= executed < minute + _MINUTE:
+        findings.note(Check.LEAF_TIME, where, f"the holder says {executed:%Y-%m-%dT%H:%MZ}, the log {minute:%H:%MZ}")
+    if receipt.HasField("effective_time") and time_of(receipt.effective_time) < executed:
+        findings.note(Check.TIME_ORDER, where, "the outcome is said to hold before anything was done")
 
 
 def _require_known(receipt: Receipt) -> None:
     """Raises ValueError when the receipt has a phase, outcome or time that cannot be."""
-    if not (receipt.holder and receipt.phase and receipt.outcome):
-        raise ValueError("holder, phase or outcome is missing")
+    if not (receipt.holder and receipt.right and receipt.phase and receipt.outcome):
+        raise ValueError("holder, right, phase or outcome is missing")
+    Right.Name(receipt.right)
     Phase.Name(receipt.phase)
     Outcome.Name(receipt.outcome)
     time_of(receipt.executed_time)
     time_of(receipt.effective_time)
+
+
+def _require_one_form(signed: SignedReceipt, payload: bytes) -> None:
+    """Raises ValueError when the payload says anything beside receipt, signature and key, or says it in another way."""
+    if signed.SerializeToString(deterministic=True) != payload:
+        raise ValueError("not the one form of a signed receipt")
 
 
 def time_of(stamp: Timestamp) -> datetime:
@@ -106,7 +138,7 @@ def time_of(stamp: Timestamp) -> datetime:
 def _check_signature(signed: SignedReceipt, holder: str, where: str, ring: Keyring, findings: Findings) -> bool:
     key = ring.get(holder, {}).get(signed.key_id)
     if key is None:
-        findings.note(Check.HOLDER_KEY_MISSING, where, f"the evidence has no usable key {signed.key_id} of {holder}")
+        findings.note(Check.HOLDER_KEY_MISSING, where, f"the archive has no usable key {signed.key_id} of {holder}")
         return False
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signed.signature, _DOMAIN + signed.receipt)

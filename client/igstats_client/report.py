@@ -18,9 +18,16 @@ def as_json(verdict: Verdict) -> str:
         "request_id": verdict.request_id,
         "state": verdict.state,
         "closed_time": _time(verdict.closed_time),
-        "log": {"origin": verdict.origin, "tree_size": verdict.tree_size, "entries": verdict.entry_count},
+        "log": {
+            "origin": verdict.origin,
+            "tree_size": verdict.tree_size,
+            "entries": verdict.entry_count,
+            "signed_with": list(verdict.signed_with),
+        },
         "keys_pinned": verdict.keys_pinned,
         "holders": [_holder(one) for one in verdict.statements],
+        "proves": list(proved(verdict)) if verdict.ok else [],
+        "does_not_prove": list(not_proved(verdict)),
         "findings": [{"check": one.check, "where": one.where, "text": one.text} for one in verdict.findings],
     }
     return json.dumps(fields, indent=2)
@@ -48,20 +55,22 @@ def show(verdict: Verdict, console: Console) -> None:
 def proved(verdict: Verdict) -> Iterator[str]:
     """What a verdict without findings proves, in plain words."""
     count, size = verdict.entry_count, verdict.tree_size
-    yield f"The log {verdict.origin} holds all {count} entries: it signed a tree of {size} that they are in."
+    keys = " and ".join(verdict.signed_with)
+    yield f"The log {verdict.origin} holds all {count} entries: it signed ({keys}) a tree of {size} that they are in."
     yield "Every entry is, byte for byte, what the log committed to when it took it."
     if verdict.statements:
         names = ", ".join(one.holder for one in verdict.statements)
         yield f"Each receipt was signed by the holder it speaks for: {names}."
-        yield "These are all the holders registered when the request ended; none is missing, and each has attested."
+        yield "The closing lists every holder whose key is here; each has done every phase in order, and has attested."
     yield f"The request ended as {verdict.state} at {_time(verdict.closed_time)}."
 
 
 def not_proved(verdict: Verdict) -> Iterator[str]:
     """What nobody should read into it."""
     if not verdict.keys_pinned:
-        yield "Whose keys these are: they came with the file. Pin keys you trust with --log-key and --holder-key."
+        yield "Whose keys these are: they came with the archive. Pin keys you trust with --log-key and --holder-key."
     yield "That a holder told the truth: a receipt shows who stated what and when, and that it cannot be taken back."
+    yield "That README.txt and index.html say the same: they are for reading, and are not checked."
     yield "That everybody is shown the same log: compare the checkpoint with one that someone else has kept."
     later = [one.effective_time for one in verdict.statements if one.effective_time is not None]
     if later:

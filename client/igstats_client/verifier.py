@@ -1,47 +1,62 @@
 """Checks the evidence of a request offline: pure, no I/O, no part of igstats has to be asked or trusted.
 
-What holds when there is no finding: the log's key signed a tree that contains every entry; each payload is what its
-leaf committed to; each receipt was signed by its holder; every holder that the closing lists has attested, with an
-unbroken chain of receipts. Whose keys these are, only the reader can say: pass trusted keys to pin them.
+What holds when there is no finding: the log's keys signed a tree that contains every entry; each payload is what its
+leaf committed to; each receipt was signed by its holder; every holder that is registered stands in the closing and has
+attested, with an unbroken chain of receipts for all phases. Whose keys these are, only the reader can say: pass trusted
+keys to pin them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from igstats.api.v1.request_service_pb2 import GetEvidenceResponse
-
+from igstats_client.archive import INDEX, Archive, Files, check_copies, index, open_archive
 from igstats_client.closing import check_holders, read_closing
-from igstats_client.entries import check_checkpoint, open_entries
-from igstats_client.receipts import keyring, read_receipts
-from igstats_client.verdict import Check, Findings, Verdict
+from igstats_client.entries import Sealed, check_checkpoint, open_entries, places
+from igstats_client.note import SignatureType
+from igstats_client.receipts import Heard, keyring, read_receipts
+from igstats_client.verdict import Findings, Verdict
+
+_SIGNATURES = {SignatureType.ED25519: "Ed25519", SignatureType.MLDSA44_COSIGNATURE: "ML-DSA-44"}
 
 
-def verify(
-    evidence: GetEvidenceResponse, *, log_key: str = "", holder_keys: Mapping[str, bytes] | None = None
-) -> Verdict:
+def verify(files: Files, *, log_keys: Sequence[str] = (), holder_keys: Mapping[str, bytes] | None = None) -> Verdict:
     """Checks everything and goes on after a finding, so that the verdict names all of them.
 
     Args:
-        evidence: As the API gave it, or as a file kept it.
-        log_key: Trusted verifier key of the log; without it the evidence's own is used.
-        holder_keys: Trusted raw public keys by holder; without them the evidence's own are used.
+        files: The files of the archive, by name.
+        log_keys: Trusted verifier keys of the log; without them the archive's own are used.
+        holder_keys: Trusted raw public keys by holder; without them the archive's own are used.
     """
     findings = Findings()
-    if not evidence.request_id:
-        findings.note(Check.REQUEST, "evidence", "the evidence names no request")
-    checkpoint = check_checkpoint(evidence, log_key, findings)
-    opened = open_entries(evidence, checkpoint, findings)
-    ring = keyring(evidence.holder_keys, holder_keys, findings)
-    receipts = read_receipts(opened, evidence.request_id, ring, findings)
-    closing = read_closing(opened, evidence.request_id, findings)
-    statements = check_holders(closing, receipts, findings) if closing is not None else []
+    archive = open_archive(files, findings)
+    sealed = check_checkpoint(archive, log_keys, findings)
+    opened = open_entries(archive, sealed.checkpoint if sealed is not None else None, findings)
+    ring = keyring(archive.holder_keys, holder_keys, findings)
+    receipts = read_receipts(opened, archive.request_id, ring, findings)
+    closing = read_closing(opened, archive.request_id, findings)
+    registered = frozenset(key.holder for key in archive.holder_keys)
+    statements = check_holders(closing, receipts, registered, findings) if closing is not None else []
+    check_copies(files, archive, _copies(archive, sealed, receipts, findings), findings)
     return Verdict(
         findings=tuple(findings),
-        request_id=evidence.request_id,
+        request_id=archive.request_id,
         state=closing.state if closing is not None else "",
         closed_time=closing.closed_time if closing is not None else None,
-        origin=checkpoint.origin if checkpoint is not None else "",
-        tree_size=checkpoint.size if checkpoint is not None else 0,
-        entry_count=len(evidence.entries),
+        origin=sealed.checkpoint.origin if sealed is not None else "",
+        tree_size=sealed.checkpoint.size if sealed is not None else 0,
+        signed_with=tuple(_SIGNATURES[key.type] for key in sealed.keys) if sealed is not None else (),
+        entry_count=len(archive.exhibits),
         statements=tuple(statements),
-        keys_pinned=bool(log_key) and holder_keys is not None,
+        keys_pinned=bool(log_keys) and holder_keys is not None,
     )
+
+
+def _copies(archive: Archive, sealed: Sealed | None, receipts: Sequence[Heard], findings: Findings) -> dict[str, bytes]:
+    """What the files that only repeat something must be."""
+    copies = {name: content for heard in receipts for name, content in heard.copies.items()}
+    found = places(archive, findings)
+    if sealed is None:
+        return copies
+    copies |= sealed.copies
+    if found is not None:
+        copies[INDEX] = index(archive, sealed.checkpoint.origin, sealed.checkpoint.size, found)
+    return copies

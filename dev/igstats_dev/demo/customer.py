@@ -95,6 +95,10 @@ class Customer:
         """POST by curl."""
         return await self._call(path, "-H", "Content-Type: application/json", "-d", json.dumps(body))
 
+    async def download(self, path: str, file: Path) -> Answer:
+        """GET by curl into a file."""
+        return await self._call(path, "--fail", "--output", str(file))
+
     async def _call(self, path: str, *more: str) -> Answer:
         url = self.access.gateway_http + path
         shown, key = ('-H "Authorization: Bearer $KEY" ', self._key()) if self.access.key else ("", ())

@@ -3,16 +3,16 @@
 import asyncio
 import sys
 import time
+from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path
+from zipfile import ZipFile
 
 import grpc
-from google.protobuf import json_format
 from igstats.api.v1.connection_service_pb2 import Connection
 from igstats.api.v1.request_service_pb2 import (
     CreateRequestResponse,
     GetEvidenceRequest,
-    GetEvidenceResponse,
     PrivacyRequest,
     WatchRequestRequest,
 )
@@ -61,15 +61,26 @@ async def verify(scene: Scene, request: PrivacyRequest) -> None:
     """Fetches the evidence and lets the customer's own tool judge it, without any of our services."""
     scene.say.chapter("The receipts are verified offline, by a tool that needs none of our services")
     await until(lambda: _in_the_log(scene, request), bool, "the log to hold every receipt")
-    answer = await scene.customer.get(f"/v1/requests/{request.request_id}/evidence")
-    evidence = answer.read(GetEvidenceResponse())
-    file = scene.stack.layout.folder / f"evidence-{request.reference}.json"
-    await asyncio.to_thread(file.write_text, answer.text)
+    file = scene.stack.layout.folder / f"evidence-{request.reference}.zip"
+    await scene.customer.download(f"/v1/requests/{request.request_id}/evidence.zip", file)
     scene.say.command(f"igstats receipt verify {file}")
     for line in (await run(_igstats(), "receipt", "verify", str(file))).splitlines():
         scene.say.answer(line)
-    scene.say.check(evidence.entries, f"{len(evidence.entries)} entries are signed, in the log, and complete")
-    await _forge(scene, evidence, file.with_name("spoilt.json"))
+    files = await asyncio.to_thread(_unpacked, file)
+    receipts = [name for name in files if name.endswith(".sig") and name.startswith("receipts/")]
+    scene.say.check(receipts, f"{len(receipts)} receipts are signed, in the log, and complete")
+    await _forge(scene, files, file.with_name("spoilt.zip"))
+
+
+def _unpacked(file: Path) -> dict[str, bytes]:
+    with ZipFile(file) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def _packed(file: Path, files: Mapping[str, bytes]) -> None:
+    with ZipFile(file, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
 
 
 async def _in_the_log(scene: Scene, request: PrivacyRequest) -> bool:
@@ -83,11 +94,11 @@ async def _in_the_log(scene: Scene, request: PrivacyRequest) -> bool:
     return True
 
 
-async def _forge(scene: Scene, evidence: GetEvidenceResponse, file: Path) -> None:
+async def _forge(scene: Scene, files: Mapping[str, bytes], file: Path) -> None:
     """Changes one bit of the evidence: the tool must notice."""
-    payload = evidence.entries[0].payload
-    evidence.entries[0].payload = payload[:-1] + bytes([payload[-1] ^ 1])
-    await asyncio.to_thread(file.write_text, json_format.MessageToJson(evidence))
+    name = next(name for name in files if name.endswith(".payload"))
+    spoilt = files[name][:-1] + bytes([files[name][-1] ^ 1])
+    await asyncio.to_thread(_packed, file, {**files, name: spoilt})
     try:
         await run(_igstats(), "receipt", "verify", str(file))
     except StoryError:

@@ -8,13 +8,19 @@ from datetime import UTC, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from igstats.api.v1.request_service_pb2 import EvidenceEntry, GetEvidenceResponse, HolderKey
+from google.protobuf.message import DecodeError
 from igstats.event.v1.events_pb2 import HolderOutcome, RequestClosed
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt, StoreCount
 from igstats.holder.v1.task_pb2 import Phase, Right
+from igstats_audit.archive import Readers, files, packed, tell
 from igstats_audit.leaf import Leaf, commitment, encode
+from igstats_audit.model import Acknowledgement, Entry, RequestEvidence
 from igstats_audit.note import Checkpoint, NoteSigner
+from igstats_audit.payloads import read_closing, read_receipt
+from igstats_audit.statements import Closing
+from igstats_audit.story import HolderKey
 from igstats_audit.tree import Range, grow, leaf_hash
 
 MOMENT = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
@@ -23,21 +29,19 @@ PHASES = (Phase.PHASE_FENCE, Phase.PHASE_ERASE, Phase.PHASE_SWEEP, Phase.PHASE_A
 
 
 def log_signer() -> NoteSigner:
-    return NoteSigner("igstats.test/evidence", pem(Ed25519PrivateKey.generate()))
+    return NoteSigner("igstats.test/evidence", pem(Ed25519PrivateKey.generate()), pem(MLDSA44PrivateKey.generate()))
 
 
-def pem(key: Ed25519PrivateKey) -> bytes:
+def pem(key: Ed25519PrivateKey | MLDSA44PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @dataclass
 class Case:
-    """A request on its way into the log. Change what you like, then `evidence()` logs it all and answers."""
+    """A request on its way into the log. Change what you like, then `archive()` logs it all and answers."""
 
     request_id: str = "req_01"
-    log: NoteSigner = field(
-        default_factory=lambda: NoteSigner("igstats.test/evidence", pem(Ed25519PrivateKey.generate()))
-    )
+    log: NoteSigner = field(default_factory=log_signer)
     keys: dict[str, Ed25519PrivateKey] = field(
         default_factory=lambda: {holder: Ed25519PrivateKey.generate() for holder in HOLDERS}
     )
@@ -91,33 +95,49 @@ class Case:
         said = [("receipt.issued", one.holder, self.sign(one).SerializeToString()) for one in self.receipts]
         return [*said, ("request.closed", "privacy", self.closing.SerializeToString())]
 
-    def evidence(self) -> GetEvidenceResponse:
-        """Logs everything among other entries and answers as privacy would."""
+    def archive(self) -> dict[str, bytes]:
+        """Logs everything among other entries, and answers with the files of its archive."""
         return self.log_payloads(self.payloads())
 
-    def log_payloads(self, payloads: list[tuple[str, str, bytes]]) -> GetEvidenceResponse:
+    def zipped(self) -> bytes:
+        """The same as the ZIP that a person gets."""
+        return packed(self.archive(), MOMENT)
+
+    def log_payloads(self, payloads: list[tuple[str, str, bytes]]) -> dict[str, bytes]:
         """Logs these payloads among other entries."""
-        made = []
-        for kind, producer, payload in payloads:
-            salt = secrets.token_bytes(32)
-            raw = encode(Leaf(kind, producer, 0, MOMENT, commitment(salt, payload)))
-            made.append(EvidenceEntry(kind=kind, leaf=raw, salt=salt, payload=payload))
+        made = [self._entry(index, *one) for index, one in enumerate(payloads, start=self.strangers)]
         noise = [leaf_hash(bytes([number])) for number in range(self.strangers)]
         growth = grow(Range(), [*noise, *(leaf_hash(entry.leaf) for entry in made), *noise])
-        for index, entry in enumerate(made, start=self.strangers):
-            entry.index = index
-            entry.path.extend(growth.inclusion(index))
+        proved = [Acknowledgement(entry.entry_id, entry.index, growth.inclusion(entry.index)) for entry in made]
         checkpoint = Checkpoint(self.log.name, growth.after.size, growth.after.root)
-        return GetEvidenceResponse(
+        found = RequestEvidence(made, proved, self.log.sign(checkpoint.text))
+        keys = [HolderKey(holder, key.public_key().public_bytes_raw()) for holder, key in self.keys.items()]
+        story = tell(self.request_id, found, keys, Readers(read_receipt, _closing))
+        return files(story, self.log.cosign(checkpoint.text), self.log.verifier_keys)
+
+    def _entry(self, index: int, kind: str, producer: str, payload: bytes) -> Entry:
+        salt = secrets.token_bytes(32)
+        raw = encode(Leaf(kind, producer, 0, MOMENT, commitment(salt, payload)))
+        return Entry(
+            index=index,
+            day=MOMENT.date(),
+            entry_id=f"entry/{index}",
+            kind=kind,
             request_id=self.request_id,
-            entries=made,
-            checkpoint=self.log.sign(checkpoint.text),
-            verifier_key=self.log.verifier_key,
-            holder_keys=[
-                HolderKey(holder=holder, public_key=key.public_key().public_bytes_raw())
-                for holder, key in self.keys.items()
-            ],
+            producer=producer,
+            sequence=0,
+            leaf=raw,
+            salt=salt,
+            payload=payload,
+            occurred_at=MOMENT,
         )
+
+
+def _closing(payload: bytes) -> Closing:
+    try:
+        return read_closing(payload)
+    except (DecodeError, ValueError, OverflowError):
+        return Closing("", MOMENT, ())
 
 
 def digest(receipt: Receipt) -> bytes:
@@ -127,6 +147,12 @@ def digest(receipt: Receipt) -> bytes:
 @pytest.fixture
 def case() -> Case:
     return Case().fill()
+
+
+@pytest.fixture
+def one_key() -> NoteSigner:
+    """A log that has no second key."""
+    return NoteSigner("igstats.test/evidence", pem(Ed25519PrivateKey.generate()))
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """The `igstats` command as people and programs use it: offline, and against a gateway that is only played."""
 
+import base64
 import io
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,15 @@ from igstats.api.v1.request_service_pb2_grpc import (
 )
 from igstats.api.v1.stats_service_pb2 import GetProfileResponse
 from igstats.api.v1.stats_service_pb2_grpc import StatsServiceServicer, add_StatsServiceServicer_to_server
-from igstats_client import command, evidence_file
+from igstats_audit.archive import packed
+from igstats_client import command
 from igstats_kit.testing.certificates import Authority
 
 Case = Any
 """The builder of conftest.py."""
 
 KEY = "igs_live_made_up"
+MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -61,8 +65,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 def test_true_evidence_ends_with_zero_and_says_what_it_proves(run: Run, case: Case) -> None:
-    evidence_file.write(Path("evidence.json"), case.evidence())
-    ran = run("receipt", "verify", "evidence.json")
+    Path("evidence.zip").write_bytes(case.zipped())
+    ran = run("receipt", "verify", "evidence.zip")
     assert ran.code == 0
     for words in ("VERIFIED", "This proves:", "This does not prove:", "audit, gateway, privacy, stats", "--log-key"):
         assert words in ran.out
@@ -70,20 +74,20 @@ def test_true_evidence_ends_with_zero_and_says_what_it_proves(run: Run, case: Ca
 
 
 def test_pinned_keys_are_not_named_as_a_gap(run: Run, case: Case) -> None:
-    evidence = case.evidence()
-    evidence_file.write(Path("evidence.json"), evidence)
-    fields = json.loads(evidence_file.render(evidence))
-    pins = [f"--holder-key={one['holder']}={one['public_key']}" for one in fields["holder_keys"]]
-    ran = run("receipt", "verify", "evidence.json", f"--log-key={case.log.verifier_key}", *pins)
+    Path("evidence.zip").write_bytes(case.zipped())
+    raw = {holder: key.public_key().public_bytes_raw() for holder, key in case.keys.items()}
+    pins = [f"--holder-key={holder}={base64.b64encode(key).decode()}" for holder, key in raw.items()]
+    log_keys = [f"--log-key={key}" for key in case.log.verifier_keys]
+    ran = run("receipt", "verify", "evidence.zip", *log_keys, *pins)
     assert ran.code == 0
     assert "Whose keys these are" not in ran.out
 
 
 def test_bent_evidence_ends_with_one_and_names_what_is_wrong(run: Run, case: Case) -> None:
-    evidence = case.evidence()
-    evidence.entries[0].payload += b"x"
-    evidence_file.write(Path("evidence.json"), evidence)
-    ran = run("receipt", "verify", "evidence.json")
+    files = case.archive()
+    files["entries/01-receipt.issued.payload"] += b"x"
+    Path("evidence.zip").write_bytes(packed(files, MOMENT))
+    ran = run("receipt", "verify", "evidence.zip")
     assert ran.code == 1
     assert "NOT VERIFIED" in ran.out
     assert "COMMITMENT" in ran.out
@@ -91,17 +95,26 @@ def test_bent_evidence_ends_with_one_and_names_what_is_wrong(run: Run, case: Cas
 
 
 def test_the_verdict_comes_as_json_too(run: Run, case: Case) -> None:
-    evidence_file.write(Path("evidence.json"), case.evidence())
-    ran = run("receipt", "verify", "evidence.json", "-o", "json")
-    verdict = json.loads(ran.out)
+    Path("evidence.zip").write_bytes(case.zipped())
+    verdict = json.loads(run("receipt", "verify", "--json", "evidence.zip").out)
     assert verdict["verified"] is True
     assert [one["holder"] for one in verdict["holders"]] == ["audit", "gateway", "privacy", "stats"]
     assert verdict["holders"][0]["counts"] == {"profiles": 1}
+    assert verdict["log"]["signed_with"] == ["Ed25519", "ML-DSA-44"]
+    assert len(verdict["proves"]) == 5
 
 
-@pytest.mark.parametrize("arguments", [("none.json",), ("bad.json",), ("bad.json", "--holder-key=stats")])
+def test_a_file_that_is_no_archive_is_not_verified(run: Run) -> None:
+    Path("bad.zip").write_text("no zip")
+    assert "ARCHIVE_MALFORMED" in run("receipt", "verify", "bad.zip").out
+    ran = run("receipt", "verify", "bad.zip", "--json")
+    verdict = json.loads(ran.out)
+    assert (ran.code, verdict["verified"], verdict["proves"]) == (1, False, [])
+
+
+@pytest.mark.parametrize("arguments", [("none.zip",), ("bad.zip", "--holder-key=stats")])
 def test_what_cannot_be_read_is_told_in_words(run: Run, arguments: tuple[str, ...]) -> None:
-    Path("bad.json").write_text("not json")
+    Path("bad.zip").write_text("no zip")
     ran = run("receipt", "verify", *arguments)
     assert ran.code == 1
     assert ran.error.startswith("igstats: ")
@@ -133,7 +146,7 @@ def _abort(context: Any, code: grpc.StatusCode, text: str, *details: Any) -> Non
 class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
     """Answers as the gateway would. `evidence` is not ready for the first `waits` calls."""
 
-    evidence: pb.GetEvidenceResponse
+    evidence: bytes
     waits: int = 0
     seen: dict[str, str] = field(default_factory=dict)
     orders: list[pb.CreateRequestRequest] = field(default_factory=list)
@@ -156,13 +169,17 @@ class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
         yield pb.WatchRequestResponse(request=_progress("EXECUTING", ERASE="SETTLED"))
         yield pb.WatchRequestResponse(request=_progress("FULFILLED", ERASE="SETTLED", SWEEP="SETTLED"))
 
-    def GetEvidence(self, request: pb.GetEvidenceRequest, context: Any) -> Any:
+    def GetEvidenceArchive(self, request: pb.GetEvidenceArchiveRequest, context: Any) -> Iterator[Any]:
         if self.waits:
             self.waits -= 1
             retry = RetryInfo(retry_delay=Duration(nanos=1_000_000))
             info = ErrorInfo(reason="EVIDENCE_NOT_READY", domain="igstats")
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "Not yet.", info, retry)
-        return self.evidence
+        half = len(self.evidence) // 2
+        yield pb.GetEvidenceArchiveResponse(chunk=self.evidence[:half])
+        if request.request_id == "broken":
+            _abort(context, grpc.StatusCode.UNAVAILABLE, "Gone.", RetryInfo(retry_delay=Duration(nanos=1_000_000)))
+        yield pb.GetEvidenceArchiveResponse(chunk=self.evidence[half:])
 
     def GetExport(self, request: pb.GetExportRequest, context: Any) -> Iterator[Any]:
         yield pb.GetExportResponse(chunk=b"PK")
@@ -194,7 +211,7 @@ def _progress(state: str, **steps: str) -> pb.PrivacyRequest:
 @pytest.fixture
 def gateway(run: Run, case: Case, certificates: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedGateway]:
     del run  # it clears the environment that is set here
-    played = PlayedGateway(case.evidence())  # type: ignore[abstract]  # the other methods are not asked for
+    played = PlayedGateway(case.zipped())  # type: ignore[abstract]  # the other methods are not asked for
     server = grpc.server(ThreadPoolExecutor(4))
     add_RequestServiceServicer_to_server(played, server)
     add_StatsServiceServicer_to_server(played, server)
@@ -250,8 +267,17 @@ def test_opening_and_watching_end_together(run: Run) -> None:
 
 def test_evidence_is_waited_for_saved_and_verified(run: Run, gateway: PlayedGateway) -> None:
     gateway.waits = 2
-    assert run("request", "evidence", "req_1", "-o", "evidence.json").code == 0
-    assert run("receipt", "verify", "evidence.json").code == 0
+    assert run("receipt", "download", "req_1").code == 0
+    assert run("receipt", "verify", "evidence-req_1.zip").code == 0
+    assert run("receipt", "download", "req_1", "-o", "other.zip").code == 0
+    assert Path("other.zip").read_bytes() == gateway.evidence
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_download_that_broke_off_is_not_continued_with_another(run: Run) -> None:
+    ran = run("receipt", "download", "broken", "-o", "evidence.zip")
+    assert (ran.code, "Gone." in ran.error) == (1, True)
+    assert list(Path().iterdir()) == []
 
 
 @pytest.mark.usefixtures("gateway")
