@@ -37,7 +37,7 @@ Files = dict[str, bytes]
 class Readers:
     """How to read what entries hold."""
 
-    receipt: Callable[[bytes], Statement]
+    receipt: Callable[[bytes], Statement | None]
     closing: Callable[[bytes], Closing]
 
 
@@ -139,7 +139,7 @@ def _checkpoint_files(checkpoint: str) -> Files:
 
 def _log_keys(verifier_keys: Sequence[str]) -> Files:
     ed25519, *others = verifier_keys
-    raw = base64.b64decode(ed25519.rpartition("+")[2])[1:]
+    raw = base64.b64decode(ed25519.split("+", 2)[2])[1:]  # base64 may have a plus too
     more = {"keys/log-mldsa44.vkey": "".join(f"{key}\n" for key in others).encode()} if others else {}
     return {"keys/log.vkey": f"{ed25519}\n".encode(), **more, "keys/log.pem": pem(raw)}
 

@@ -3,6 +3,7 @@
 import hashlib
 from datetime import UTC, datetime
 
+from google.protobuf.message import DecodeError
 from google.protobuf.timestamp_pb2 import Timestamp
 from igstats.event.v1.events_pb2 import RequestClosed
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, Retained, SignedReceipt
@@ -13,10 +14,16 @@ from igstats_audit.statements import Closing, Kept, LastWord, Statement
 _SIGNED_DOMAIN = b"igstats/receipt/v1\n"
 
 
-def read_receipt(payload: bytes) -> Statement:
-    """What a holder stated and signed."""
-    signed = SignedReceipt.FromString(payload)
-    said = Receipt.FromString(signed.receipt)
+def read_receipt(payload: bytes) -> Statement | None:
+    """What a holder stated and signed; None when it is no receipt that can be read: then the entry stands alone."""
+    try:
+        signed = SignedReceipt.FromString(payload)
+        return _statement(signed, Receipt.FromString(signed.receipt))
+    except (DecodeError, ValueError, OverflowError):
+        return None
+
+
+def _statement(signed: SignedReceipt, said: Receipt) -> Statement:
     return Statement(
         holder=said.holder,
         right=Right.Name(said.right).removeprefix("RIGHT_"),

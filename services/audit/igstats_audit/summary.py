@@ -11,7 +11,7 @@ from igstats_audit.statements import Kept, LastWord, Statement, final
 from igstats_audit.story import Exhibit, Story
 
 _ENDS: Mapping[str, str] = {
-    "FULFILLED": "Every service has done what the request asked.",
+    "FULFILLED": "Every service says that it has done what the request asked.",
     "FULFILLED_IN_PART": "The request was carried out as far as the law allows: some data stays for a legal reason.",
     "DENIED": "The request was refused.",
     "WITHDRAWN": "The request was taken back by whoever made it.",
@@ -54,7 +54,9 @@ h1 { font-size: 1.75rem; line-height: 1.25; margin: 0 0 .5rem; overflow-wrap: an
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .75rem }
 p, li { max-width: 44rem }
 .end { border-left: .3rem solid var(--mark); background: var(--soft); padding: .9rem 1.1rem; margin: 1.25rem 0 }
+.end p { margin: 0 }
 .table { overflow-x: auto }
+time { white-space: nowrap }
 table { border-collapse: collapse; width: 100%; font-size: .975rem }
 caption { text-align: left; padding-bottom: .5rem }
 th, td { text-align: left; vertical-align: top; padding: .5rem .9rem .5rem 0; border-bottom: 1px solid var(--line) }
