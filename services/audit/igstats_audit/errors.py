@@ -1,5 +1,32 @@
 """Faults of the log that no caller can do anything about."""
 
+from collections.abc import Mapping
+
 
 class LogForkedError(Exception):
     """The stored head is not one that this log signed, or is older than one it signed: nothing may be signed on top."""
+
+
+class KeyLostError(Exception):
+    """A key of the day is gone while data keys need it. Nothing is destroyed or made until a person has decided."""
+
+    def __init__(self, wrapped: Mapping[str, int]) -> None:
+        """Takes how many data keys each missing key of the day wraps."""
+        lost = ", ".join(f"{kek_id} ({count} data keys)" for kek_id, count in sorted(wrapped.items()))
+        super().__init__(
+            f"the key directory lacks {lost}. If the database was restored: restore the table data_keys from its newest"
+            " copy. If the directory was lost: restore it. See docs/runbooks/audit-keys.md"
+        )
+
+
+class KeyDamagedError(Exception):
+    """A wrapped data key does not open under its own key of the day: its row was changed or moved."""
+
+    def __init__(self, key_id: str) -> None:
+        """Takes the id of the data key."""
+        super().__init__(f"data key {key_id} is damaged: see docs/runbooks/audit-keys.md")
+        self.key_id = key_id
+
+
+class TileMissingError(Exception):
+    """A part of a tree is cut, or was never there, or is lost."""

@@ -7,6 +7,8 @@ from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from igstats_kit.seal import Sealer
+
 from igstats_audit.tree import Node, Range
 
 RECEIPT_ISSUED = "receipt.issued"
@@ -38,6 +40,10 @@ class DataKey:
 
     key_id: str
     secret: bytes = field(repr=False)
+    sealer: Sealer = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sealer", Sealer(self.secret))  # once a key: it costs as much as sealing an entry
 
 
 @dataclass(frozen=True, slots=True)

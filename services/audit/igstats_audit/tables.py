@@ -20,18 +20,19 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
     Text,
 )
 
+from igstats_audit import key_tables
+
 CALL_DAYS = 30
 EVIDENCE_DAYS = 730
 RECORD_DAYS = 30
 
-metadata = MetaData()
+metadata = key_tables.metadata
 
 heads = Table(
     "heads",
