@@ -61,22 +61,24 @@ def _watch(api: Connection, request_id: str, *, as_json: bool) -> bool:
 def save_evidence(settings: Settings, request_id: str, file: Path) -> None:
     """Writes the evidence of a request that has ended; waits a moment for the log to have all of it."""
     wanted = pb.GetEvidenceArchiveRequest(request_id=request_id)
-    _save(settings, "RequestService/GetEvidenceArchive", wanted, file, patience=EVIDENCE_SECONDS)
+    save(settings, "RequestService/GetEvidenceArchive", wanted, file, patience=EVIDENCE_SECONDS)
     _console().print(f"check it: igstats receipt verify {file}", markup=False)
 
 
 def save_export(settings: Settings, request_id: str, file: Path) -> None:
     """Writes the package of an access request."""
-    _save(settings, "RequestService/GetExport", pb.GetExportRequest(request_id=request_id), file)
+    save(settings, "RequestService/GetExport", pb.GetExportRequest(request_id=request_id), file)
 
 
-def _save(settings: Settings, method: str, request: Message, file: Path, *, patience: float = 0.0) -> None:
-    """Writes a file that a method streams; a broken download leaves none."""
+def save(
+    settings: Settings, method: str, request: Message, file: Path, *, patience: float = 0.0, field: str = "chunk"
+) -> None:
+    """Writes a file that a method streams in a field of its answers; a broken download leaves none."""
     part = file.with_name(f"{file.name}.part")
     try:
         with Connection(settings) as api, part.open("wb") as target:
             for answer in api.stream(method, request, patience=patience):
-                target.write(answer.chunk)
+                target.write(getattr(answer, field))
         part.rename(file)
     finally:
         part.unlink(missing_ok=True)

@@ -14,16 +14,20 @@ from igstats_client.settings import Settings, load
 
 if TYPE_CHECKING:
     from igstats_client import actions, checking
+    from igstats_client import calls as own_calls
 else:  # gRPC takes a third of a second to load: only those wait for it who call
     actions, checking = lazy("igstats_client.actions"), lazy("igstats_client.checking")
+    own_calls = lazy("igstats_client.calls")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Instagram statistics, and your rights.")
 receipt = typer.Typer(no_args_is_help=True, help="Receipts of a request: get them, and check them offline.")
 request = typer.Typer(no_args_is_help=True, help="Requests about a person's rights.")
 profile = typer.Typer(no_args_is_help=True, help="Profiles.")
+calls = typer.Typer(no_args_is_help=True, help="Your own API calls of the last 30 days.")
 app.add_typer(receipt, name="receipt")
 app.add_typer(request, name="request")
 app.add_typer(profile, name="profile")
+app.add_typer(calls, name="calls")
 
 
 class Output(StrEnum):
@@ -45,6 +49,10 @@ class Kind(StrEnum):
 Printed = Annotated[Output, typer.Option("-o", "--output", help="A table for people, JSON for programs.")]
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="Id of the request (req_...).")]
 Target = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.", dir_okay=False)]
+
+Status = Annotated[str, typer.Option(metavar="CODE", help="Only those that ended so: NOT_FOUND, or 5.")]
+Since = Annotated[str, typer.Option(metavar="TIME", help="From then on: 2026-11-23, 2026-11-23T12:00Z, 24h, 7d.")]
+Until = Annotated[str, typer.Option(metavar="TIME", help="Before then.")]
 
 
 @receipt.command("download")
@@ -140,6 +148,39 @@ def show_profile(
     Example: igstats profile show jane.demo
     """
     actions.show_profile(_settings(), name, as_json=output is Output.JSON)
+
+
+@calls.command("list")
+def list_calls(
+    status: Status = "",
+    since: Since = "",
+    until: Until = "",
+    call_id: Annotated[str, typer.Option("--id", metavar="CALL", help="Only this call (req_...).")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    output: Printed = Output.TABLE,
+) -> None:
+    """Prints your own API calls, newest first; as JSON one a line.
+
+    Example: igstats calls list --status PERMISSION_DENIED --since 24h
+    """
+    wanted = own_calls.Wanted(status, since, until)
+    own_calls.show(_settings(), wanted, call_id, limit, as_json=output is Output.JSON)
+
+
+@calls.command("export")
+def export_calls(
+    status: Status = "",
+    since: Since = "",
+    until: Until = "",
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write them.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Writes all your own API calls that fit, newest first, one JSON object a line.
+
+    Example: igstats calls export --since 7d -o calls.ndjson
+    """
+    own_calls.export(_settings(), own_calls.Wanted(status, since, until), output)
 
 
 @app.command("call")

@@ -1,10 +1,12 @@
 """Answers of the API as tables."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.code_pb2 import Code
+from igstats.api.v1.account_service_pb2 import ApiCall
 from igstats.api.v1.profile_pb2 import Count, MissingReason, Profile
 from igstats.api.v1.request_service_pb2 import PrivacyRequest, RequestKind, Step
 from rich.console import Console
@@ -73,6 +75,22 @@ def show_profile(profile: Profile, console: Console) -> None:
         ("observed", time(profile.observed_time)),
     ]
     _show_facts(console, iter(facts))
+
+
+def show_calls(calls: Iterable[ApiCall], console: Console) -> None:
+    """Prints calls, a line each, however wide: half an id helps nobody."""
+    rows = [("time", "method", "by", "status", "ms", "address", "key", "call"), *map(_call_cells, calls)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
+def _call_cells(call: ApiCall) -> tuple[str, ...]:
+    ended = call.reason or (Code.Name(call.status) if call.status in Code.values() else str(call.status))
+    method = call.method.removeprefix("/igstats.api.v1.")
+    took = f"{call.latency_us / 1000:.1f}"
+    return time(call.called_time), method, call.protocol, ended, took, call.ip_address, call.key_id, call.call_id
 
 
 def count(value: Count) -> str:

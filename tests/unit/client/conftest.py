@@ -1,10 +1,12 @@
 """Evidence made by the log's own code and real keys, so that every test of the verifier starts from something true."""
 
 import hashlib
+import io
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -22,6 +24,7 @@ from igstats_audit.payloads import read_closing, read_receipt
 from igstats_audit.statements import Closing
 from igstats_audit.story import HolderKey
 from igstats_audit.tree import Range, grow, leaf_hash
+from igstats_client import command
 
 MOMENT = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 HOLDERS = ("audit", "gateway", "privacy", "stats")
@@ -164,3 +167,30 @@ def sign_note() -> Callable[[str, str], tuple[str, str]]:
         return signer.sign(text), signer.verifier_key
 
     return signed
+
+
+@dataclass
+class Ran:
+    """How the command ended, and what it printed."""
+
+    code: int
+    out: str
+    error: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Ran]:
+    """Runs the command in an empty folder and answers how it ended and what it printed."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("IGSTATS_URL", "IGSTATS_KEY", "IGSTATS_CA"):
+        monkeypatch.delenv(name, raising=False)
+
+    def execute(*arguments: str, stdin: str = "") -> Ran:
+        monkeypatch.setattr("sys.argv", ["igstats", *arguments])
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+        printed = capsys.readouterr()
+        return Ran(int(ended.value.code or 0), printed.out, printed.err)
+
+    return execute

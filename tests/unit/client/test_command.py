@@ -1,7 +1,6 @@
 """The `igstats` command as people and programs use it: offline, and against a gateway that is only played."""
 
 import base64
-import io
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,6 @@ from igstats.api.v1.request_service_pb2_grpc import (
 from igstats.api.v1.stats_service_pb2 import GetProfileResponse
 from igstats.api.v1.stats_service_pb2_grpc import StatsServiceServicer, add_StatsServiceServicer_to_server
 from igstats_audit.archive import packed
-from igstats_client import command
 from igstats_kit.testing.certificates import Authority
 
 Case = Any
@@ -36,32 +34,8 @@ KEY = "igs_live_made_up"
 MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-@dataclass
-class Ran:
-    code: int
-    out: str
-    error: str
-
-
-Run = Callable[..., Ran]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
-    """Runs the command in an empty folder and answers how it ended and what it printed."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("IGSTATS_URL", "IGSTATS_KEY", "IGSTATS_CA"):
-        monkeypatch.delenv(name, raising=False)
-
-    def execute(*arguments: str, stdin: str = "") -> Ran:
-        monkeypatch.setattr("sys.argv", ["igstats", *arguments])
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
-        with pytest.raises(SystemExit) as ended:
-            command.main()
-        printed = capsys.readouterr()
-        return Ran(int(ended.value.code or 0), printed.out, printed.err)
-
-    return execute
+Run = Callable[..., Any]
+"""Runs the command: the fixture of conftest.py."""
 
 
 def test_true_evidence_ends_with_zero_and_says_what_it_proves(run: Run, case: Case) -> None:
