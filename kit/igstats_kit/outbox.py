@@ -27,7 +27,7 @@ from igstats_kit.telemetry import OUTBOX_WAITING
 _BATCH = 256
 _IDLE_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
-_REMOVE_SECONDS = 0.05
+_REMOVE_SECONDS = 1.0
 _REMOVE_AT = 500
 
 # Taken and removed in one statement; a crash before the commit leaves the row, and its id makes the repeat harmless.

@@ -1,6 +1,7 @@
 """Signed receipts: what a holder did, in bytes that anyone with its public key can check."""
 
 import hashlib
+from functools import cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -14,6 +15,12 @@ _DOMAIN = b"igstats/receipt/v1\n"
 _KEY_ID_BYTES = 8
 
 
+@cache
+def _verifier(public_key: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public_key)
+
+
+@cache
 def key_id(public_key: bytes) -> str:
     """Short name of a raw public key."""
     return hashlib.sha256(public_key).digest()[:_KEY_ID_BYTES].hex()
@@ -45,8 +52,7 @@ def verify(signed: SignedReceipt, public_key: bytes) -> Receipt:
     if signed.key_id != key_id(public_key):
         raise DomainError(Reason.RECEIPT_INVALID, check="key_id")
     try:
-        key = Ed25519PublicKey.from_public_bytes(public_key)
-        key.verify(signed.signature, _DOMAIN + signed.receipt)
+        _verifier(public_key).verify(signed.signature, _DOMAIN + signed.receipt)
         return Receipt.FromString(signed.receipt)
     except (InvalidSignature, ValueError) as error:
         raise DomainError(Reason.RECEIPT_INVALID, check="signature") from error

@@ -22,7 +22,7 @@ _AFTER_COMMIT = "igstats_after_commit"
 _LAST_USED = "igstats_last_used"
 _RESTED_SECONDS = 2.0
 # A frozen server must not freeze its callers. Statements are many, small and by key: neither jit nor a plan for every
-# set of values pays.
+# set of values pays. A plan made while a table was empty would read it from end to end for ever: indexes first.
 _SETTINGS = {
     "statement_timeout": "30000",
     "lock_timeout": "10000",
@@ -30,6 +30,7 @@ _SETTINGS = {
     "tcp_user_timeout": "10000",
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
 }
 
 
@@ -116,6 +117,9 @@ class Database:
                 raise
             news = connection.info.pop(_AFTER_COMMIT, [])
             await shielded(connection.commit())
+        self._tell(news)
+
+    def _tell(self, news: Sequence[Any]) -> None:
         if news:
             for callback in self.after_commit:
                 callback(news)
@@ -134,7 +138,11 @@ class Database:
             DomainError: DEPENDENCY_UNAVAILABLE; the statement may or may not have run, so retries need a unique key.
         """
         async with _wrapping(), self._alone.connect() as connection:
-            yield connection
+            try:
+                yield connection
+            finally:
+                news = connection.info.pop(_AFTER_COMMIT, [])
+        self._tell(news)
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -55,7 +55,7 @@ class Requests:
         if not identifiers:
             raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
         request = self._received(new)
-        async with self._database.transaction() as connection:
+        async with self._database.statement() as connection:
             sealed = self._identifiers.seal(request.request_id, Naming(new.account_id, identifiers))
             change = Change(request.request_id, None, State.RECEIVED)
             facts = events.requests_changed([change], request.received_at)
