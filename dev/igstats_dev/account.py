@@ -11,12 +11,13 @@ from pathlib import Path
 from igstats_kit.testing.processes import ProcessError
 from igstats_kit.testing.secrets import write_private
 
+from igstats_dev.layout import OPERATOR
 from igstats_dev.stack import Stack
 
 
 @dataclass(frozen=True)
 class Access:
-    """How to reach the stack as a customer. Its fields are the file `env` of the folder."""
+    """How to reach the stack, as a customer and as an officer. Its fields are the file `env` of the folder."""
 
     gateway_grpc: str
     gateway_http: str
@@ -24,6 +25,9 @@ class Access:
     account_id: str
     key: str
     instagram: str
+    audit: str = ""
+    officer_cert: str = ""
+    officer_key: str = ""
 
 
 async def ensure(stack: Stack) -> Access:
@@ -44,6 +48,9 @@ async def ensure(stack: Stack) -> Access:
         account_id=known.get("account_id", ""),
         key=known.get("key", ""),
         instagram=stack.layout.instagram_url,
+        audit=stack.layout.address("audit-rpc"),
+        officer_cert=str(stack.layout.certificates[OPERATOR].certificate),
+        officer_key=str(stack.layout.certificates[OPERATOR].key),
     )
     write_private(file, json.dumps(vars(access), indent=2).encode())
     return access
@@ -77,4 +84,4 @@ def read(folder: Path) -> Access:
         FileNotFoundError: No stack was ever started in the folder.
     """
     found = json.loads((folder / "env").read_text())
-    return Access(**{name: found[name] for name in Access.__dataclass_fields__})
+    return Access(**{name: found[name] for name in Access.__dataclass_fields__ if name in found})

@@ -109,6 +109,10 @@ class Layout:
                 "IGSTATS_GATEWAY_PUBLIC_HTTP_LISTEN": self.address("gateway-http"),
             },
             "stats": {"IGSTATS_STATS_INSTAGRAM_URL": self.instagram_url},
+            "audit": {
+                "IGSTATS_AUDIT_NATS_CONFIG": str(self.nats().config_file),
+                "IGSTATS_AUDIT_NATS_OPERATOR": OPERATOR,
+            },
         }.get(service, {})
 
 

@@ -30,7 +30,7 @@ def shared(nats: Nats, authority: Path, secrets: Secrets, addresses: Mapping[str
         "IGSTATS_SUPPRESSION_KEY": str(secrets.path("suppression.key")),
         "IGSTATS_ACCESS_SEAL_KEY": str(secrets.path("access-seal.key")),
     }
-    for service in ("privacy", "stats", "audit"):
+    for service in SERVICES:
         told[f"IGSTATS_{service.upper()}_ADDRESS"] = addresses.get(service, ANY_PORT)
     return told
 

@@ -62,6 +62,11 @@ class Nats:
             await client.close()
 
     @property
+    def config_file(self) -> Path:
+        """Where its configuration is, once it has started."""
+        return self.directory / "nats.conf"
+
+    @property
     def url(self) -> str:
         """Address for clients."""
         return f"tls://127.0.0.1:{self.port}"
@@ -105,9 +110,8 @@ class Nats:
         """Writes the configuration, starts, returns when it accepts clients."""
         shutil.rmtree(self._ports, ignore_errors=True)
         self._ports.mkdir(parents=True)
-        path = self.directory / "nats.conf"
-        path.write_text(json.dumps(self.config(), indent=2))
-        program = Program("nats-server", (binary(), "--config", str(path)), self.directory / "nats.log")
+        self.config_file.write_text(json.dumps(self.config(), indent=2))
+        program = Program("nats-server", (binary(), "--config", str(self.config_file)), self.directory / "nats.log")
         self._child = await Child.start(program)
         await self._child.ready(self._is_ready)
 

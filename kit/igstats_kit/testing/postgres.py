@@ -84,12 +84,15 @@ class Postgres:
     async def start(self) -> None:
         """Makes the data folder when it is missing, starts, returns when it accepts connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
-        if not self.data.exists():
+        if created := not self.data.exists():
             await self._create()
         settings = SETTINGS | {"port": str(self.port)} | ({} if self.durable else NOT_DURABLE)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._child = await Child.start(self._program("postgres", "-D", str(self.data), *options))
         await self._child.ready(self._is_ready)
+        if created:
+            async with self.admin() as connection:  # services have nothing to do in these
+                await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
 
     async def stop(self) -> None:
         """Ends it: in order when data is durable, at once when it is thrown away."""

@@ -1,9 +1,10 @@
 """What can be set."""
 
+from pathlib import Path
 from typing import ClassVar
 
-from igstats_kit.config import ServiceConfig, shared
-from pydantic import FilePath
+from igstats_kit.config import Address, ServiceConfig, shared
+from pydantic import Field, FilePath
 from pydantic_settings import SettingsConfigDict
 
 
@@ -16,3 +17,8 @@ class AuditConfig(ServiceConfig):
     access_seal_key: FilePath = shared("ACCESS_SEAL_KEY")
     log_key: FilePath
     log_origin: str
+    gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway-internal:7443")
+    nats_config: Path | None = None
+    nats_operator: str = ""
+    advisories: Path | None = None
+    security_audit_hours: float = Field(default=24.0, gt=0)

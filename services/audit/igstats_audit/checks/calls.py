@@ -1,0 +1,97 @@
+"""The API log: calls that should have been signed and were not, and sudden failures to prove who one is."""
+
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from igstats_kit.clock import Clock
+
+from igstats_audit.checks.report import Finding, Look, Looked, NotPossibleError, Severity, evidence
+
+WINDOW = timedelta(hours=24)
+USUAL_WINDOW = timedelta(days=7)
+HOUR = timedelta(hours=1)
+UNAUTHENTICATED = 16  # number of the gRPC status code
+FEWEST, TIMES = 50, 5
+MANY, MANY_TIMES = 500, 20
+MOST_CALLS = 500_000
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredCall:
+    """What the payload of a call says, as far as a check needs it."""
+
+    method: str
+    status: int
+    signed: bool
+    called_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """How many calls came in an hour, and how many could not prove who they are."""
+
+    begins: datetime
+    calls: int
+    refused: int
+
+
+class CallFacts(Protocol):
+    """The API log as the checks see it."""
+
+    async def hours(self, since: datetime, status: int) -> Sequence[Hour]:
+        """Calls by hour since a time; refused are those that ended with the status."""
+        ...
+
+    def answered(self, since: datetime) -> AsyncIterator[Sequence[AnsweredCall]]:
+        """Calls since a time, the newest first, in batches."""
+        ...
+
+
+def unsigned(calls: Sequence[AnsweredCall], signed_methods: Collection[str]) -> Iterator[Finding]:
+    """Methods that need a signature and answered without one."""
+    for method in sorted(signed_methods):
+        wrong = [one for one in calls if one.method == method and not one.status and not one.signed]
+        if wrong:
+            times = sorted(one.called_at for one in wrong)
+            text = "was answered without a signature although it needs one: look at the gateway's signature check"
+            yield Finding(Severity.HIGH, method, text, evidence(calls=len(wrong), first=times[0], last=times[-1]))
+
+
+def spikes(hours: Sequence[Hour], now: datetime) -> Iterator[Finding]:
+    """Hours of the last day with many more refused calls than is usual."""
+    before = [hour.refused for hour in hours if hour.begins < now - WINDOW]
+    usual = sum(before) / (USUAL_WINDOW / HOUR)
+    for hour in hours:
+        times = hour.refused / max(usual, 1.0)
+        if hour.begins < now - WINDOW or hour.refused < FEWEST or times < TIMES:
+            continue
+        severity = Severity.HIGH if hour.refused >= MANY and times >= MANY_TIMES else Severity.MEDIUM
+        text = "many calls could not prove who they are: search the API log by status and time, block or call back"
+        seen = evidence(refused=hour.refused, calls=hour.calls, usual=f"{usual:.1f}")
+        yield Finding(severity, f"hour {hour.begins:%Y-%m-%dT%HZ}", text, seen)
+
+
+def looks(facts: CallFacts, signed_methods: Collection[str], clock: Clock) -> dict[str, Look]:
+    """The checks of this family by name."""
+
+    async def of_signatures() -> Looked:
+        if not signed_methods:
+            raise NotPossibleError("no public method asks for a signature, so none can be missing")
+        seen, wanted = 0, []
+        async for batch in facts.answered(clock.now() - WINDOW):
+            seen += len(batch)
+            wanted += [one for one in batch if one.method in signed_methods]
+            if seen >= MOST_CALLS:
+                break
+        blind = [f"calls older than the newest {seen}"] if seen >= MOST_CALLS else []
+        return Looked(f"{seen} calls of 24 hours", list(unsigned(wanted, signed_methods)), blind)
+
+    async def of_authentication() -> Looked:
+        now = clock.now()
+        hours = await facts.hours(now - WINDOW - USUAL_WINDOW, UNAUTHENTICATED)
+        recent = sum(hour.calls for hour in hours if hour.begins >= now - WINDOW)
+        return Looked(f"{recent} calls of 24 hours against the 7 days before", list(spikes(hours, now)))
+
+    return {"calls.unsigned": of_signatures, "calls.authentication": of_authentication}

@@ -1,0 +1,116 @@
+"""Reads certificates where they are used: from a TLS handshake with each service, and from the authority's file."""
+
+import asyncio
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from igstats_audit.checks.certificates import Certificate, Seen
+
+_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a service serves. NATS speaks first, and in clear, before it asks for TLS."""
+
+    service: str
+    address: str
+    speaks_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Our own way to be let in, PEM."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+class Handshakes:
+    """Reads what each endpoint serves. What cannot be reached is named and never left out."""
+
+    def __init__(self, files: Files, endpoints: Sequence[Endpoint]) -> None:
+        self._files = files
+        self._endpoints = endpoints
+
+    async def read(self) -> Seen:
+        """All certificates that can be read now."""
+        blind: list[str] = []
+        try:
+            authorities = x509.load_pem_x509_certificates(self._files.authority.read_bytes())
+            context = self._context()
+        except (OSError, ValueError) as error:
+            why = f"our own certificate files ({type(error).__name__}): see that they are PEM and readable"
+            return Seen((), (why,))
+        found = [_authority(place, one) for place, one in enumerate(authorities)]
+        answers = await asyncio.gather(*(_served(one, context) for one in self._endpoints), return_exceptions=True)
+        for endpoint, answer in zip(self._endpoints, answers, strict=True):
+            if isinstance(answer, OSError | ValueError):  # of the network and of TLS; a certificate that is none
+                blind.append(f"{endpoint.service} ({type(answer).__name__}): start it, or let audit reach it")
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                found.append(_leaf(endpoint.service, answer, authorities))
+        return Seen(found, blind)
+
+    def _context(self) -> ssl.SSLContext:
+        """Lets any certificate pass: one that has expired must be read too. Nothing is sent or believed."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        context.load_cert_chain(self._files.certificate, self._files.key)
+        return context
+
+
+async def _served(endpoint: Endpoint, context: ssl.SSLContext) -> x509.Certificate:
+    host, _, port = endpoint.address.rpartition(":")
+    async with asyncio.timeout(_SECONDS):
+        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+        try:
+            if endpoint.speaks_first:
+                await reader.readline()
+            await writer.start_tls(context, server_hostname=endpoint.service)
+            raw = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        finally:
+            writer.transport.abort()
+    return x509.load_der_x509_certificate(raw)
+
+
+def _authority(number: int, certificate: x509.Certificate) -> Certificate:
+    place = f"authority {number + 1}" if number else "authority"
+    return Certificate(place, "", certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+
+
+def _leaf(service: str, certificate: x509.Certificate, authorities: Sequence[x509.Certificate]) -> Certificate:
+    return Certificate(
+        place=f"{service} served",
+        service=service,
+        not_before=certificate.not_valid_before_utc,
+        not_after=certificate.not_valid_after_utc,
+        identities=_identities(certificate),
+        trusted=any(_issued(certificate, authority) for authority in authorities),
+    )
+
+
+def _identities(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    return tuple(names.get_values_for_type(x509.UniformResourceIdentifier))
+
+
+def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True

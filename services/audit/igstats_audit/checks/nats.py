@@ -1,0 +1,131 @@
+"""NATS: what the server's configuration allows, compared with what this release declares."""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from igstats_kit.permissions import users
+
+from igstats_audit.checks.nats_file import NatsFileError, parse
+from igstats_audit.checks.report import Finding, Look, Looked, NotPossibleError, Severity, evidence
+
+# What lets somebody in by another way than a certificate of ours, or with other rights than the declared ones.
+_DOORS = ("accounts", "gateway", "leafnodes", "mqtt", "no_auth_user", "operator", "resolver", "websocket")
+_SHOWN = 5
+
+
+def compare(deployed: Mapping[str, Any], declared: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Every difference between the configuration and the declared users."""
+    yield from _server(deployed)
+    authorization = deployed.get("authorization")
+    found = authorization.get("users") if isinstance(authorization, Mapping) else None
+    if not isinstance(found, list):
+        text = "has no list of users: anybody with a certificate may do anything; deploy the declared users"
+        yield Finding(Severity.HIGH, "authorization", text)
+        return
+    for name in sorted(set(cast("Mapping[str, Any]", authorization)) - {"users", "timeout"}):
+        text = "is not declared and may let somebody in: take it out of the configuration"
+        yield Finding(Severity.HIGH, f"authorization.{name}", text)
+    yield from _users(found, declared)
+
+
+def _server(deployed: Mapping[str, Any]) -> Iterator[Finding]:
+    tls, jetstream = deployed.get("tls"), deployed.get("jetstream")
+    if not isinstance(tls, Mapping) or tls.get("verify_and_map") is not True:
+        text = "must be true: without it a certificate does not decide which user somebody is"
+        yield Finding(Severity.HIGH, "tls.verify_and_map", text)
+    if not isinstance(jetstream, Mapping) or jetstream.get("sync_interval") != "always":
+        text = "must be always: otherwise a power cut loses acknowledged messages"
+        yield Finding(Severity.MEDIUM, "jetstream.sync_interval", text)
+    for door in _DOORS:
+        if door in deployed:
+            text = "is not declared and opens another way in: take it out of the configuration"
+            yield Finding(Severity.HIGH, door, text)
+
+
+def _users(found: Sequence[Any], declared: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    wanted = {str(user["user"]): user for user in declared}
+    names = [str(user.get("user", "")) if isinstance(user, Mapping) else "" for user in found]
+    for name in sorted(set(wanted) - set(names)):
+        text = "is declared and not deployed: its service cannot connect; deploy the declared users"
+        yield Finding(Severity.MEDIUM, name, text)
+    for name, user in zip(names, found, strict=True):
+        place = name or "a user without a name"
+        if name not in wanted:
+            text = "is not declared: find out who uses it, and take it out of the configuration"
+            yield Finding(Severity.HIGH, place, text)
+        elif names.count(name) > 1:
+            text = "stands there more than once: the server takes one of them; deploy the declared users"
+            yield Finding(Severity.HIGH, place, text)
+        else:
+            yield from _rights(place, user, wanted[name])
+
+
+def _rights(place: str, user: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[Finding]:
+    extra = sorted(set(user) - set(wanted))
+    if extra:
+        text = "has more ways to prove itself than its certificate: deploy the declared user"
+        yield Finding(Severity.HIGH, place, text, evidence(fields=",".join(extra)))
+    if "permissions" not in wanted:
+        return
+    permissions = user.get("permissions")
+    if not isinstance(permissions, Mapping):
+        yield Finding(Severity.HIGH, place, "has no permissions and may do anything: deploy the declared user")
+        return
+    other = sorted(set(permissions) - set(wanted["permissions"]))
+    if other:
+        text = "has permissions of another kind than declared: deploy the declared user"
+        yield Finding(Severity.HIGH, place, text, evidence(permissions=",".join(other)))
+    for verb, declared in wanted["permissions"].items():
+        yield from _subjects(place, verb, permissions.get(verb), declared["allow"])
+
+
+def _subjects(place: str, verb: str, given: object, declared: Sequence[str]) -> Iterator[Finding]:
+    allowed, denied = _allowed(given)
+    if allowed is None:
+        yield Finding(Severity.HIGH, place, f"may {verb} on every subject: deploy the declared user")
+        return
+    more, less = sorted(allowed - set(declared)), sorted((set(declared) - allowed) | (set(declared) & denied))
+    if more:
+        text = f"may {verb} more than declared: deploy the declared user"
+        yield Finding(Severity.HIGH, place, text, _listed("undeclared", more))
+    if less:
+        text = f"may not {verb} what it needs: deploy the declared user"
+        yield Finding(Severity.MEDIUM, place, text, _listed("missing", less))
+
+
+def _allowed(given: object) -> tuple[set[str] | None, set[str]]:
+    """Allowed and denied subjects; None instead of a set when everything is allowed."""
+    if isinstance(given, Mapping):
+        allow, deny = given.get("allow"), given.get("deny", [])
+        return (None if allow is None else _texts(allow)), _texts(deny)
+    return (None if given is None else _texts(given)), set()
+
+
+def _texts(given: object) -> set[str]:
+    return set(map(str, given)) if isinstance(given, list) else {str(given)}
+
+
+def _listed(name: str, subjects: Sequence[str]) -> tuple[str, ...]:
+    rest = (f"{name}_more={len(subjects) - _SHOWN}",) if len(subjects) > _SHOWN else ()
+    return tuple(f"{name}={subject}" for subject in subjects[:_SHOWN]) + rest
+
+
+def looks(path: Path | None, operator: str) -> dict[str, Look]:
+    """The check of the configuration at `path`. `operator` may do anything, when one is named."""
+
+    async def look() -> Looked:
+        if path is None:
+            raise NotPossibleError("IGSTATS_AUDIT_NATS_CONFIG does not name the server's configuration")
+        try:
+            deployed = parse(await asyncio.to_thread(path.read_text, encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise NotPossibleError(f"the server's configuration cannot be read: {type(error).__name__}") from error
+        except NatsFileError as error:
+            raise NotPossibleError(f"the server's configuration is not understood: {error}") from error
+        declared = users(operator=operator)
+        scope = f"{len(declared)} declared users against {path.name}"
+        return Looked(scope, list(compare(deployed, declared)))
+
+    return {"nats.permissions": look}

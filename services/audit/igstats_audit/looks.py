@@ -1,0 +1,67 @@
+"""Puts the checks of the security audit together: each rule with what gathers its facts."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from igstats_kit.client import Channels
+from igstats_kit.clock import Clock
+from igstats_kit.sql import Database
+
+from igstats_audit.audit_store import CallIndexReader, CatalogueReader
+from igstats_audit.checks import advisories, api_keys, calls, certificates, database, key_files, logs, nats
+from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
+from igstats_audit.checks.logged_calls import LoggedCalls, ReadEntries
+from igstats_audit.checks.logs import LogStates, ReadFindings
+from igstats_audit.checks.report import Look
+from igstats_audit.checks.signed_methods import signed_methods
+from igstats_audit.config import AuditConfig
+from igstats_audit.inspection import GatewayInspection
+
+_EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104 - where we listen, not what we open
+_NATS_PORT = 4222
+
+
+def all_looks(
+    config: AuditConfig,
+    own: Database,
+    channels: Channels,
+    states: LogStates,
+    entries: ReadEntries,
+    key_ids: Callable[[], Sequence[str]] | None,
+    monitor: ReadFindings | None,
+    clock: Clock,
+) -> dict[str, Look]:
+    """Every check of the catalogue by name. `entries` reads the API log, `key_ids` the store of the keys of the day."""
+    inspection = GatewayInspection(channels.to("gateway", config.gateway_address))
+    files = Files(config.tls_ca, config.tls_cert, config.tls_key)
+    facts = LoggedCalls(CallIndexReader(own), entries)
+    return {
+        **api_keys.looks(inspection.keys, clock),
+        **calls.looks(facts, signed_methods(), clock),
+        **certificates.looks(Handshakes(files, list(endpoints(config))).read, clock),
+        **database.looks(CatalogueReader(own).read),
+        **advisories.looks(config.advisories, clock),
+        **key_files.looks(key_paths(config), key_ids, clock),
+        **logs.looks(states.read, monitor),
+        **nats.looks(config.nats_config, config.nats_operator),
+    }
+
+
+def endpoints(config: AuditConfig) -> Iterator[Endpoint]:
+    """Where certificates are served: by every service, ourselves included, and by NATS."""
+    host, _, port = config.listen.rpartition(":")
+    yield Endpoint("audit", f"{'127.0.0.1' if host in _EVERYWHERE else host}:{port}")
+    yield Endpoint("gateway", config.gateway_address)
+    yield Endpoint("privacy", config.privacy_address)
+    yield Endpoint("stats", config.stats_address)
+    for url in config.nats_url.split(","):
+        parts = urlsplit(url.strip())
+        yield Endpoint("nats", f"{parts.hostname}:{parts.port or _NATS_PORT}", speaks_first=True)
+
+
+def key_paths(config: AuditConfig) -> dict[str, Path]:
+    """Every setting that names a key file, or the folder of the keys of the day."""
+    named = {name: getattr(config, name) for name in type(config).model_fields}
+    wanted = {name: value for name, value in named.items() if name.endswith("_key") or name == "key_directory"}
+    return {name.upper(): value for name, value in wanted.items() if isinstance(value, Path)}

@@ -1,0 +1,96 @@
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
+
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from igstats.api.v1 import access_pb2
+from igstats_audit.checks import calls as module
+from igstats_audit.checks.calls import AnsweredCall, Hour, looks, spikes, unsigned
+from igstats_audit.checks.report import NotPossibleError, Severity
+from igstats_audit.checks.signed_methods import signed_methods
+from igstats_kit.testing.clock import FakeClock
+
+CLOCK = FakeClock()
+NOW = CLOCK.now()
+HOUR = timedelta(hours=1)
+SIGNED = "/igstats.api.v1.RequestService/CreateRequest"
+GOOD = [
+    AnsweredCall(SIGNED, 0, signed=True, called_at=NOW),
+    AnsweredCall(SIGNED, 16, signed=False, called_at=NOW),
+    AnsweredCall("/a.B/C", 0, signed=False, called_at=NOW),
+]
+
+
+class Facts:
+    def __init__(self, calls: Sequence[AnsweredCall], hours: Sequence[Hour] = ()) -> None:
+        self._calls, self._hours = calls, hours
+
+    async def hours(self, since: datetime, status: int) -> Sequence[Hour]:
+        assert (since, status) == (NOW - timedelta(days=8), 16)
+        return self._hours
+
+    async def answered(self, since: datetime) -> AsyncIterator[Sequence[AnsweredCall]]:
+        assert since == NOW - timedelta(days=1)
+        for one in self._calls:
+            yield [one]
+
+
+async def test_signed_refused_and_open_calls_pass() -> None:
+    found = await looks(Facts(GOOD), {SIGNED}, CLOCK)["calls.unsigned"]()
+    assert (found.findings, found.blind, found.scope) == ([], [], "3 calls of 24 hours")
+
+
+async def test_an_answered_call_without_its_signature_is_found() -> None:
+    wrong = [AnsweredCall(SIGNED, 0, signed=False, called_at=NOW - HOUR), *GOOD]
+    found = await looks(Facts(wrong), {SIGNED}, CLOCK)["calls.unsigned"]()
+    (finding,) = found.findings
+    assert (finding.severity, finding.place, finding.evidence[0]) == (Severity.HIGH, SIGNED, "calls=1")
+    assert list(unsigned(GOOD, {SIGNED})) == []
+
+
+async def test_what_was_not_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_CALLS", 2)
+    assert (await looks(Facts(GOOD), {SIGNED}, CLOCK)["calls.unsigned"]()).blind == ["calls older than the newest 2"]
+
+
+async def test_without_methods_that_need_a_signature_none_can_be_missing() -> None:
+    with pytest.raises(NotPossibleError):
+        await looks(Facts(GOOD), set(), CLOCK)["calls.unsigned"]()
+
+
+def quiet() -> list[Hour]:
+    return [Hour(NOW - number * HOUR, 100, 2) for number in range(1, 8 * 24)]
+
+
+async def test_an_even_number_of_refusals_passes() -> None:
+    found = await looks(Facts([], quiet()), {SIGNED}, CLOCK)["calls.authentication"]()
+    assert found.findings == []
+    assert found.scope.startswith("2400 calls")
+
+
+@pytest.mark.parametrize(("refused", "severity"), [(60, Severity.MEDIUM), (900, Severity.HIGH)])
+def test_a_jump_of_refusals_is_found(refused: int, severity: Severity) -> None:
+    (finding,) = spikes([*quiet(), Hour(NOW - HOUR / 2, 1000, refused)], NOW)
+    assert finding.severity is severity
+    assert f"refused={refused}" in finding.evidence
+
+
+def test_a_jump_that_is_over_for_a_day_is_no_finding_any_more() -> None:
+    assert list(spikes([Hour(NOW - 30 * HOUR, 1000, 900)], NOW)) == []
+
+
+def test_methods_that_need_a_signature_come_from_the_descriptors() -> None:
+    file = FileDescriptorProto(name="t.proto", package="t", dependency=["igstats/api/v1/access.proto"])
+    file.message_type.add(name="M")
+    service = file.service.add(name="S")
+    for name, needed in (("Open", False), ("Signed", True)):
+        method = service.method.add(name=name, input_type=".t.M", output_type=".t.M")
+        method.options.Extensions[access_pb2.access].signature_required = needed
+    pool = DescriptorPool()
+    for known in ("google/protobuf/descriptor.proto", "igstats/api/v1/access.proto"):
+        found = FileDescriptorProto()
+        access_pb2.DESCRIPTOR.pool.FindFileByName(known).CopyToProto(found)
+        pool.Add(found)
+    pool.Add(file)
+    assert signed_methods([pool.FindFileByName("t.proto")]) == {"/t.S/Signed"}

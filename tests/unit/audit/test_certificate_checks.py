@@ -1,0 +1,72 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from igstats_audit.checks.certificates import Certificate, Seen, age, expiry, identity, looks
+from igstats_audit.checks.report import NotPossibleError, Outcome, Severity, concluded
+from igstats_kit.testing.clock import FakeClock
+
+CLOCK = FakeClock()
+NOW = CLOCK.now()
+DAY = timedelta(days=1)
+GOOD = Certificate("stats served", "stats", NOW - 5 * DAY, NOW + 60 * DAY, ("spiffe://igstats/stats",))
+AUTHORITY = Certificate("authority", "", NOW - 5 * DAY, NOW + 1000 * DAY)
+
+
+@pytest.mark.parametrize("rule", [expiry, age, identity])
+def test_good_certificates_pass(rule: Callable[..., object]) -> None:
+    assert list(rule([GOOD, AUTHORITY], NOW)) == []  # type: ignore[call-overload]  # an iterator, whichever the rule
+
+
+@pytest.mark.parametrize(
+    ("certificate", "severity"),
+    [
+        (replace(GOOD, not_after=NOW), Severity.HIGH),
+        (replace(GOOD, not_after=NOW + 2 * DAY), Severity.HIGH),
+        (replace(GOOD, not_after=NOW + 13 * DAY), Severity.MEDIUM),
+        (replace(GOOD, not_before=NOW + DAY), Severity.HIGH),
+        (replace(AUTHORITY, not_after=NOW + 100 * DAY), Severity.MEDIUM),
+        (replace(AUTHORITY, not_after=NOW + 29 * DAY), Severity.HIGH),
+    ],
+)
+def test_what_ends_soon_or_does_not_count_yet_is_found(certificate: Certificate, severity: Severity) -> None:
+    (finding,) = expiry([certificate], NOW)
+    assert (finding.severity, finding.place) == (severity, certificate.place)
+
+
+def test_a_certificate_in_use_for_too_long_is_found() -> None:
+    old = replace(GOOD, not_before=NOW - 91 * DAY)
+    (finding,) = age([old, AUTHORITY], NOW)
+    assert (finding.severity, finding.place) == (Severity.MEDIUM, "stats served")
+    assert "age_days=91" in finding.evidence
+
+
+def test_a_certificate_that_names_somebody_else_is_found() -> None:
+    wrong = replace(GOOD, identities=("spiffe://igstats/privacy",))
+    (finding,) = identity([wrong], NOW)
+    assert finding.severity is Severity.HIGH
+    assert finding.evidence == ("identities=spiffe://igstats/privacy",)
+
+
+def test_a_certificate_of_a_strange_authority_is_found() -> None:
+    (finding,) = identity([replace(GOOD, trusted=False)], NOW)
+    assert finding.severity is Severity.HIGH
+
+
+async def look(seen: Seen) -> Outcome:
+    async def read() -> Seen:
+        return seen
+
+    return concluded("x", await looks(read, CLOCK)["certificates.expiry"]()).outcome
+
+
+async def test_a_service_that_cannot_be_reached_keeps_the_check_from_passing() -> None:
+    assert await look(Seen([GOOD])) is Outcome.PASSED
+    assert await look(Seen([GOOD], ["gateway"])) is Outcome.NOT_POSSIBLE
+    assert await look(Seen([replace(GOOD, not_after=NOW)], ["gateway"])) is Outcome.FOUND
+
+
+async def test_without_any_certificate_there_is_nothing_to_look_at() -> None:
+    with pytest.raises(NotPossibleError, match="gateway"):
+        await look(Seen([], ["gateway"]))

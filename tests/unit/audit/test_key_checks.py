@@ -1,0 +1,77 @@
+import os
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from igstats_audit.checks.key_files import DayKey, KeyFile, age, day_keys, looks, permissions
+from igstats_audit.checks.report import NotPossibleError, Outcome, Severity, concluded
+from igstats_kit.testing.clock import FakeClock
+from ulid import ULID
+
+CLOCK = FakeClock()
+NOW = CLOCK.now()
+FILE = KeyFile("SEAL_KEY", NOW - timedelta(days=9), 0o600, ours=True)
+
+
+def test_private_and_recent_key_files_pass() -> None:
+    assert list(age([FILE], NOW)) == []
+    assert list(permissions([FILE, replace(FILE, mode=0o400), replace(FILE, mode=0o440, ours=False)])) == []
+
+
+def test_a_key_that_nobody_has_renewed_is_found() -> None:
+    (finding,) = age([replace(FILE, modified_at=NOW - timedelta(days=366))], NOW)
+    assert (finding.severity, finding.place) == (Severity.LOW, "SEAL_KEY")
+
+
+@pytest.mark.parametrize(
+    ("mode", "ours", "severity"),
+    [
+        (0o604, True, Severity.HIGH),
+        (0o444, False, Severity.HIGH),
+        (0o620, True, Severity.HIGH),
+        (0o460, False, Severity.HIGH),
+        (0o640, True, Severity.MEDIUM),
+    ],
+)
+def test_a_key_that_others_may_read_or_replace_is_found(mode: int, *, ours: bool, severity: Severity) -> None:
+    (finding,) = permissions([replace(FILE, mode=mode, ours=ours)])
+    assert (finding.severity, finding.evidence[0]) == (severity, f"mode=0{mode:o}")
+
+
+def test_one_key_of_the_day_and_its_successor_pass() -> None:
+    assert list(day_keys([DayKey("kek_1", NOW - timedelta(hours=25)), DayKey("kek_2", NOW)], NOW)) == []
+
+
+def test_a_key_that_outlives_its_day_is_found() -> None:
+    (finding,) = day_keys([DayKey("kek_1", NOW - timedelta(hours=27))], NOW)
+    assert (finding.severity, finding.place) == (Severity.HIGH, "kek_1")
+    assert "age_hours=27" in finding.evidence
+
+
+def test_no_key_of_the_day_and_too_many_are_found() -> None:
+    assert [finding.severity for finding in day_keys([], NOW)] == [Severity.HIGH]
+    assert [finding.severity for finding in day_keys([DayKey(f"kek_{n}", NOW) for n in range(3)], NOW)] == [
+        Severity.MEDIUM
+    ]
+
+
+async def test_files_are_looked_at_as_they_are(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.key", tmp_path / "bad.key"
+    for path in (good, bad):
+        path.write_bytes(b"k")
+        os.utime(path, (NOW.timestamp(), NOW.timestamp()))
+    good.chmod(0o600)
+    bad.chmod(0o644)
+    checks = looks({"GOOD": good, "BAD": bad, "GONE": tmp_path / "none"}, None, CLOCK)
+    found = await checks["keys.permissions"]()
+    assert [finding.place for finding in found.findings] == ["BAD"]
+    assert concluded("keys.age", await checks["keys.age"]()).outcome is Outcome.NOT_POSSIBLE
+    with pytest.raises(NotPossibleError):
+        await checks["keys.day"]()
+
+
+async def test_ids_of_the_key_store_tell_when_keys_were_made() -> None:
+    made = ULID.from_datetime(NOW - timedelta(hours=30))
+    found = await looks({}, lambda: [f"kek_{made}".lower()], CLOCK)["keys.day"]()
+    assert [finding.severity for finding in found.findings] == [Severity.HIGH]

@@ -1,0 +1,148 @@
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from igstats_audit.checks.nats import compare, looks
+from igstats_audit.checks.nats_file import NatsFileError, parse
+from igstats_audit.checks.report import NotPossibleError, Severity
+from igstats_kit.permissions import users
+
+Config = dict[str, Any]
+STATS = "spiffe://igstats/stats"
+
+
+def good() -> Config:
+    return {
+        "listen": "0.0.0.0:4222",
+        "jetstream": {"store_dir": "/data", "sync_interval": "always"},
+        "tls": {"verify_and_map": True, "timeout": 5},
+        "authorization": {"users": copy.deepcopy(users())},
+    }
+
+
+def stats(config: Config) -> Config:
+    return next(user for user in config["authorization"]["users"] if user["user"] == STATS)
+
+
+def test_the_declared_configuration_passes() -> None:
+    assert list(compare(parse(json.dumps(good(), indent=1)), users())) == []
+
+
+def publish(config: Config) -> list[str]:
+    found: list[str] = stats(config)["permissions"]["publish"]["allow"]
+    return found
+
+
+FAULTS: dict[str, tuple[Callable[[Config], object], Severity, str]] = {
+    "more": (lambda config: publish(config).append("igstats.privacy.>"), Severity.HIGH, STATS),
+    "less": (lambda config: publish(config).remove("igstats.stats.>"), Severity.MEDIUM, STATS),
+    "denied": (
+        lambda config: stats(config)["permissions"]["publish"].update(deny="igstats.stats.>"),
+        Severity.MEDIUM,
+        STATS,
+    ),
+    "everything": (lambda config: stats(config)["permissions"].pop("subscribe"), Severity.HIGH, STATS),
+    "no rights": (lambda config: stats(config).pop("permissions"), Severity.HIGH, STATS),
+    "responses": (lambda config: stats(config)["permissions"].update(allow_responses=True), Severity.HIGH, STATS),
+    "password": (lambda config: stats(config).update(password="x"), Severity.HIGH, STATS),
+    "stranger": (lambda config: config["authorization"]["users"].append({"user": "eve"}), Severity.HIGH, "eve"),
+    "twice": (lambda config: config["authorization"]["users"].append({"user": STATS}), Severity.HIGH, STATS),
+    "absent": (lambda config: config["authorization"]["users"].remove(stats(config)), Severity.MEDIUM, STATS),
+    "token": (lambda config: config["authorization"].update(token="t"), Severity.HIGH, "authorization.token"),
+    "open": (lambda config: config.pop("authorization"), Severity.HIGH, "authorization"),
+    "guest": (lambda config: config.update(no_auth_user="eve"), Severity.HIGH, "no_auth_user"),
+    "door": (lambda config: config.update(mqtt={"port": 1883}), Severity.HIGH, "mqtt"),
+    "unmapped": (lambda config: config["tls"].pop("verify_and_map"), Severity.HIGH, "tls.verify_and_map"),
+    "lossy": (lambda config: config["jetstream"].pop("sync_interval"), Severity.MEDIUM, "jetstream.sync_interval"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_difference_is_found(fault: str) -> None:
+    plant, severity, place = FAULTS[fault]
+    config = good()
+    plant(config)
+    found = list(compare(config, users()))
+    assert {(finding.severity, finding.place) for finding in found} == {(severity, place)}
+
+
+def test_the_operator_is_declared_only_when_named() -> None:
+    config = good()
+    config["authorization"]["users"] = users(operator="operator")
+    assert list(compare(config, users(operator="operator"))) == []
+    assert [finding.place for finding in compare(config, users())] == ["spiffe://igstats/operator"]
+
+
+async def test_a_file_is_read_and_compared(tmp_path: Path) -> None:
+    file = tmp_path / "nats.conf"
+    file.write_text(json.dumps(good()))
+    assert (await looks(file, "")["nats.permissions"]()).findings == []
+
+
+@pytest.mark.parametrize("content", [None, b"\xff", b"include other.conf"])
+async def test_a_file_that_cannot_be_compared_is_no_success(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "nats.conf"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(NotPossibleError):
+        await looks(file, "")["nats.permissions"]()
+
+
+async def test_without_a_file_there_is_nothing_to_look_at() -> None:
+    with pytest.raises(NotPossibleError, match="IGSTATS_AUDIT_NATS_CONFIG"):
+        await looks(None, "")["nats.permissions"]()
+
+
+def test_the_server_s_own_format_is_understood() -> None:
+    text = """
+    # a comment
+    listen: 0.0.0.0:4222   // another
+    Server_Name = igstats
+    max_payload 1048576
+    debug off; trace = no
+    tls { verify_and_map: true, ca_file: '/run/ca.pem' }
+    authorization {
+      users = [
+        { user: "a\\u0062", permissions: { publish: { allow: ["x.>", 'y.*'] } } }
+        {user = c}
+      ]
+    }
+    """
+    assert parse(text) == {
+        "listen": "0.0.0.0:4222",
+        "server_name": "igstats",
+        "max_payload": 1048576,
+        "debug": False,
+        "trace": False,
+        "tls": {"verify_and_map": True, "ca_file": "/run/ca.pem"},
+        "authorization": {
+            "users": [{"user": "ab", "permissions": {"publish": {"allow": ["x.>", "y.*"]}}}, {"user": "c"}]
+        },
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "include users.conf",
+        "user: $USER",
+        "a: (\nblock\n)",
+        "a: 1\na: 2",
+        "a: 1\nA: 2",
+        "a: {b: 1",
+        "a: [1, 2",
+        "a: }",
+        'a: "open',
+        'a: "\\x"',
+        "{a: 1} b: 2",
+        "a:",
+        "= 1",
+        "a: " + "[" * 99,
+    ],
+)
+def test_what_is_not_understood_is_refused_with_its_line(text: str) -> None:
+    with pytest.raises(NatsFileError, match=r"^line \d+: "):
+        parse(text)
