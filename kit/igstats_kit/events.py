@@ -95,7 +95,8 @@ def _headers(event: Event, source: str) -> dict[str, str]:
     return headers | {"ce-sequence": str(event.sequence)} if event.sequence else headers
 
 
-def _event(message: Msg) -> Event:
+def read_event(message: Msg) -> Event:
+    """The event in a message."""
     headers = message.headers or {}
     return Event(
         id=headers.get("ce-id", ""),
@@ -235,7 +236,7 @@ class Consumer:
 
     `handle` commits its effects and the inbox rows before it returns; only then the events are acknowledged. A batch
     that fails is tried again event by event: one bad event harms no other, and one that keeps failing is parked.
-    Where nobody waits for the effect, `linger` seconds let a batch fill, which saves commits.
+    `linger` seconds let a batch fill, which saves commits; it is handled at once when `enough` messages have come.
     """
 
     def __init__(
@@ -247,6 +248,7 @@ class Consumer:
         *,
         batch: int = 256,
         linger: float = 0.0,
+        enough: int = 0,
     ) -> None:
         self._bus = bus
         self._database = database
@@ -254,6 +256,7 @@ class Consumer:
         self._handle = handle
         self._batch = batch
         self._linger = linger
+        self._enough = enough or batch
 
     async def run(self) -> None:
         """Consumes until cancelled; outlives restarts of the server and the wait for a stream not made yet."""
@@ -272,14 +275,14 @@ class Consumer:
         self._bus.reconnected.append(pull.ask)
         try:
             while True:
-                await self._dispatch(await pull.batch(self._linger))
+                await self._dispatch(await pull.batch(self._linger, self._enough))
         finally:
             self._bus.reconnected.remove(pull.ask)
             await pull.close()
 
     async def _dispatch(self, messages: Sequence[Msg]) -> None:
         try:
-            await shielded(self._handle([_event(message) for message in messages]))
+            await shielded(self._handle([read_event(message) for message in messages]))
         except Exception as error:  # noqa: BLE001 - whatever a handler raises, its events must be retried or parked
             if len(messages) > 1:
                 for message in messages:
@@ -291,20 +294,22 @@ class Consumer:
             await asyncio.gather(*(message.ack() for message in messages))
 
     async def _give_back(self, message: Msg, error: Exception) -> None:
-        event = _event(message)
+        event = read_event(message)
         waiting = isinstance(error, DomainError) and error.reason is Reason.DEPENDENCY_UNAVAILABLE
         _log.warning("event failed", consumer=self._subscription.durable, event_id=event.id, error=type(error).__name__)
         if event.attempts < _PARK_AFTER or waiting:
             await message.nak(delay=_RETRY_DELAYS[min(event.attempts, len(_RETRY_DELAYS)) - 1])
             return
-        await self._park(event, error)
+        await park(self._database, self._subscription.durable, event, error)
         await message.ack()
 
-    async def _park(self, event: Event, error: Exception) -> None:
-        row: dict[str, object] = {"consumer": self._subscription.durable, "event_id": event.id}
-        row |= {"subject": event.subject, "type": event.type, "data": event.data}
-        row |= {"error": type(error).__name__, "attempts": event.attempts}
-        async with self._database.transaction() as connection:
-            await connection.execute(insert(parked).values(row).on_conflict_do_nothing())
-        EVENTS_PARKED.labels(consumer=self._subscription.durable).inc()
-        _log.error("event parked", consumer=self._subscription.durable, event_id=event.id)
+
+async def park(database: Database, consumer: str, event: Event, error: Exception) -> None:
+    """Puts an event aside that cannot be handled, where people see it."""
+    row: dict[str, object] = {"consumer": consumer, "event_id": event.id}
+    row |= {"subject": event.subject, "type": event.type, "data": event.data}
+    row |= {"error": type(error).__name__, "attempts": event.attempts}
+    async with database.transaction() as connection:
+        await connection.execute(insert(parked).values(row).on_conflict_do_nothing())
+    EVENTS_PARKED.labels(consumer=consumer).inc()
+    _log.error("event parked", consumer=consumer, event_id=event.id)

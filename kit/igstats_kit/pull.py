@@ -6,6 +6,7 @@ Here one request stays open and what arrives waits in a queue: a single message 
 
 import asyncio
 import json
+from contextlib import suppress
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -48,8 +49,8 @@ class Pull:
         wanted["idle_heartbeat"] = _HEARTBEAT_SECONDS * _NANOSECONDS
         await self._client.publish(self._next, json.dumps(wanted).encode(), reply=self._inbox)
 
-    async def batch(self, linger: float) -> list[Msg]:
-        """Waits for a message, lets others join for `linger` seconds, and returns all that came.
+    async def batch(self, linger: float, enough: int) -> list[Msg]:
+        """Waits for a message, lets others join for `linger` seconds or until they are `enough`; returns all that came.
 
         Raises:
             TimeoutError: The server has been silent for longer than it promised.
@@ -61,7 +62,10 @@ class Pull:
                 await self.ask()
             self._sort(await asyncio.wait_for(self._queue.get(), _SILENCE_SECONDS), messages)
         if linger:
-            await asyncio.sleep(linger)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(linger):
+                    while len(messages) < enough:
+                        self._sort(await self._queue.get(), messages)
         while len(messages) < self._most and not self._queue.empty():
             self._sort(self._queue.get_nowait(), messages)
         return messages

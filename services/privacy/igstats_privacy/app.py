@@ -83,7 +83,8 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     for stream in STREAMS:
         lifecycle.on_ready(partial(bus.ensure, stream))
     Holding(config.as_holder(), DECLARATIONS, database, bus, channels, clock).attach(lifecycle, rpc)
-    lifecycle.background("receipts", Consumer(bus, database, RECEIPTS, consumer.handle, linger=_LINGER_SECONDS).run)
+    heard = Consumer(bus, database, RECEIPTS, consumer.handle, linger=_LINGER_SECONDS, enough=len(config.holder_names))
+    lifecycle.background("receipts", heard.run)
     lifecycle.background("triage", triage.run)
     lifecycle.background("reconciler", reconciler.run)
     return lifecycle
