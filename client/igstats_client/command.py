@@ -10,14 +10,14 @@ import typer
 
 from igstats_client.errors import ApiError, SettingsError
 from igstats_client.lazy import lazy
-from igstats_client.settings import Settings, load
+from igstats_client.settings import Settings, load, office
 
 if TYPE_CHECKING:
-    from igstats_client import actions, checking
+    from igstats_client import actions, audit_report, checking
     from igstats_client import calls as own_calls
 else:  # gRPC takes a third of a second to load: only those wait for it who call
     actions, checking = lazy("igstats_client.actions"), lazy("igstats_client.checking")
-    own_calls = lazy("igstats_client.calls")
+    own_calls, audit_report = lazy("igstats_client.calls"), lazy("igstats_client.audit_report")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Instagram statistics, and your rights.")
 receipt = typer.Typer(no_args_is_help=True, help="Receipts of a request: get them, and check them offline.")
@@ -28,6 +28,8 @@ app.add_typer(receipt, name="receipt")
 app.add_typer(request, name="request")
 app.add_typer(profile, name="profile")
 app.add_typer(calls, name="calls")
+audit = typer.Typer(no_args_is_help=True, help="Security audits, for officers.")
+app.add_typer(audit, name="audit")
 
 
 class Output(StrEnum):
@@ -181,6 +183,24 @@ def export_calls(
     Example: igstats calls export --since 7d -o calls.ndjson
     """
     own_calls.export(_settings(), own_calls.Wanted(status, since, until), output)
+
+
+@audit.command("report")
+def report_audit(
+    audit_id: Annotated[str, typer.Argument(metavar="AUDIT_ID", help="Its id (sec_...); without, the newest.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,  # noqa: FBT002 - a flag
+    log_key: Annotated[str, typer.Option(metavar="VKEY", help="Verifier key of the log, if you know it.")] = "",
+    address: Annotated[str, typer.Option(envvar="IGSTATS_AUDIT_ADDRESS", help="The audit service, host:port.")] = "",
+    ca: Annotated[str, typer.Option(envvar="IGSTATS_CA", help="File of its authority.")] = "",
+    cert: Annotated[str, typer.Option(envvar="IGSTATS_OFFICER_CERT", help="File of your certificate.")] = "",
+    key: Annotated[str, typer.Option(envvar="IGSTATS_OFFICER_KEY", help="File of its key.")] = "",
+) -> None:
+    """Prints the report of a security audit, once it is proved. Ends with 0, 3, 4, 5 by the worst finding, else with 1.
+
+    Example: igstats audit report --json
+    """
+    found = office(address, ca, cert, key, Path.cwd())
+    raise typer.Exit(audit_report.report(found, audit_id, log_key, as_json=as_json))
 
 
 @app.command("call")

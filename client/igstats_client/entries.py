@@ -143,21 +143,30 @@ def _check_inclusion(exhibit: Exhibit, note: bytes, checkpoint: Checkpoint, find
 
 def _open_leaf(exhibit: Exhibit, findings: Findings) -> list[Opened]:
     try:
-        leaf = _read_leaf(exhibit.leaf)
+        leaf = read_leaf(exhibit.leaf)
     except ValueError as error:
         findings.note(Check.LEAF_MALFORMED, exhibit.name, error)
         return []
     if leaf.kind != exhibit.kind:
         findings.note(Check.LEAF_KIND, exhibit.name, f"the log holds {leaf.kind}")
         return []
-    fits = hashlib.sha256(_DOMAIN + exhibit.salt + exhibit.payload).digest() == leaf.commitment
-    if len(exhibit.salt) != HASH_SIZE or not fits:
+    if not opens(leaf, exhibit.salt, exhibit.payload):
         findings.note(Check.COMMITMENT, exhibit.name, "the payload is not the one that the log committed to")
         return []
     return [Opened(exhibit.name, exhibit.number, leaf.kind, leaf.producer, leaf.minute, exhibit.payload)]
 
 
-def _read_leaf(raw: bytes) -> Leaf:
+def opens(leaf: Leaf, salt: bytes, payload: bytes) -> bool:
+    """Whether the leaf commits to the payload."""
+    return len(salt) == HASH_SIZE and hashlib.sha256(_DOMAIN + salt + payload).digest() == leaf.commitment
+
+
+def read_leaf(raw: bytes) -> Leaf:
+    """Reads a leaf.
+
+    Raises:
+        ValueError: It is not in the one form.
+    """
     if len(raw) != _LEAF.size or raw[0] != _LEAF_VERSION:
         raise ValueError(f"a leaf has {_LEAF.size} bytes and version {_LEAF_VERSION}")
     _, kind, producer, _, minutes, commitment = _LEAF.unpack(raw)

@@ -19,6 +19,31 @@ class Settings:
     ca: Path | None = None
 
 
+@dataclass(frozen=True)
+class Office:
+    """How an officer reaches the audit service: its address, our authority, and the officer's certificate and key."""
+
+    address: str
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+def office(address: str, ca: str, certificate: str, key: str, folder: Path) -> Office:
+    """What was given; what was not comes from `.igstats/env` in the folder or above it.
+
+    Raises:
+        SettingsError: Something is missing in both.
+    """
+    found = _development(folder)
+    wanted = {"audit": address, "ca": ca, "officer_cert": certificate, "officer_key": key}
+    known = {name: given or found.get(name, "") for name, given in wanted.items()}
+    if not all(known.values()):
+        names = "IGSTATS_AUDIT_ADDRESS, IGSTATS_CA, IGSTATS_OFFICER_CERT and IGSTATS_OFFICER_KEY"
+        raise SettingsError(f"set {names}, or run where {_FILE} is (igstats-dev up writes it)")
+    return Office(known["audit"], Path(known["ca"]), Path(known["officer_cert"]), Path(known["officer_key"]))
+
+
 def load(environment: Mapping[str, str], folder: Path) -> Settings:
     """IGSTATS_URL, IGSTATS_KEY and IGSTATS_CA; what is not set comes from `.igstats/env` in the folder or above it.
 

@@ -1,0 +1,81 @@
+"""What `igstats audit report` does: fetches a report as an officer, checks its proof, prints it."""
+
+import json
+import sys
+
+import grpc
+from google.protobuf import json_format
+from igstats.audit.v1 import audit_service_pb2 as pb
+from rich.console import Console
+from rich.markup import escape
+
+from igstats_client.audits import Proved, exit_code, prove
+from igstats_client.connection import CALL_SECONDS, api_error
+from igstats_client.settings import Office
+
+_METHOD = "/igstats.audit.v1.AuditService/GetSecurityAudit"
+_COLOURS = {"PASSED": "green", "FOUND": "red", "NOT_POSSIBLE": "yellow"}
+
+
+def report(office: Office, audit_id: str, log_key: str, *, as_json: bool) -> int:
+    """Prints a report; an empty id means the newest. Answers the exit code.
+
+    Raises:
+        ApiError: What igstats answered.
+        ValueError: The report is not proved.
+    """
+    answer = fetch(office, audit_id)
+    proved = prove(answer, log_key)
+    if as_json:
+        sys.stdout.write(rendered(answer.audit, proved) + "\n")
+    else:
+        show(answer.audit, proved, Console(soft_wrap=True, highlight=False))
+    return exit_code(answer.audit)
+
+
+def fetch(office: Office, audit_id: str) -> pb.GetSecurityAuditResponse:
+    """Asks the audit service itself, with the officer's certificate."""
+    files = (office.ca, office.key, office.certificate)
+    credentials = grpc.ssl_channel_credentials(*(file.read_bytes() for file in files))
+    named = (("grpc.ssl_target_name_override", "audit"), ("grpc.primary_user_agent", "igstats"))
+    with grpc.secure_channel(office.address, credentials, options=named) as channel:
+        call = channel.unary_unary(
+            _METHOD,
+            request_serializer=pb.GetSecurityAuditRequest.SerializeToString,
+            response_deserializer=pb.GetSecurityAuditResponse.FromString,
+        )
+        try:
+            answer: pb.GetSecurityAuditResponse = call(
+                pb.GetSecurityAuditRequest(audit_id=audit_id), timeout=CALL_SECONDS
+            )
+        except grpc.RpcError as error:
+            raise api_error(error) from error
+    return answer
+
+
+def rendered(audit: pb.SecurityAudit, proved: Proved) -> str:
+    """The report and where it is, as one JSON object."""
+    fields = json_format.MessageToDict(audit, preserving_proto_field_name=True)
+    place = {"origin": proved.origin, "index": proved.index, "tree_size": proved.size, "key_pinned": proved.pinned}
+    return json.dumps({"verified": True, "log": place, "audit": fields}, indent=2)
+
+
+def show(audit: pb.SecurityAudit, proved: Proved, console: Console) -> None:
+    """Prints the report for people."""
+    ended = audit.finished_time.ToJsonString()
+    console.print(f"[bold]Security audit {escape(audit.audit_id)}[/]  {ended}  {audit.finding_count} findings")
+    console.print(f"proved: entry {proved.index} of {escape(proved.origin)}, in a signed tree of {proved.size}")
+    if not proved.pinned:
+        console.print("not proved: whose keys signed; name the one that you trust with --log-key")
+    for check in audit.checks:
+        outcome = pb.CheckOutcome.Name(check.outcome).removeprefix("CHECK_OUTCOME_")
+        console.print(f"\n[{_COLOURS.get(outcome, 'red')}]{outcome}[/]  {escape(check.name)}  {escape(check.scope)}")
+        for finding in check.findings:
+            _show_finding(finding, console)
+
+
+def _show_finding(finding: pb.CheckFinding, console: Console) -> None:
+    severity = pb.Severity.Name(finding.severity).removeprefix("SEVERITY_")
+    console.print(f"  {severity}  {escape(finding.place)}: {escape(finding.detail)}")
+    if finding.evidence:
+        console.print(f"      {escape('  '.join(finding.evidence))}")

@@ -1,0 +1,145 @@
+"""The report of a security audit: what proves it, and every way in which an answer can fail to."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from igstats.audit.v1 import audit_service_pb2 as pb
+from igstats_audit.leaf import Leaf, commitment, encode
+from igstats_audit.note import Checkpoint, NoteSigner
+from igstats_audit.tree import Range, grow
+from igstats_audit.tree import leaf_hash as hash_of
+from igstats_client.audit_report import rendered, show
+from igstats_client.audits import exit_code, prove
+from igstats_client.errors import SettingsError
+from igstats_client.settings import Office, office
+from rich.console import Console
+
+MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
+SALT, OTHER = b"s" * 32, b"another leaf"
+AUDIT = pb.SecurityAudit(
+    audit_id="sec_1",
+    finding_count=1,
+    worst=pb.SEVERITY_LOW,
+    checks=[
+        pb.Check(name="keys.day", outcome=pb.CHECK_OUTCOME_PASSED, scope="1 key"),
+        pb.Check(
+            name="api_keys.unused",
+            outcome=pb.CHECK_OUTCOME_FOUND,
+            findings=[pb.CheckFinding(severity=pb.SEVERITY_LOW, place="k1", detail="old", evidence=["days=400"])],
+        ),
+    ],
+)
+
+
+def signer(seed: int = 1) -> NoteSigner:
+    key = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
+    return NoteSigner("t.example/evidence", key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+
+
+def key_of(one: NoteSigner) -> str:
+    return one.verifier_keys[0]
+
+
+def answer(
+    audit: pb.SecurityAudit = AUDIT, kind: str = "security_audit.finished", producer: str = "audit"
+) -> pb.GetSecurityAuditResponse:
+    """What an honest audit service answers: the report is entry 1 of a log of two."""
+    payload = audit.SerializeToString(deterministic=True)
+    leaf = encode(Leaf(kind, producer, 0, MOMENT, commitment(SALT, payload)))
+    tree = grow(Range(), [hash_of(OTHER), hash_of(leaf)]).after
+    entry = pb.Entry(index=1, entry_id=audit.audit_id, kind=kind, leaf=leaf, salt=SALT, payload=payload)
+    return pb.GetSecurityAuditResponse(
+        audit=audit,
+        entry=entry,
+        acknowledgement=pb.Acknowledgement(entry_id=audit.audit_id, index=1, path=[hash_of(OTHER)]),
+        checkpoint=signer().sign(Checkpoint("t.example/evidence", tree.size, tree.root).text),
+        verifier_keys=[key_of(signer())],
+    )
+
+
+def test_an_honest_answer_proves_its_report() -> None:
+    proved = prove(answer())
+    assert (proved.origin, proved.index, proved.size, proved.pinned) == ("t.example/evidence", 1, 2, False)
+    assert prove(answer(), key_of(signer())).pinned
+
+
+BOTH_OUTSIDE = pb.GetSecurityAuditResponse(entry=pb.Entry(index=2), acknowledgement=pb.Acknowledgement(index=2))
+FORGERIES: dict[str, Callable[[pb.GetSecurityAuditResponse], object]] = {
+    "report": lambda given: given.audit.checks[0].__setattr__("scope", "2 keys"),
+    "payload": lambda given: given.entry.__setattr__("payload", given.entry.payload + b"\x08\x01"),
+    "salt": lambda given: given.entry.__setattr__("salt", b"x" * 32),
+    "leaf": lambda given: given.entry.__setattr__("leaf", given.entry.leaf[:-1] + b"x"),
+    "path": lambda given: given.acknowledgement.path.__setitem__(0, bytes(32)),
+    "long path": lambda given: given.acknowledgement.path.append(bytes(32)),
+    "index": lambda given: given.acknowledgement.__setattr__("index", 0),
+    "both indexes": lambda given: given.MergeFrom(BOTH_OUTSIDE),
+    "entry id": lambda given: given.entry.__setattr__("entry_id", "sec_2"),
+    "checkpoint": lambda given: given.__setattr__("checkpoint", given.checkpoint.replace("\n2\n", "\n3\n")),
+    "key": lambda given: given.verifier_keys.__setitem__(0, key_of(signer(2))),
+    "no key": lambda given: given.verifier_keys.pop(),
+    "no checkpoint": lambda given: given.ClearField("checkpoint"),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_a_forged_answer_is_refused(forgery: str) -> None:
+    given = answer()
+    FORGERIES[forgery](given)
+    with pytest.raises(ValueError, match=r"."):
+        prove(given)
+
+
+@pytest.mark.parametrize("given", [answer(kind="receipt.issued"), answer(producer="stats")])
+def test_an_entry_of_another_kind_or_producer_is_no_report(given: pb.GetSecurityAuditResponse) -> None:
+    with pytest.raises(ValueError, match=r"kind|producer"):
+        prove(given)
+
+
+def test_a_log_of_another_key_than_the_trusted_one_is_refused() -> None:
+    with pytest.raises(ValueError, match="trusted"):
+        prove(answer(), key_of(signer(2)))
+
+
+def audit_of(*severities: pb.Severity.ValueType, outcome: pb.CheckOutcome.ValueType) -> pb.SecurityAudit:
+    findings = [pb.CheckFinding(severity=severity) for severity in severities]
+    return pb.SecurityAudit(checks=[pb.Check(outcome=outcome, findings=findings)])
+
+
+@pytest.mark.parametrize(
+    ("audit", "code"),
+    [
+        (audit_of(outcome=pb.CHECK_OUTCOME_PASSED), 0),
+        (audit_of(outcome=pb.CHECK_OUTCOME_NOT_POSSIBLE), 3),
+        (audit_of(pb.SEVERITY_LOW, outcome=pb.CHECK_OUTCOME_FOUND), 3),
+        (audit_of(pb.SEVERITY_LOW, pb.SEVERITY_MEDIUM, outcome=pb.CHECK_OUTCOME_FOUND), 4),
+        (audit_of(pb.SEVERITY_HIGH, pb.SEVERITY_LOW, outcome=pb.CHECK_OUTCOME_FOUND), 5),
+    ],
+)
+def test_the_command_ends_by_the_worst_finding(audit: pb.SecurityAudit, code: int) -> None:
+    assert exit_code(audit) == code
+
+
+def test_people_and_programs_read_the_same_report() -> None:
+    said = StringIO()
+    show(AUDIT, prove(answer()), Console(file=said, width=200))
+    for words in ("sec_1", "PASSED  keys.day  1 key", "LOW  k1: old", "days=400", "--log-key"):
+        assert words in said.getvalue()
+    found = json.loads(rendered(AUDIT, prove(answer())))
+    assert (found["verified"], found["log"]["index"], found["audit"]["audit_id"]) == (True, 1, "sec_1")
+
+
+def test_an_officer_is_found_in_the_settings_or_in_the_development_stack(tmp_path: Path) -> None:
+    given = ("audit:7443", "ca.pem", "me.pem", "me.key")
+    assert office(*given, tmp_path) == Office("audit:7443", Path("ca.pem"), Path("me.pem"), Path("me.key"))
+    with pytest.raises(SettingsError, match="IGSTATS_OFFICER_CERT"):
+        office("audit:7443", "ca.pem", "", "", tmp_path)
+    (tmp_path / ".igstats").mkdir()
+    left = {"audit": "localhost:1", "ca": "c", "officer_cert": "o", "officer_key": "k"}
+    (tmp_path / ".igstats" / "env").write_text(json.dumps(left))
+    assert office("", "", "", "", tmp_path) == Office("localhost:1", Path("c"), Path("o"), Path("k"))
