@@ -74,9 +74,11 @@ class LogAudit:
         path, content = self._file(level, place, width, optional=gone)
         if content is None:
             return None
+        known = [one for one in below if one is not None]
+        if len(known) == width and content == b"".join(known):
+            return known
         row = hashes_of(content, _width_in(path, width), path)[:width]
-        if row != below:
-            _check_row(path, row, below)
+        _check_row(path, row, below)
         return row
 
     def _leaves(self, place: int, width: int) -> list[bytes]:
