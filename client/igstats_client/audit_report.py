@@ -3,17 +3,15 @@
 import json
 import sys
 
-import grpc
 from google.protobuf import json_format
 from igstats.audit.v1 import audit_service_pb2 as pb
 from rich.console import Console
 from rich.markup import escape
 
 from igstats_client.audits import Proved, exit_code, prove
-from igstats_client.connection import CALL_SECONDS, api_error
+from igstats_client.officer import OfficerConnection
 from igstats_client.settings import Office
 
-_METHOD = "/igstats.audit.v1.AuditService/GetSecurityAudit"
 _COLOURS = {"PASSED": "green", "FOUND": "red", "NOT_POSSIBLE": "yellow"}
 
 
@@ -35,21 +33,10 @@ def report(office: Office, audit_id: str, log_key: str, *, as_json: bool) -> int
 
 def fetch(office: Office, audit_id: str) -> pb.GetSecurityAuditResponse:
     """Asks the audit service itself, with the officer's certificate."""
-    files = (office.ca, office.key, office.certificate)
-    credentials = grpc.ssl_channel_credentials(*(file.read_bytes() for file in files))
-    named = (("grpc.ssl_target_name_override", "audit"), ("grpc.primary_user_agent", "igstats"))
-    with grpc.secure_channel(office.address, credentials, options=named) as channel:
-        call = channel.unary_unary(
-            _METHOD,
-            request_serializer=pb.GetSecurityAuditRequest.SerializeToString,
-            response_deserializer=pb.GetSecurityAuditResponse.FromString,
+    with OfficerConnection(office) as audit:
+        answer: pb.GetSecurityAuditResponse = audit.call(
+            "GetSecurityAudit", pb.GetSecurityAuditRequest(audit_id=audit_id)
         )
-        try:
-            answer: pb.GetSecurityAuditResponse = call(
-                pb.GetSecurityAuditRequest(audit_id=audit_id), timeout=CALL_SECONDS
-            )
-        except grpc.RpcError as error:
-            raise api_error(error) from error
     return answer
 
 

@@ -1,7 +1,7 @@
-"""What the `igstats` command does with the account's own calls."""
+"""What the `igstats` command does with calls: an account with its own, an officer with those of all."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,11 +10,13 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.code_pb2 import Code
 from igstats.api.v1 import account_service_pb2 as pb
+from igstats.audit.v1 import audit_service_pb2 as audit_pb
 from rich.console import Console
 
 from igstats_client import actions, moments, views
 from igstats_client.connection import Connection
-from igstats_client.settings import Settings
+from igstats_client.officer import OfficerConnection
+from igstats_client.settings import Office, Settings
 
 _PAGE = 500
 _EXPORT = "AccountService/ExportCalls"
@@ -44,25 +46,37 @@ class Wanted:
 
 
 def show(settings: Settings, wanted: Wanted, call_id: str, limit: int, *, as_json: bool) -> None:
-    """Prints calls, newest first."""
+    """Prints the account's own calls, newest first."""
     request = pb.ListCallsRequest(call_id=call_id, **wanted.fields())
     with Connection(settings) as api:
-        found = list(_listed(api, request, limit))
-    if as_json:
-        sys.stdout.writelines(views.as_json(call, indent=None) + "\n" for call in found)
-    else:
-        views.show_calls(found, Console(soft_wrap=True))
+        found = list(_listed(lambda page: api.call("AccountService/ListCalls", page), request, limit))
+    _print(found, as_json=as_json)
 
 
-def _listed(api: Connection, request: pb.ListCallsRequest, limit: int) -> Iterator[pb.ApiCall]:
+def show_all(office: Office, wanted: Wanted, account_id: str, call_id: str, limit: int, *, as_json: bool) -> None:
+    """Prints calls of one account, or of all, newest first."""
+    request = audit_pb.SearchCallsRequest(account_id=account_id, call_id=call_id, **wanted.fields())
+    with OfficerConnection(office) as audit:
+        found = list(_listed(lambda page: audit.call("SearchCalls", page), request, limit))
+    _print(found, as_json=as_json)
+
+
+def _listed(ask: Callable[[Any], Any], request: Any, limit: int) -> Iterator[Any]:  # noqa: ANN401 - either one's messages
     while limit > 0:
         request.page_size = min(limit, _PAGE)
-        page = api.call("AccountService/ListCalls", request)
+        page = ask(request)
         yield from page.calls
         limit -= request.page_size
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token
+
+
+def _print(found: Sequence[Any], *, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.writelines(views.as_json(call, indent=None) + "\n" for call in found)
+    else:
+        views.show_calls(found, Console(soft_wrap=True))
 
 
 def export(settings: Settings, wanted: Wanted, file: Path | None) -> None:

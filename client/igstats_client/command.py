@@ -28,7 +28,7 @@ app.add_typer(receipt, name="receipt")
 app.add_typer(request, name="request")
 app.add_typer(profile, name="profile")
 app.add_typer(calls, name="calls")
-audit = typer.Typer(no_args_is_help=True, help="Security audits, for officers.")
+audit = typer.Typer(no_args_is_help=True, help="Security audits, and the calls of all accounts, for officers.")
 app.add_typer(audit, name="audit")
 
 
@@ -54,6 +54,12 @@ Target = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Wh
 
 Status = Annotated[str, typer.Option(metavar="CODE", help="Only those that ended so: NOT_FOUND, or 5.")]
 Since = Annotated[str, typer.Option(metavar="TIME", help="From then on: 2026-11-23, 2026-11-23T12:00Z, 24h, 7d.")]
+CallId = Annotated[str, typer.Option("--id", metavar="CALL", help="Only this call (req_...).")]
+Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
+AuditAddress = Annotated[str, typer.Option(envvar="IGSTATS_AUDIT_ADDRESS", help="The audit service, host:port.")]
+Authority = Annotated[str, typer.Option(envvar="IGSTATS_CA", help="File of its authority.")]
+OfficerCertificate = Annotated[str, typer.Option(envvar="IGSTATS_OFFICER_CERT", help="File of your certificate.")]
+OfficerKey = Annotated[str, typer.Option(envvar="IGSTATS_OFFICER_KEY", help="File of its key.")]
 Until = Annotated[str, typer.Option(metavar="TIME", help="Before then.")]
 
 
@@ -157,8 +163,8 @@ def list_calls(
     status: Status = "",
     since: Since = "",
     until: Until = "",
-    call_id: Annotated[str, typer.Option("--id", metavar="CALL", help="Only this call (req_...).")] = "",
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    call_id: CallId = "",
+    limit: Limit = 50,
     output: Printed = Output.TABLE,
 ) -> None:
     """Prints your own API calls, newest first; as JSON one a line.
@@ -190,10 +196,10 @@ def report_audit(
     audit_id: Annotated[str, typer.Argument(metavar="AUDIT_ID", help="Its id (sec_...); without, the newest.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,  # noqa: FBT002 - a flag
     log_key: Annotated[str, typer.Option(metavar="VKEY", help="Verifier key of the log, if you know it.")] = "",
-    address: Annotated[str, typer.Option(envvar="IGSTATS_AUDIT_ADDRESS", help="The audit service, host:port.")] = "",
-    ca: Annotated[str, typer.Option(envvar="IGSTATS_CA", help="File of its authority.")] = "",
-    cert: Annotated[str, typer.Option(envvar="IGSTATS_OFFICER_CERT", help="File of your certificate.")] = "",
-    key: Annotated[str, typer.Option(envvar="IGSTATS_OFFICER_KEY", help="File of its key.")] = "",
+    address: AuditAddress = "",
+    ca: Authority = "",
+    cert: OfficerCertificate = "",
+    key: OfficerKey = "",
 ) -> None:
     """Prints the report of a security audit, once it is proved. Ends with 0, 3, 4, 5 by the worst finding, else with 1.
 
@@ -201,6 +207,28 @@ def report_audit(
     """
     found = office(address, ca, cert, key, Path.cwd())
     raise typer.Exit(audit_report.report(found, audit_id, log_key, as_json=as_json))
+
+
+@audit.command("calls")
+def list_all_calls(
+    account: Annotated[str, typer.Option(metavar="ACCOUNT", help="Only those of this account (acc_...).")] = "",
+    status: Status = "",
+    since: Since = "",
+    until: Until = "",
+    call_id: CallId = "",
+    limit: Limit = 50,
+    output: Printed = Output.TABLE,
+    address: AuditAddress = "",
+    ca: Authority = "",
+    cert: OfficerCertificate = "",
+    key: OfficerKey = "",
+) -> None:
+    """Prints API calls of all accounts, newest first. That you read them goes into the evidence log.
+
+    Example: igstats audit calls --status UNAUTHENTICATED --since 1h
+    """
+    found, wanted = office(address, ca, cert, key, Path.cwd()), own_calls.Wanted(status, since, until)
+    own_calls.show_all(found, wanted, account, call_id, limit, as_json=output is Output.JSON)
 
 
 @app.command("call")

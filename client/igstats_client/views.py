@@ -9,6 +9,7 @@ from google.rpc.code_pb2 import Code
 from igstats.api.v1.account_service_pb2 import ApiCall
 from igstats.api.v1.profile_pb2 import Count, MissingReason, Profile
 from igstats.api.v1.request_service_pb2 import PrivacyRequest, RequestKind, Step
+from igstats.audit.v1.audit_service_pb2 import Call
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -77,20 +78,25 @@ def show_profile(profile: Profile, console: Console) -> None:
     _show_facts(console, iter(facts))
 
 
-def show_calls(calls: Iterable[ApiCall], console: Console) -> None:
+def show_calls(calls: Iterable[ApiCall | Call], console: Console) -> None:
     """Prints calls, a line each, however wide: half an id helps nobody."""
-    rows = [("time", "method", "by", "status", "ms", "address", "key", "call"), *map(_call_cells, calls)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
+    rows = [("time", "method", "by", "status", "ms", "address", "key", "call", "account"), *map(_call_cells, calls)]
+    columns = list(zip(*rows, strict=True))
+    if not any(columns[-1][1:]):
+        columns.pop()
+    widths = [max(map(len, column)) for column in columns]
+    for row in zip(*columns, strict=True):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
 
 
-def _call_cells(call: ApiCall) -> tuple[str, ...]:
+def _call_cells(call: ApiCall | Call) -> tuple[str, ...]:
     ended = call.reason or (Code.Name(call.status) if call.status in Code.values() else str(call.status))
     method = call.method.removeprefix("/igstats.api.v1.")
     took = f"{call.latency_us / 1000:.1f}"
-    return time(call.called_time), method, call.protocol, ended, took, call.ip_address, call.key_id, call.call_id
+    account = call.account_id if isinstance(call, Call) else ""
+    cells = (time(call.called_time), method, call.protocol, ended, took, call.ip_address, call.key_id, call.call_id)
+    return (*cells, account)
 
 
 def count(value: Count) -> str:

@@ -12,6 +12,8 @@ import grpc
 import pytest
 from igstats.api.v1 import account_service_pb2 as pb
 from igstats.api.v1.account_service_pb2_grpc import AccountServiceServicer, add_AccountServiceServicer_to_server
+from igstats.audit.v1 import audit_service_pb2 as audit_pb
+from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceServicer, add_AuditServiceServicer_to_server
 from igstats_kit.testing.certificates import Authority
 
 Run = Callable[..., Any]
@@ -108,3 +110,52 @@ def test_an_export_that_breaks_off_leaves_no_file(run: Run) -> None:
 def test_what_cannot_be_read_is_told_in_words(run: Run) -> None:
     assert "no gRPC status code" in run("calls", "list", "--status", "BROKEN").error
     assert "is no time" in run("calls", "export", "--since", "yesterday").error
+
+
+@dataclass
+class PlayedAudit(AuditServiceServicer):
+    """Knows one call, and who asks."""
+
+    asked: list[audit_pb.SearchCallsRequest] = field(default_factory=list)
+    askers: list[Any] = field(default_factory=list)
+
+    def SearchCalls(self, request: audit_pb.SearchCallsRequest, context: Any) -> Any:
+        self.asked.append(request)
+        self.askers += context.auth_context()["peer_spiffe_id"]
+        if request.call_id == "none":
+            context.abort(grpc.StatusCode.PERMISSION_DENIED, "The calling service may not use this method.")
+        return audit_pb.SearchCallsResponse(calls=[audit_pb.Call(call_id="req_1", account_id="acc_1", reason="GONE")])
+
+
+@pytest.fixture
+def audit(run: Run, certificates: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedAudit]:
+    del run  # it clears the environment that is set here
+    played = PlayedAudit()  # type: ignore[abstract]  # the other methods are not asked for
+    server = grpc.server(ThreadPoolExecutor(4))
+    add_AuditServiceServicer_to_server(played, server)
+    issued, officer = certificates.issue("audit"), certificates.issue("operator")
+    pair = (issued.key.read_bytes(), issued.certificate.read_bytes())
+    credentials = grpc.ssl_server_credentials([pair], certificates.certificate.read_bytes(), require_client_auth=True)
+    port = server.add_secure_port("127.0.0.1:0", credentials)
+    server.start()
+    monkeypatch.setenv("IGSTATS_AUDIT_ADDRESS", f"127.0.0.1:{port}")
+    monkeypatch.setenv("IGSTATS_CA", str(certificates.certificate))
+    monkeypatch.setenv("IGSTATS_OFFICER_CERT", str(officer.certificate))
+    monkeypatch.setenv("IGSTATS_OFFICER_KEY", str(officer.key))
+    yield played
+    server.stop(None).wait()
+
+
+def test_an_officer_reads_the_calls_of_all(run: Run, audit: PlayedAudit) -> None:
+    ran = run("audit", "calls", "--status", "16", "--account", "acc_1")
+    assert ran.code == 0, ran.error
+    assert audit.askers == [b"spiffe://igstats/operator"]
+    assert audit.asked == [audit_pb.SearchCallsRequest(account_id="acc_1", status=16, page_size=50)]
+    assert ran.out.splitlines()[0].split()[-2:] == ["call", "account"]
+    assert ran.out.splitlines()[1].split()[-3:] == ["0.0", "req_1", "acc_1"]
+    assert json.loads(run("audit", "calls", "-o", "json").out)["account_id"] == "acc_1"
+    assert "PERMISSION_DENIED" in run("audit", "calls", "--id", "none").error
+
+
+def test_an_officer_without_certificate_is_told_what_to_set(run: Run) -> None:
+    assert "IGSTATS_OFFICER_CERT" in run("audit", "calls").error
