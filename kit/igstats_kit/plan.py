@@ -83,12 +83,12 @@ def resolve(declarations: Declarations, *, fenced: bool) -> TextClause:
     """Finds which subjects the bound (:requests, :tokens) pairs mean; rows (request_id, store, key).
 
     Keeps them in subject_keys: the sweep needs them when the anchors are gone. Installs tombstones when `fenced`.
-    One statement, because a deletion runs through here at every holder twice. The tokens stand in it twice, because the
-    planner knows nothing of a join's other side and would read a large anchor from end to end.
+    One statement, because a deletion runs through here at every holder twice. Each token is looked up by itself (OFFSET
+    keeps the planner from joining): it knows nothing of the bound pairs and would compare every one with every row.
     """
     selects = [
-        f"SELECT s.request_id, '{table.name}', CAST(a.\"{anchor.key}\" AS text) FROM s"
-        f' JOIN "{table.name}" AS a ON a."{token}" = s.token WHERE a."{token}" = ANY(CAST(:tokens AS bytea[]))'
+        f"SELECT s.request_id, '{table.name}', CAST(a.key AS text) FROM s CROSS JOIN LATERAL"
+        f' (SELECT "{anchor.key}" AS key FROM "{table.name}" WHERE "{token}" = s.token OFFSET 0) AS a'
         for table, anchor in anchors(declarations)
         for token in anchor.tokens
     ]

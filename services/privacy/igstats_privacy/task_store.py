@@ -37,21 +37,22 @@ _PLAN = text(
     " AS p(request_id, phase, step) CROSS JOIN holders h"
     " WHERE CAST(:holder AS text) IS NULL OR h.holder = CAST(:holder AS text) ON CONFLICT DO NOTHING"
 )
-# The figures of `lifecycle.Progress`, over requests r and their tasks t.
+# The figures of `lifecycle.Progress`, over requests r and their tasks t; what stands before them says which tasks.
 _FIGURES = (
-    "SELECT r.request_id, r.right, r.state, r.blocked,"
-    " min(t.step) FILTER (WHERE t.state <> 'SETTLED') AS step,"
+    "f AS (SELECT t.request_id, min(t.step) FILTER (WHERE t.state <> 'SETTLED') AS step,"
     " min(t.step) FILTER (WHERE t.state = 'PLANNED') AS planned_step,"
     " array_agg(t.phase || ' ' || t.holder) FILTER (WHERE t.state = 'PLANNED') AS planned,"
-    " coalesce(bool_or(t.state = 'BLOCKED'), false) AS has_blocked,"
-    " coalesce(bool_or(t.outcome = 'RETAINED'), false) AS retained,"
-    " count(*) FILTER (WHERE t.phase = 'ATTEST') AS attesting, max(t.effective_at) AS effective_at,"
-    " (SELECT count(*) FROM holders) AS holders,"
+    " bool_or(t.state = 'BLOCKED') AS has_blocked, bool_or(t.outcome = 'RETAINED') AS retained,"
+    " count(*) FILTER (WHERE t.phase = 'ATTEST') AS attesting, max(t.effective_at) AS effective_at"
+    " FROM now t GROUP BY t.request_id)"
+    " SELECT r.request_id, r.right, r.state, r.blocked, f.step, f.planned_step, f.planned, f.effective_at,"
+    " coalesce(f.has_blocked, false) AS has_blocked, coalesce(f.retained, false) AS retained,"
+    " coalesce(f.attesting, 0) AS attesting, (SELECT count(*) FROM holders) AS holders,"
     " (SELECT array_agg(holder) FROM holders WHERE NOT enabled) AS stopped FROM requests r"
 )
 _PROGRESS = text(
-    f"{_FIGURES} LEFT JOIN tasks t USING (request_id) WHERE r.request_id = ANY(CAST(:ids AS text[]))"
-    " GROUP BY r.request_id"
+    f"WITH now AS (SELECT * FROM tasks WHERE request_id = ANY(CAST(:ids AS text[]))), {_FIGURES}"  # noqa: S608 - only our own constants are put in
+    " LEFT JOIN f USING (request_id) WHERE r.request_id = ANY(CAST(:ids AS text[]))"
 )
 _ADVANCE = text(
     "WITH offered AS (UPDATE tasks t SET state = o.state, cause = o.cause, offers = t.offers + 1, offered_at = :now,"  # noqa: S608 - only our own constants are put in
@@ -88,16 +89,16 @@ _SETTLE = text(
     " effective_at = g.effective_at, receipt_digest = g.digest, attempts = greatest(t.attempts, 1) FROM given g"
     " WHERE t.request_id = g.request_id AND t.holder = g.holder AND t.phase = g.phase"
     " AND t.state = ANY(CAST(:settleable AS text[]))"
-    " RETURNING t.request_id, t.holder, t.phase, t.state, t.outcome, t.effective_at, t.offered_at),"
+    " RETURNING t.request_id, t.holder, t.phase, t.step, t.state, t.outcome, t.effective_at, t.offered_at),"
     " seen AS (UPDATE holders h SET seen_at = greatest(h.seen_at, CAST(:now AS timestamptz)),"
     " leased_through = greatest(h.leased_through, s.through)"
     " FROM (SELECT holder, max(offered_at) AS through FROM settled GROUP BY holder) s WHERE h.holder = s.holder),"
-    " now AS (SELECT t.request_id, t.holder, t.phase, t.step, coalesce(s.state, t.state) AS state,"
-    " coalesce(s.outcome, t.outcome) AS outcome,"
-    " CASE WHEN s.state IS NULL THEN t.effective_at ELSE s.effective_at END AS effective_at"
-    " FROM tasks t LEFT JOIN settled s USING (request_id, holder, phase)"
-    " WHERE t.request_id IN (SELECT request_id FROM settled))"
-    f" {_FIGURES} JOIN now t USING (request_id) GROUP BY r.request_id"
+    # NOT IN is answered from a hash; an outer join with a part of the statement would compare every pair of rows.
+    " now AS (SELECT request_id, holder, phase, step, state, outcome, effective_at FROM settled UNION ALL"
+    " SELECT request_id, holder, phase, step, state, outcome, effective_at FROM tasks"
+    " WHERE request_id IN (SELECT request_id FROM settled)"
+    " AND (request_id, holder, phase) NOT IN (SELECT request_id, holder, phase FROM settled)),"
+    f" {_FIGURES} JOIN f USING (request_id)"
 )
 _OF_REQUEST = text(
     "SELECT t.holder, t.phase, t.state, t.outcome, t.cause, t.attempts, t.settled_at, r.receipt FROM tasks t"
