@@ -260,6 +260,34 @@ async def test_a_kill_at_any_turn_of_a_rotation_loses_nothing_and_the_next_run_e
         assert all(world.dead(row) for row in world.table.written if row.key_id in world.erased)
 
 
+async def test_a_rotation_that_another_day_overtakes_destroys_nothing_that_is_needed() -> None:
+    world = World()
+    await world.replicas[0].ready()
+    await world.make(0, "a")
+    world.clock.advance(DAY)
+    for _ in range(3):  # changes the key of the day, wraps again, finds nothing more to wrap
+        await world.step(0, survive=True)
+    world.clock.advance(DAY)
+    await world.step(1, survive=True)  # changes it once more
+    await world.step(0, survive=True)  # is about to destroy
+    await world.require_all_open()
+    await world.end()
+    await world.require_all_open()
+    assert len(world.keystore.kept) == 1
+
+
+async def test_memory_is_emptied_when_the_key_of_the_day_changes() -> None:
+    world = World()
+    await world.replicas[0].ready()
+    await world.make(0, "a")
+    old = world.keystore.ids()
+    world.clock.advance(DAY)
+    await world.replicas[0].rotate()
+    assert not world.replicas[0]._cache
+    assert not set(old) & set(world.replicas[0]._ring._sealers)
+    assert not set(old) & set(world.replicas[0]._rotation._ring._sealers)
+
+
 async def test_a_missing_key_of_the_day_is_named_with_the_keys_that_need_it() -> None:
     world = World()
     await world.replicas[0].ready()
