@@ -106,20 +106,22 @@ _OF_REQUEST = text(
     " AND r.digest = t.receipt_digest WHERE t.request_id = :request_id ORDER BY t.step, t.holder"
 )
 _LEASE = text(
-    "WITH leased AS (UPDATE tasks t SET attempts = t.attempts + 1,"
-    " state = CASE WHEN t.state = 'BLOCKED' THEN t.state ELSE 'LEASED' END"
-    " FROM (SELECT k.request_id, k.phase FROM tasks k"
-    " JOIN unnest(CAST(:requests AS text[]), CAST(:phases AS text[])) AS a(request_id, phase) USING (request_id, phase)"
-    " WHERE k.holder = :holder AND (k.state = ANY(CAST(:leasable AS text[])) OR k.cause = 'LATE')"
-    " FOR UPDATE OF k SKIP LOCKED) l"  # who holds one is settling it, or leasing it for a twin
-    " JOIN requests r USING (request_id) JOIN request_identifiers i USING (request_id)"
-    " JOIN holders h ON h.holder = :holder AND h.enabled"
-    " WHERE t.request_id = l.request_id AND t.phase = l.phase AND t.holder = :holder"
-    " RETURNING t.request_id, t.phase, t.attempts, t.offered_at, r.right, r.due_at, i.sealed),"
+    "WITH picked AS MATERIALIZED (SELECT k.* FROM unnest(CAST(:requests AS text[]), CAST(:phases AS text[]))"
+    " AS a(request_id, phase) CROSS JOIN LATERAL (SELECT request_id, holder, phase FROM tasks WHERE holder = :holder"
+    " AND request_id = a.request_id AND phase = a.phase AND (state = ANY(CAST(:leasable AS text[])) OR cause = 'LATE')"
+    " AND EXISTS (SELECT FROM holders h WHERE h.holder = :holder AND h.enabled)"
+    " FOR UPDATE SKIP LOCKED) k),"  # who holds one is settling it, or leasing it for a twin
+    " leased AS (UPDATE tasks t SET attempts = t.attempts + 1,"
+    " state = CASE WHEN t.state = 'BLOCKED' THEN t.state ELSE 'LEASED' END FROM picked p"
+    " WHERE t.request_id = p.request_id AND t.holder = p.holder AND t.phase = p.phase"
+    " RETURNING t.request_id, t.phase, t.attempts, t.offered_at),"
+    " named AS (SELECT l.request_id, l.phase, l.attempts, r.right, r.due_at, r.sealed FROM leased l CROSS JOIN LATERAL"
+    " (SELECT q.right, q.due_at, i.sealed FROM requests q JOIN request_identifiers i USING (request_id)"
+    " WHERE q.request_id = l.request_id OFFSET 0) r),"
     " seen AS (UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)),"
     " leased_through = greatest(leased_through, (SELECT max(offered_at) FROM leased))"
     " WHERE holder = :holder RETURNING holder)"
-    " SELECT l.request_id, l.phase, l.attempts, l.right, l.due_at, l.sealed FROM seen LEFT JOIN leased l ON true"
+    " SELECT n.* FROM seen LEFT JOIN named n ON true"
 )
 _WORDS = text(
     "SELECT request_id, holder, outcome, receipt_digest FROM tasks"
