@@ -4,7 +4,8 @@ A service that holds data about persons constructs one `Holding` in its `app` an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceStub
@@ -25,7 +26,7 @@ from igstats_kit.retention import RetentionWorker
 from igstats_kit.seal import Sealer
 from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
-from igstats_kit.subjects import Subjects
+from igstats_kit.subjects import Opener, Subjects
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
@@ -46,10 +47,11 @@ class Holding:
         bus: Bus,
         channels: Channels,
         clock: Clock,
+        openers: Mapping[str, Opener] = MappingProxyType({}),
     ) -> None:
         channel = channels.to("privacy", config.privacy_address)
         stub = cast("HolderTasksServiceAsyncStub", HolderTasksServiceStub(channel))
-        subjects = Subjects(declarations, Sealer(read_secret(config.seal_key)))
+        subjects = Subjects(declarations, Sealer(read_secret(config.seal_key)), openers)
         signer = Signer(read_secret(config.receipt_key))
         self._bus = bus
         self._monitor_url = config.nats_monitor_url

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -21,6 +21,9 @@ T = TypeVar("T")
 _AFTER_COMMIT = "igstats_after_commit"
 _LAST_USED = "igstats_last_used"
 _RESTED_SECONDS = 2.0
+_LOOK_SECONDS = 1.0
+_TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtext('igstats-alone'), hashtext(:name))")
+_UNLOCK = text("SELECT pg_advisory_unlock(hashtext('igstats-alone'), hashtext(:name))")
 # A frozen server must not freeze its callers. Statements are many, small and by key: neither jit nor a plan for every
 # set of values pays. A plan made while a table was empty would read it from end to end for ever: indexes first.
 _SETTINGS = {
@@ -143,6 +146,22 @@ class Database:
             finally:
                 news = connection.info.pop(_AFTER_COMMIT, [])
         self._tell(news)
+
+    @asynccontextmanager
+    async def alone(self, name: str) -> AsyncIterator[None]:
+        """Waits until no other process does what is called `name`, and keeps it so, as long as its connection lives.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        async with _wrapping(), self._alone.connect() as connection:
+            while not await connection.scalar(_TRY_LOCK, {"name": name}):  # noqa: ASYNC110 - the lock is another's
+                await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                yield
+            finally:
+                with suppress(Exception):  # a connection that died has let go of its locks
+                    await shielded(connection.execute(_UNLOCK, {"name": name}))
 
     async def close(self) -> None:
         """Closes all connections."""

@@ -2,9 +2,10 @@
 
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import TextClause, text
@@ -28,6 +29,7 @@ _KEEP_NEEDLES = text(
     "INSERT INTO needles (request_id, sealed) SELECT * FROM unnest(CAST(:requests AS text[]), CAST(:sealed AS bytea[]))"
     " ON CONFLICT DO NOTHING"
 )
+_EXPORT_ROWS = 500
 _FORGET = text(
     "WITH k AS (DELETE FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))),"
     " n AS (DELETE FROM needles WHERE request_id = ANY(CAST(:requests AS text[])))"
@@ -64,14 +66,19 @@ class Result:
 
 
 Keys = Mapping[tuple[str, str], Sequence[str]]
+Opener = Callable[[Sequence[dict[str, Any]]], Awaitable[Sequence[dict[str, Any]]]]
+"""Adds to exported rows of a store what is sealed elsewhere: an access export shows all that is held."""
 
 
 class Subjects:
     """Acts on the subjects of a batch of requests, inside the caller's transaction."""
 
-    def __init__(self, declarations: Declarations, sealer: Sealer) -> None:
+    def __init__(
+        self, declarations: Declarations, sealer: Sealer, openers: Mapping[str, Opener] = MappingProxyType({})
+    ) -> None:
         self.declarations = declarations
         self._sealer = sealer
+        self._openers = openers
         self._anchors = [table.name for table, _ in plan.anchors(declarations)]
         self._find = plan.resolve(declarations, fenced=False)
         self._close_in = plan.resolve(declarations, fenced=True)
@@ -153,8 +160,12 @@ class Subjects:
         binds = self._binds(_grouped(await connection.execute(self._find, _pairs([case]))))
         for table, query in self._exports:
             rows = await connection.stream(query, _known(query, binds))
-            async for row in rows.mappings():
-                yield table.name, dict(row)
+            async for some in rows.mappings().partitions(_EXPORT_ROWS):
+                found: Sequence[dict[str, Any]] = [dict(row) for row in some]
+                if opener := self._openers.get(table.name):
+                    found = await opener(found)
+                for row in found:
+                    yield table.name, row
 
     async def restrict(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
         """Installs restrictions: the data stays and is not used (GDPR 18)."""

@@ -65,8 +65,13 @@ def special(service: str, certificate: Certificate, secrets: Secrets) -> dict[st
         "stats": {"IGSTATS_STATS_INSTAGRAM_URL": "http://127.0.0.1:9", "IGSTATS_STATS_SYNC_SECONDS": "86400"},
         "privacy": {"IGSTATS_PRIVACY_BACKUP_DAYS": "0", "IGSTATS_PRIVACY_EXPORT_DAYS": "7"},
         "audit": {
-            "IGSTATS_AUDIT_LOG_KEY": str(secrets.path("audit-log.pem")),
-            "IGSTATS_AUDIT_LOG_ORIGIN": "igstats.localhost/evidence",
+            "IGSTATS_AUDIT_EVIDENCE_LOG_KEY": str(secrets.path("audit-evidence-log.pem")),
+            "IGSTATS_AUDIT_EVIDENCE_LOG_MLDSA_KEY": str(secrets.path("audit-evidence-log-mldsa.pem")),
+            "IGSTATS_AUDIT_ACCESS_LOG_KEY": str(secrets.path("audit-access-log.pem")),
+            "IGSTATS_AUDIT_ACCESS_LOG_MLDSA_KEY": str(secrets.path("audit-access-log-mldsa.pem")),
+            "IGSTATS_AUDIT_LOG_ORIGIN": "igstats.localhost",
+            "IGSTATS_AUDIT_KEY_DIRECTORY": str(secrets.directory / "audit-keys-of-day"),
+            "IGSTATS_AUDIT_TILE_DIRECTORY": str(secrets.directory.parent / "audit-tiles"),
         },
     }
     return rows.get(service, {})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 
 def write_private(path: Path, content: bytes) -> None:
@@ -38,29 +39,34 @@ def _random_key() -> bytes:
     return key if key == key.strip() else _random_key()  # a reader that strips line ends still reads all of it
 
 
-def _signing_key() -> bytes:
-    return Ed25519PrivateKey.generate().private_bytes(
+def _signing_key(name: str) -> bytes:
+    key = MLDSA44PrivateKey.generate() if name.endswith("-mldsa.pem") else Ed25519PrivateKey.generate()
+    return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """A folder of key files: NAME.key = 32 random bytes, NAME.pem = Ed25519, NAME.password = text."""
+    """A folder of key files: NAME.key = 32 random bytes, NAME.pem = Ed25519, NAME.password = text.
+
+    NAME-mldsa.pem is a key of ML-DSA-44.
+    """
 
     directory: Path
 
     def create(self, services: Iterable[str]) -> None:
         """Makes the files that are missing; the others stay as they are."""
         own = [name for service in services for name in (f"{service}-receipt.pem", f"{service}-seal.key")]
-        for name in ("suppression.key", "access-seal.key", "gateway-pepper.key", "audit-log.pem", *own):
+        logs = [f"audit-{log}-log{kind}.pem" for log in ("evidence", "access") for kind in ("", "-mldsa")]
+        for name in ("suppression.key", "access-seal.key", "gateway-pepper.key", *logs, *own):
             self.path(name)
 
     def path(self, name: str) -> Path:
         """The file, made now when it is missing."""
         path = self.directory / name
         if not path.exists():
-            make_private(path, _signing_key() if name.endswith(".pem") else _random_key())
+            make_private(path, _signing_key(name) if name.endswith(".pem") else _random_key())
         return path
 
     def password(self, name: str) -> str:

@@ -19,7 +19,7 @@ def test_a_key_has_32_bytes_that_no_reader_strips(tmp_path: Path) -> None:
 
 
 def test_a_pem_is_a_signing_key(tmp_path: Path) -> None:
-    assert load_pem_private_key(Secrets(tmp_path).path("audit-log.pem").read_bytes(), password=None)
+    assert load_pem_private_key(Secrets(tmp_path).path("audit-evidence-log.pem").read_bytes(), password=None)
 
 
 def test_a_password_is_kept(tmp_path: Path) -> None:
