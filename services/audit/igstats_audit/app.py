@@ -18,17 +18,25 @@ from igstats_kit.sql import Database
 from igstats_kit.tls import ssl_context
 from igstats_kit.tokens import Tokens
 
+from igstats_audit import payloads
 from igstats_audit.access import ACCESS
-from igstats_audit.calls import CallLog
+from igstats_audit.archive import Archives, Readers
+from igstats_audit.call_query import PageTokens
+from igstats_audit.call_search import CallSearch
+from igstats_audit.call_store import CallStore
 from igstats_audit.config import AuditConfig
-from igstats_audit.consumer import consumers
-from igstats_audit.events import RECORDS_STREAM, named_receipts
+from igstats_audit.consumer import call_tail, consumers
+from igstats_audit.events import RECORDS_STREAM, calls, named_receipts
 from igstats_audit.evidence import Evidence
+from igstats_audit.intake import CallIntake
+from igstats_audit.key_store import DataKeyTable
+from igstats_audit.keys import DataKeys
+from igstats_audit.keystore import FileKeyStore
+from igstats_audit.logs import both_logs, one_log, origin
+from igstats_audit.model import Log
 from igstats_audit.note import NoteSigner
-from igstats_audit.proofs import Proofs
-from igstats_audit.sequencer import Sequencer
+from igstats_audit.revealing import RevealedCalls
 from igstats_audit.servicer import AuditServicer
-from igstats_audit.store import DayStore, EvidenceStore
 from igstats_audit.tables import CALL_DAYS, DECLARATIONS
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
@@ -43,32 +51,49 @@ async def serve() -> None:
     bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
     channels = Channels(config)
 
-    store = EvidenceStore(database)
-    proofs = Proofs(store)
-    signer = NoteSigner(config.log_origin, read_secret(config.log_key))
-    sequencer = Sequencer(store, proofs, signer)
-    evidence = Evidence(store, proofs, named_receipts)
+    keys = DataKeys(FileKeyStore(config.key_directory), DataKeyTable(database), clock)
+    signers = note_signers(config)
+    single = {one: one_log(one, database, keys, signers[one], clock, config.tile_directory) for one in Log}
+    logs = both_logs(database, single[Log.EVIDENCE], single[Log.ACCESS], clock)
+    evidence = Evidence(logs.evidence.store, logs.evidence.proofs, named_receipts)
+    readers = Readers(payloads.read_receipt, payloads.read_closing)
+    archives = Archives(evidence, signers[Log.EVIDENCE], readers)
 
-    tokens = Tokens(read_secret(config.suppression_key))
-    way, rest = Sealer(read_secret(config.access_seal_key)), Sealer(read_secret(config.seal_key))
-    calls = CallLog(DayStore(database), tokens, way, rest, clock, days=CALL_DAYS)
+    tokens, way = Tokens(read_secret(config.suppression_key)), Sealer(read_secret(config.access_seal_key))
+    intake = CallIntake(logs.access.sequencer, logs.access.store, tokens, way, calls)
+    pages = PageTokens(Sealer(read_secret(config.seal_key)))
+    read = logs.access.store.entries
+    search = CallSearch(CallStore(database, clock), read, tokens, pages, clock, days=CALL_DAYS)
 
     rpc = RpcServer(config, ACCESS)
-    servicer = AuditServicer(sequencer, proofs, evidence, calls, signer.verifier_key, clock)
+    servicer = AuditServicer(logs, evidence, archives, search, clock)  # type: ignore[abstract]  # parts are yet to come
     add_AuditServiceServicer_to_server(servicer, rpc.server)
 
     lifecycle = Lifecycle(rpc)
     for close in (database.close, bus.close, channels.close):
         lifecycle.closing(close)
     lifecycle.on_ready(lambda: bus.ensure(RECORDS_STREAM))
-    lifecycle.on_ready(sequencer.open)
-    lifecycle.on_ready(calls.make_days)
-    Holding(config, DECLARATIONS, database, bus, channels, clock).attach(lifecycle, rpc)
-    lifecycle.background("sequencer", sequencer.run)
-    lifecycle.background("partitions", calls.run)
-    for name, consumer in consumers(bus, database, sequencer, calls):
+    lifecycle.on_ready(keys.ready)
+    lifecycle.background("keys", keys.run)
+    logs.attach(lifecycle)
+    openers = {"calls": RevealedCalls(read)}
+    Holding(config, DECLARATIONS, database, bus, channels, clock, openers).attach(lifecycle, rpc)
+    for name, consumer in consumers(bus, database, logs.evidence.sequencer):
         lifecycle.background(name, consumer.run)
+    lifecycle.background("audit-access", call_tail(bus, database, intake).run)
     await lifecycle.run()
+
+
+def note_signers(config: AuditConfig) -> dict[Log, NoteSigner]:
+    """What signs the checkpoints of each log."""
+    files = {
+        Log.EVIDENCE: (config.evidence_log_key, config.evidence_log_mldsa_key),
+        Log.ACCESS: (config.access_log_key, config.access_log_mldsa_key),
+    }
+    return {
+        one: NoteSigner(origin(config.log_origin, one), read_secret(key), read_secret(mldsa_key))
+        for one, (key, mldsa_key) in files.items()
+    }
 
 
 async def migrate_database() -> None:
@@ -77,9 +102,9 @@ async def migrate_database() -> None:
 
 
 async def check() -> None:
-    """Checks settings, the log's key and the declarations, and prints the settings."""
+    """Checks settings, the keys of the logs and the declarations, and prints the settings."""
     config = AuditConfig.load()
-    NoteSigner(config.log_origin, read_secret(config.log_key))
+    note_signers(config)
     if problems := DECLARATIONS.problems():
         raise SystemExit("\n".join(problems))
     sys.stdout.write(json.dumps(config.describe(), indent=2) + "\n")

@@ -15,8 +15,14 @@ class AuditConfig(ServiceConfig):
     service: ClassVar[str] = "audit"
 
     access_seal_key: FilePath = shared("ACCESS_SEAL_KEY")
-    log_key: FilePath
+    evidence_log_key: FilePath
+    evidence_log_mldsa_key: FilePath
+    access_log_key: FilePath
+    access_log_mldsa_key: FilePath
     log_origin: str
+    key_directory: Path
+    tile_directory: Path
+    witness_url: str = ""
     gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway-internal:7443")
     nats_config: Path | None = None
     nats_operator: str = ""

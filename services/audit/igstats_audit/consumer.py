@@ -1,15 +1,17 @@
-"""What becomes of events: receipts, closings and records go into the evidence log, calls into the API log.
+"""What becomes of events: receipts, closings and records go into the evidence log, calls into the access log.
 
-A batch of events is one commit, with their inbox. Entry ids come from the events, so a repeated event appends nothing.
+A batch of events is one commit. Entry ids of evidence come from the events, so a repeated event appends nothing, and
+their inbox is written in the same commit; for calls the head of the log keeps the position in their stream.
 """
 
 from collections.abc import Callable, Sequence
 
 from igstats_kit.events import Bus, Consumer, Event, Subscription
 from igstats_kit.sql import Database
+from igstats_kit.tail import Tail
 
 from igstats_audit import events
-from igstats_audit.calls import CallLog
+from igstats_audit.intake import CallIntake
 from igstats_audit.model import Delivery, NewEntry
 from igstats_audit.sequencer import Sequencer
 
@@ -34,29 +36,20 @@ class EvidenceHandler:
         await self._sequencer.deliver(found, Delivery(self._durable, batch))
 
 
-class CallHandler:
-    """Keeps the calls of a batch."""
-
-    def __init__(self, log: CallLog) -> None:
-        self._log = log
-
-    async def handle(self, batch: Sequence[Event]) -> None:
-        """Keeps a batch."""
-        found = [call for event in batch for call in events.calls(event)]
-        await self._log.keep(Delivery(events.CALLS.durable, batch), found)
-
-
-def consumers(bus: Bus, database: Database, sequencer: Sequencer, log: CallLog) -> list[tuple[str, Consumer]]:
-    """All consumers by name."""
+def consumers(bus: Bus, database: Database, sequencer: Sequencer) -> list[tuple[str, Consumer]]:
+    """All consumers of evidence by name."""
 
     def evidence(wanted: Subscription, read: Callable[[Event], list[NewEntry]], batch: int) -> tuple[str, Consumer]:
         handler = EvidenceHandler(sequencer, wanted.durable, read)
         return wanted.durable, Consumer(bus, database, wanted, handler.handle, batch=batch, linger=_LINGER_SECONDS)
 
-    calls = Consumer(bus, database, events.CALLS, CallHandler(log).handle, batch=_BATCH, linger=_LINGER_SECONDS)
     return [
         evidence(events.RECEIPTS, events.receipts, _RECEIPTS_BATCH),
         evidence(events.REQUESTS, events.closings, _BATCH),
         evidence(events.RECORDS, events.records, _BATCH),
-        (events.CALLS.durable, calls),
     ]
+
+
+def call_tail(bus: Bus, database: Database, intake: CallIntake) -> Tail:
+    """What follows the gateway's calls into the access log."""
+    return Tail(bus, database, events.CALLS, intake, batch=_BATCH, linger=_LINGER_SECONDS)

@@ -28,16 +28,22 @@ def publisher(event: Event) -> str:
     return event.subject.split(".")[1]
 
 
+def numbered(event: Event, at: int) -> int:
+    """The producer's number of an entry in an event: those of one event follow each other. 0 when it gave none."""
+    return event.sequence + at if event.sequence else 0
+
+
 def receipts(event: Event) -> list[NewEntry]:
     """An entry for each receipt.
 
     Raises:
         DomainError: RECEIPT_INVALID; a holder speaks for another.
     """
-    return [_receipt(signed, publisher(event)) for signed in ReceiptsIssued.FromString(event.data).receipts]
+    issued = ReceiptsIssued.FromString(event.data).receipts
+    return [_receipt(signed, publisher(event), numbered(event, at)) for at, signed in enumerate(issued)]
 
 
-def _receipt(signed: SignedReceipt, holder: str) -> NewEntry:
+def _receipt(signed: SignedReceipt, holder: str, sequence: int) -> NewEntry:
     receipt = Receipt.FromString(signed.receipt)
     if receipt.holder != holder:
         raise DomainError(Reason.RECEIPT_INVALID, check="holder")
@@ -48,6 +54,7 @@ def _receipt(signed: SignedReceipt, holder: str) -> NewEntry:
         producer=holder,
         payload=signed.SerializeToString(deterministic=True),
         occurred_at=_time(receipt.executed_time),
+        sequence=sequence,
     )
 
 
@@ -64,6 +71,7 @@ def closings(event: Event) -> list[NewEntry]:
             producer=publisher(event),
             payload=event.data,
             occurred_at=_time(closed.closed_time),
+            sequence=event.sequence,
         )
     ]
 
@@ -78,6 +86,7 @@ def records(event: Event) -> list[NewEntry]:
             producer=publisher(event),
             payload=record.SerializeToString(deterministic=True),
             occurred_at=_time(record.occurred_time),
+            sequence=numbered(event, number),
         )
         for number, record in enumerate(RecordMade.FromString(event.data).records)
     ]
@@ -85,10 +94,11 @@ def records(event: Event) -> list[NewEntry]:
 
 def calls(event: Event) -> list[CallRecord]:
     """The calls that the gateway answered."""
-    return [_call(record) for record in AccessRecorded.FromString(event.data).records]
+    recorded = AccessRecorded.FromString(event.data).records
+    return [_call(record, numbered(event, at)) for at, record in enumerate(recorded)]
 
 
-def _call(record: AccessRecord) -> CallRecord:
+def _call(record: AccessRecord, sequence: int) -> CallRecord:
     return CallRecord(
         call_id=record.call_id,
         account_id=record.account_id,
@@ -100,6 +110,8 @@ def _call(record: AccessRecord) -> CallRecord:
         called_at=_time(record.called_time),
         latency_us=record.latency_us,
         sealed_client=record.sealed_client,
+        signed=record.signed,
+        sequence=sequence,
     )
 
 

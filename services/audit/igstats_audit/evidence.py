@@ -6,7 +6,6 @@ from igstats_kit.errors import DomainError, Reason
 
 from igstats_audit.model import RECEIPT_ISSUED, REQUEST_CLOSED, Acknowledgement, Entry, LogStore, RequestEvidence
 from igstats_audit.proofs import Proofs
-from igstats_audit.tree import inclusion_spans
 
 _RETRY_SECONDS = 1.0
 
@@ -32,8 +31,7 @@ class Evidence:
         entries = [entry for entry in await self._store.entries_of(request_id) if entry.index < head.tree.size]
         if not self._complete(entries):
             raise DomainError(Reason.EVIDENCE_NOT_READY, retry_after=_RETRY_SECONDS, request_id=request_id)
-        spans = [inclusion_spans(entry.index, head.tree.size) for entry in entries]
-        paths = await self._proofs.paths(spans)
+        paths = await self._proofs.inclusions([entry.index for entry in entries], head.tree)
         proved = [
             Acknowledgement(entry.entry_id, entry.index, found) for entry, found in zip(entries, paths, strict=True)
         ]

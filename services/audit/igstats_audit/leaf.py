@@ -6,6 +6,7 @@ likewise), the producer's own sequence number (8 bytes, 0 when it does not numbe
 salt and payload.
 """
 
+import functools
 import hashlib
 import struct
 from dataclasses import dataclass
@@ -68,6 +69,7 @@ def decode(raw: bytes) -> Leaf:
     return leaf
 
 
+@functools.lru_cache(maxsize=256)
 def _name(text: str, size: int) -> bytes:
     raw = text.encode("ascii", "replace")
     if not text or not text.isascii() or not text.isprintable() or len(raw) > size:

@@ -1,6 +1,6 @@
 """What the audit service works with: entries of its two logs, where they stand, and the seams to storage and keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 
 from igstats_kit.seal import Sealer
 
-from igstats_audit.tree import Node, Range
+from igstats_audit.tree import Growth, Range
 
 RECEIPT_ISSUED = "receipt.issued"
 REQUEST_CLOSED = "request.closed"
@@ -69,10 +69,14 @@ class NewEntry:
 
 @dataclass(frozen=True, slots=True)
 class NewCall(NewEntry):
-    """A call for the access log: `entry_id` is its call id. `token` is the account's, None when nobody is known."""
+    """A call for the access log: `entry_id` is its call id. `token` is the account's, None when nobody is known.
+
+    `position` is that of its event in the stream.
+    """
 
     status: int = 0
     token: bytes | None = None
+    position: int = 0
 
     @property
     def subject(self) -> Subject:
@@ -84,7 +88,8 @@ class NewCall(NewEntry):
 class Entry:
     """An entry in its place, with its opening: salt and payload are what its leaf commits to.
 
-    Both are empty when the key of the entry is erased: the leaf and every proof stay.
+    Both are empty when the key of the entry is erased: the leaf and every proof stay. They are empty, too, when the
+    entry is `damaged`: what is stored does not open.
     """
 
     index: int
@@ -98,11 +103,15 @@ class Entry:
     salt: bytes
     payload: bytes = field(repr=False)
     occurred_at: datetime
+    damaged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SealedEntry:
-    """A new entry as it is stored: `sealed` is one ciphertext of salt and payload under the data key `key_id`."""
+    """A new entry as it is stored: `sealed` is one ciphertext of salt and payload under the data key `key_id`.
+
+    Both are empty for an entry of a fenced person: its leaf keeps the producer's numbers whole, its content is dropped.
+    """
 
     new: NewEntry
     index: int
@@ -111,7 +120,8 @@ class SealedEntry:
     sealed: bytes = field(repr=False)
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where a row of an entry is: its index, and the day that its partition keeps."""
 
     index: int
@@ -189,7 +199,7 @@ class Commit:
     old: Head
     new: Head
     entries: Sequence[SealedEntry]
-    nodes: Mapping[Node, bytes] = field(repr=False)
+    growth: Growth = field(repr=False)
     deliveries: Sequence[Delivery] = ()
 
 
@@ -211,43 +221,6 @@ class CallRecord:
     sequence: int = 0
 
 
-class Bookmark(NamedTuple):
-    """The last call of a page."""
-
-    called_at: datetime
-    call_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class CallQuery:
-    """Which calls of an account to read, newest first: after a bookmark, only of days since, only one id if given."""
-
-    account_id: str
-    subject_token: bytes
-    since: date
-    limit: int
-    call_id: str = ""
-    after: Bookmark | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call as its account reads it."""
-
-    record: CallRecord
-    ip_address: str = field(repr=False)
-    user_agent: str = field(repr=False)
-    index: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class CallPage:
-    """Calls, newest first; the token is empty at the end."""
-
-    calls: Sequence[Call]
-    next_page_token: str
-
-
 class LogTurn(Protocol):
     """One commit of a log while all other writers of it wait."""
 
@@ -255,7 +228,7 @@ class LogTurn(Protocol):
         """Waits for its turn, then reads the head and those of the entries that exist already."""
         ...
 
-    async def admitted(self, tokens: Sequence[bytes]) -> set[bytes]:
+    async def admitted(self, tokens: Collection[bytes]) -> set[bytes]:
         """Locks the subjects of these tokens and returns those that are not fenced."""
         ...
 
@@ -264,12 +237,28 @@ class LogTurn(Protocol):
         ...
 
     async def swap(self, commit: Commit) -> bool:
-        """Writes the commit when its old head still stands; otherwise nothing, and False."""
+        """Writes the commit when its old head still stands and its keys exist; otherwise nothing, and False."""
         ...
 
 
-class LogStore(Protocol):
-    """Where one log is kept. Complete subtrees never change, so that all reads below a head's size agree."""
+class TreeStore(Protocol):
+    """The parts of a log that a tree is read from. A leaf and a full tile never change."""
+
+    async def head(self) -> Head:
+        """Reads the head."""
+        ...
+
+    async def leaves(self, start: int, end: int) -> Sequence[bytes]:
+        """Reads the leaves from start up to but without end, or without the first that is cut or not there."""
+        ...
+
+    async def tile(self, level: int, place: int) -> bytes:
+        """Reads the hashes of a tile of level 1 or more as far as they are there."""
+        ...
+
+
+class LogStore(TreeStore, Protocol):
+    """Where one log is kept."""
 
     @property
     def log(self) -> Log:
@@ -283,7 +272,7 @@ class LogStore(Protocol):
     async def swap(self, commit: Commit) -> bool:
         """Writes a commit in one statement, without waiting for a turn.
 
-        Returns False when nothing was written: the head has moved on, or an entry id is known.
+        Returns False when nothing was written: the head has moved on, a key is gone, or an entry id is known.
         """
         ...
 
@@ -295,8 +284,12 @@ class LogStore(Protocol):
         """Writes the first head; does nothing when there is one."""
         ...
 
-    async def head(self) -> Head:
-        """Reads the head."""
+    async def restart_stream(self) -> None:
+        """Forgets how far the stream behind the log has come."""
+        ...
+
+    def forget_days(self) -> None:
+        """Reads anew where the days begin: some were cut."""
         ...
 
     async def entry(self, index: int) -> Entry | None:
@@ -311,10 +304,30 @@ class LogStore(Protocol):
         """Reads the entries of a request in log order."""
         ...
 
-    async def leaves(self, start: int, end: int) -> Sequence[bytes]:
-        """Reads the leaves from start up to but without end; fewer when some are cut."""
+
+@dataclass(frozen=True, slots=True)
+class CutPlan:
+    """What a cut does: the log loses its entries from `start` up to but without `end`, and all days up to `day`.
+
+    `root` is that of the tree of size `end`: it stays provable. `kept_leaves` are those below `end` that share a tile
+    of level 0 with living ones.
+    """
+
+    log: Log
+    day: date
+    start: int
+    end: int
+    root: bytes
+    kept_leaves: Sequence[bytes] = field(repr=False, default=())
+
+
+class CutStore(Protocol):
+    """Where a log is cut."""
+
+    async def end(self, log: Log, day: date) -> int:
+        """Index of the first entry after the day: the new minimum index."""
         ...
 
-    async def tile(self, level: int, place: int) -> bytes:
-        """Reads the hashes of a tile of level 1 or more as far as they are there."""
+    async def cut(self, plan: CutPlan) -> None:
+        """Drops the days of the plan and advances the minimum index, in one commit."""
         ...

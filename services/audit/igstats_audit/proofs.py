@@ -1,18 +1,27 @@
-"""Reads proofs from the log: what to fetch, and what to make of it."""
+"""Reads proofs from the tiles of a log: what to fetch, and what to make of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from igstats_kit.errors import DomainError, Reason
 
+from igstats_audit.errors import TileMissingError
 from igstats_audit.model import Entry, Head, LogStore
-from igstats_audit.tree import Node, Span, consistency_spans, inclusion_spans, nodes_of, path
+from igstats_audit.tile_path import TILE_HEIGHT, TILE_WIDTH
+from igstats_audit.tiles import Tiles
+from igstats_audit.tree import HASH_SIZE, Range, Span, consistency_spans, ends, nodes_of, path, peak_level, peaks
+
+_SIZES_KEPT = 64
+
+Ends = dict[int, tuple[bytes, ...]]
 
 
 class Proofs:
-    """The log towards those who check it."""
+    """A log towards those who check it."""
 
-    def __init__(self, store: LogStore) -> None:
+    def __init__(self, store: LogStore, tiles: Tiles) -> None:
         self._store = store
+        self._tiles = tiles
+        self._ends: dict[int, Ends] = {}
 
     async def head(self) -> Head:
         """The newest state."""
@@ -22,58 +31,113 @@ class Proofs:
         """One entry with its opening.
 
         Raises:
-            DomainError: ENTRY_NOT_FOUND.
+            DomainError: ENTRY_NOT_FOUND, ENTRY_CUT.
         """
         found = await self._store.entry(index)
         if found is None:
-            raise _not_found(index)
+            raise self._missing(index, await self._store.head())
         return found
 
     async def inclusion(self, index: int, size: int) -> tuple[list[bytes], int, str]:
         """Path, tree size, and the checkpoint of that size if it is the newest. Size 0 means the newest.
 
         Raises:
-            DomainError: TREE_SIZE_INVALID, ENTRY_NOT_FOUND.
+            DomainError: TREE_SIZE_INVALID, ENTRY_NOT_FOUND, ENTRY_CUT.
         """
         head = await self._store.head()
         wanted = size or head.tree.size
         if wanted > head.tree.size:
             raise _size_invalid(size)
-        if index >= wanted:
-            raise _not_found(index)
-        (found,) = await self.paths([inclusion_spans(index, wanted)])
-        return found, wanted, head.checkpoint if wanted == head.tree.size else ""
+        if index >= wanted or index < head.minimum_index:
+            raise self._missing(index, head)
+        if wanted == head.tree.size:
+            self._know(head.tree)
+        return await self.path(index, wanted), wanted, head.checkpoint if wanted == head.tree.size else ""
+
+    async def inclusions(self, indexes: Sequence[int], tree: Range) -> list[list[bytes]]:
+        """Paths of many living entries to the root of one tree; raises as `path`."""
+        self._know(tree)
+        return [await self.path(index, tree.size) for index in indexes]
 
     async def consistency(self, old: int, size: int) -> tuple[list[bytes], int]:
         """Path and the newer size. Size 0 means the newest.
 
         Raises:
-            DomainError: TREE_SIZE_INVALID.
+            DomainError: TREE_SIZE_INVALID; ENTRY_CUT: the older size needs hashes that are cut.
         """
         head = await self._store.head()
         wanted = size or head.tree.size
         if wanted > head.tree.size or not 0 < old <= wanted:
             raise _size_invalid(old if wanted <= head.tree.size else wanted)
-        (found,) = await self.paths([consistency_spans(old, wanted)])
-        return found, wanted
+        spans = consistency_spans(old, wanted)
+        try:
+            hashes = {node: await self._tiles.node(node) for node in nodes_of(spans)}
+        except TileMissingError:
+            if old < head.minimum_index:
+                raise self._cut(old) from None
+            raise
+        return path(spans, hashes), wanted
 
-    async def paths(
-        self, proofs: Sequence[Sequence[Span]], known: Mapping[Node, bytes] | None = None
-    ) -> list[list[bytes]]:
-        """Hashes of many proofs with one read; `known` nodes are not read."""
-        at_hand = known or {}
-        spans = dict.fromkeys(span for proof in proofs for span in proof)  # proofs of one tree share most of theirs
-        wanted = nodes_of(spans)
-        missing = [node for node in wanted if node not in at_hand]
-        hashes = {node: at_hand[node] for node in wanted if node in at_hand}
-        if missing:
-            hashes |= await self._store.nodes(missing)
-        folded = dict(zip(spans, path(spans, hashes), strict=True))
-        return [[folded[span] for span in proof] for proof in proofs]
+    async def path(self, index: int, size: int) -> list[bytes]:
+        """Path of a living entry to the root of the tree of this size; without a wait, if memory holds all of it.
 
+        Raises:
+            TileMissingError: A part of the tree is lost.
+        """
+        found = self.path_at_hand(index, size)
+        while found is None:
+            await self._fetch(index, size)
+            found = self.path_at_hand(index, size)
+        return found
 
-def _not_found(index: int) -> DomainError:
-    return DomainError(Reason.ENTRY_NOT_FOUND, log="evidence", index=str(index))
+    def path_at_hand(self, index: int, size: int) -> list[bytes] | None:
+        """The path, if memory holds all that it needs."""
+        rest = self._ends.get(size)
+        if rest is None:
+            return None
+        top = peak_level(index, size)
+        found: list[bytes] = []
+        for low in range(0, top, TILE_HEIGHT):
+            at, height = index >> low, min(TILE_HEIGHT, top - low)
+            inner = at & (TILE_WIDTH - 1)
+            tile = self._tiles.at_hand(low // TILE_HEIGHT, at >> TILE_HEIGHT, ((inner >> height) + 1) << height)
+            if tile is None:
+                return None
+            for level in range(height):
+                start = ((inner >> level) ^ 1) * HASH_SIZE
+                found.append(tile.rows[level][start : start + HASH_SIZE])
+        found += rest[top]
+        return found
+
+    async def root(self, size: int) -> bytes:
+        """Root of the tree of a size; raises TileMissingError."""
+        return (await self._range(size)).root
+
+    async def _fetch(self, index: int, size: int) -> None:
+        if size not in self._ends:
+            self._know(await self._range(size))
+        top = peak_level(index, size)
+        for low in range(0, top, TILE_HEIGHT):
+            at, height = index >> low, min(TILE_HEIGHT, top - low)
+            inner = at & (TILE_WIDTH - 1)
+            await self._tiles.subtree(low // TILE_HEIGHT, at >> TILE_HEIGHT, ((inner >> height) + 1) << height)
+
+    async def _range(self, size: int) -> Range:
+        return Range(size, tuple([await self._tiles.node(node) for node in peaks(Span(0, size))]))
+
+    def _know(self, tree: Range) -> None:
+        if tree.size not in self._ends:
+            if len(self._ends) >= _SIZES_KEPT:
+                self._ends.clear()
+            self._ends[tree.size] = ends(tree)
+
+    def _missing(self, index: int, head: Head) -> DomainError:
+        if index < head.minimum_index:
+            return self._cut(index)
+        return DomainError(Reason.ENTRY_NOT_FOUND, log=self._store.log, index=str(index))
+
+    def _cut(self, index: int) -> DomainError:
+        return DomainError(Reason.ENTRY_CUT, log=self._store.log, index=str(index))
 
 
 def _size_invalid(size: int) -> DomainError:

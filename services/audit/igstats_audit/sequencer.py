@@ -1,88 +1,60 @@
-"""The one writer of the log: gathers what waits, and appends it in one commit that is signed and proved at once.
+"""The one writer of a log: gathers what waits, and appends it in one commit that is signed and proved at once.
 
-A lock in the database makes writers of several processes take turns (liveness). What keeps the log from forking is the
-swap of the head: every insert of a commit happens only if the head is still the one that the commit was built on.
+A commit is one statement on the head that this writer saw last. If another has written meanwhile, the swap of the head
+misses and nothing is written: so no two writers can make a fork (safety). A commit that missed is repeated in turn,
+under a lock that makes the writers of all processes wait for each other, and there it cannot miss (liveness).
 """
 
 import asyncio
-import secrets
-from collections import ChainMap, Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date
 
-from igstats_kit.errors import DomainError, Reason, Violation
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason
 
+from igstats_audit.batch import Done, Plan, Prepared, Submission, prepare, signed
 from igstats_audit.errors import LogForkedError
-from igstats_audit.leaf import SALT_SIZE, Leaf, commitment, decode, encode
 from igstats_audit.model import (
     Acknowledgement,
     Appended,
+    Commit,
+    DataKey,
     Delivery,
-    Entry,
     Head,
     Known,
+    Log,
     LogStore,
-    LogTransaction,
+    LogTurn,
+    NewCall,
     NewEntry,
+    Subject,
 )
-from igstats_audit.note import Checkpoint, NoteSigner
+from igstats_audit.note import NoteSigner
 from igstats_audit.proofs import Proofs
 from igstats_audit.telemetry import ENTRIES_APPENDED
-from igstats_audit.tree import Growth, Range, grow, inclusion_spans, leaf_hash
+from igstats_audit.tree import Range
 
 GROUP_LIMIT = 5_000
 _ATTEMPTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """An entry with its leaf; only its place is missing."""
-
-    entry: NewEntry
-    salt: bytes
-    leaf: bytes
-
-    def placed(self, index: int) -> Entry:
-        new = self.entry
-        return Entry(
-            index=index,
-            entry_id=new.entry_id,
-            kind=new.kind,
-            request_id=new.request_id,
-            producer=new.producer,
-            leaf=self.leaf,
-            salt=self.salt,
-            payload=new.payload,
-            occurred_at=new.occurred_at,
-        )
-
-
-class _Done(NamedTuple):
-    """Where the entries of a submission are, and the growth of the commit that put or found them there."""
-
-    indexes: list[int]
-    growth: Growth
-    checkpoint: str
-
-
-@dataclass(eq=False, slots=True)
-class _Submission:
-    entries: list[_Prepared]
-    delivery: Delivery | None
-    done: asyncio.Future[_Done] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+_KEYS_KEPT = 10_000
 
 
 class Sequencer:
-    """Appends entries. `run` must run for `append` to answer."""
+    """Appends entries to one log. `run` must run for `append` to answer."""
 
-    def __init__(self, store: LogStore, proofs: Proofs, signer: NoteSigner) -> None:
+    def __init__(self, store: LogStore, proofs: Proofs, signer: NoteSigner, clock: Clock) -> None:
         self._store = store
         self._proofs = proofs
         self._signer = signer
-        self._queue: asyncio.Queue[_Submission] = asyncio.Queue()
+        self._clock = clock
+        self._unique = store.log is Log.EVIDENCE
+        self._queue: asyncio.Queue[Submission] = asyncio.Queue()
+        self._head: Head | None = None
+        self._keys: dict[Subject, DataKey] = {}
         self._signed = 0
         self._ended = False
+        self.grown = asyncio.Event()
 
     async def open(self) -> None:
         """Makes sure that the log has a head, and that this log has signed it.
@@ -90,7 +62,7 @@ class Sequencer:
         Raises:
             LogForkedError: The head is not ours.
         """
-        await self._store.create_head(self._sign(Range(), 0))
+        await self._store.create_head(signed(self._signer, Range(), 0))
         self._require_ours(await self._store.head())
 
     async def append(self, entries: Sequence[NewEntry], delivery: Delivery | None = None) -> Appended:
@@ -101,25 +73,26 @@ class Sequencer:
                 IDEMPOTENCY_KEY_REUSED: an entry id stands for another content.
         """
         done = await self._submit(entries, delivery)
-        size, growth = done.growth.after.size, done.growth
-        hashes = ChainMap(growth.nodes, growth.before.nodes)
-        paths = await self._proofs.paths([inclusion_spans(index, size) for index in done.indexes], hashes)
+        first = done.growth.before.size
+        if all(index >= first for index in done.indexes):
+            paths = done.growth.inclusions(done.indexes)
+        else:
+            paths = await self._proofs.inclusions(done.indexes, done.growth.after)
         acknowledgements = [
             Acknowledgement(entry.entry_id, index, path)
             for entry, index, path in zip(entries, done.indexes, paths, strict=True)
         ]
         return Appended(acknowledgements, done.checkpoint)
 
-    async def deliver(self, entries: Sequence[NewEntry], delivery: Delivery) -> None:
-        """Appends entries that came as events, in one commit with their inbox; raises what `append` raises."""
-        await self._submit(entries, delivery)
+    async def deliver(self, entries: Sequence[NewEntry], delivery: Delivery) -> Done:
+        """Appends entries that came as events, in one commit that records them as handled; raises as `append`."""
+        return await self._submit(entries, delivery)
 
-    async def _submit(self, entries: Sequence[NewEntry], delivery: Delivery | None) -> _Done:
-        first: dict[str, NewEntry] = {}
-        for entry in entries:
-            if first.setdefault(entry.entry_id, entry).payload != entry.payload:
-                raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED, entry_id=entry.entry_id)
-        submission = _Submission([_prepare(position, entry) for position, entry in enumerate(entries)], delivery)
+    async def _submit(self, entries: Sequence[NewEntry], delivery: Delivery | None) -> Done:
+        if self._unique:
+            _require_one_content(entries)
+        submission = Submission(prepare(entries), delivery)
+        self._seal_at_once(submission.entries)
         if self._ended:
             raise _unavailable()
         self._queue.put_nowait(submission)
@@ -143,9 +116,9 @@ class Sequencer:
             if running:
                 await asyncio.wait(running)
             while not self._queue.empty():
-                _fail([self._queue.get_nowait()], _unavailable())
+                self._queue.get_nowait().fail(_unavailable())
 
-    async def _take(self) -> list[_Submission]:
+    async def _take(self) -> list[Submission]:
         group = [await self._queue.get()]
         waiting = len(group[0].entries)
         while not self._queue.empty() and waiting < GROUP_LIMIT:
@@ -153,125 +126,129 @@ class Sequencer:
             waiting += len(group[-1].entries)
         return group
 
-    async def _settle(self, group: Sequence[_Submission]) -> None:
+    async def _settle(self, group: Sequence[Submission]) -> None:
         """Commits the submissions together; when the database refuses one of them, each alone."""
         try:
-            await self._commit(group)
+            if not await self._commit_at_once(group):
+                await self._commit_in_turn(group)
         except LogForkedError:
             _fail(group, _unavailable())
             raise
         except DomainError as error:
+            self._head = None
             _fail(group, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, it must reach the one whose entry caused it
+            self._head = None
             if len(group) == 1:
                 _fail(group, error)
                 return
             for submission in group:
                 await self._settle([submission])
 
-    async def _commit(self, group: Sequence[_Submission]) -> None:
+    async def _commit_at_once(self, group: Sequence[Submission]) -> bool:
+        """Commits on top of the head seen last, if nothing must be read before; False when that was not possible."""
+        head, self._head = self._head, None
+        if head is None:
+            return False
+        plan = self._planned(head, {}, group)
+        if plan.tokens or any(not one.key_id for one in plan.fresh):
+            return False
+        commit = self._grown(plan, await self._today())
+        if not await self._store.swap(commit):
+            return False
+        self._finish(plan, commit)
+        return True
+
+    async def _commit_in_turn(self, group: Sequence[Submission]) -> None:
+        names = list(dict.fromkeys(one.new.entry_id for submission in group for one in submission.entries))
         for _ in range(_ATTEMPTS):
-            if await self._try_commit(group):
+            today = await self._today()
+            async with self._store.turn() as turn:
+                head, known = await turn.begin(names if self._unique else [])
+                if head is None:
+                    raise LogForkedError("the log has lost its head")
+                self._require_ours(head)
+                plan = self._planned(head, known, group)
+                keys = await self._seal_in_turn(turn, plan)
+                commit = self._grown(plan, today)
+                swapped = await turn.swap(commit)
+            if swapped:
+                self._keep(keys)
+                self._finish(plan, commit)
                 return
         raise _unavailable()
 
-    async def _try_commit(self, group: Sequence[_Submission]) -> bool:
-        async with self._store.transaction() as transaction:
-            names = list(dict.fromkeys(one.entry.entry_id for submission in group for one in submission.entries))
-            head, known = await transaction.begin(names)
-            if head is None:
-                raise LogForkedError("the log has lost its head")
-            self._require_ours(head)
-            plan = _Plan(head.tree.size, known)
-            for submission in group:
-                plan.take(submission)
-            growth, checkpoint, swapped = await self._write(transaction, head, plan.fresh)
-            for delivery in plan.deliveries if swapped else ():
-                await transaction.claim(delivery)
-        if swapped:
-            self._signed = max(self._signed, growth.after.size)
-            plan.settle(growth, checkpoint)
-            for kind, count in Counter(one.entry.kind for one in plan.fresh).items():
-                ENTRIES_APPENDED.labels(kind=kind).inc(count)
-        return swapped
+    async def _today(self) -> date:
+        """Today, with room for its entries. Should the head be of a later day, there is room for that, too."""
+        today = self._clock.now().date()
+        await self._store.make_days([today])
+        return today
 
-    async def _write(
-        self, transaction: LogTransaction, head: Head, fresh: Sequence[_Prepared]
-    ) -> tuple[Growth, str, bool]:
-        growth = grow(head.tree, [leaf_hash(one.leaf) for one in fresh])
-        if not fresh:
-            return growth, head.checkpoint, True
-        new = self._sign(growth.after, head.epoch + 1)
-        entries = [one.placed(index) for index, one in enumerate(fresh, start=head.tree.size)]
-        return growth, new.checkpoint, await transaction.swap(head, new, entries, growth.nodes)
+    def _planned(self, head: Head, known: Mapping[str, Known], group: Sequence[Submission]) -> Plan:
+        plan = Plan(head, known, unique=self._unique)
+        for submission in group:
+            plan.take(submission)
+        return plan
 
-    def _sign(self, tree: Range, epoch: int) -> Head:
-        checkpoint = Checkpoint(self._signer.name, tree.size, tree.root)
-        return Head(tree, epoch, self._signer.sign(checkpoint.text))
+    def _grown(self, plan: Plan, today: date) -> Commit:
+        growth, new = plan.grow(self._signer, today)
+        return Commit(plan.head, new, plan.sealed(), growth, plan.deliveries)
+
+    def _finish(self, plan: Plan, commit: Commit) -> None:
+        self._head = commit.new
+        self._signed = max(self._signed, commit.new.tree.size)
+        plan.settle(commit.growth, commit.new.checkpoint)
+        for kind, count in Counter(one.new.kind for one in plan.fresh).items():
+            ENTRIES_APPENDED.labels(kind=kind).inc(count)
+        self.grown.set()
+
+    def _seal_at_once(self, entries: Sequence[Prepared]) -> None:
+        """Seals what needs no question whether its person is fenced, under keys at hand; others commit meanwhile."""
+        for one in entries:
+            key = None if _token(one.new) else self._keys.get(one.new.subject)
+            if key is not None:
+                one.seal(self._store.log, key)
+
+    async def _seal_in_turn(self, turn: LogTurn, plan: Plan) -> Mapping[Subject, DataKey]:
+        """Seals the new entries under keys that exist now; what belongs to fenced persons keeps its leaf only."""
+        free = await turn.admitted(plan.tokens) if plan.tokens else set()
+        admitted = [one for one in plan.fresh if (token := _token(one.new)) is None or token in free]
+        keys = await turn.keys(list({one.new.subject for one in admitted})) if admitted else {}
+        for one in plan.fresh:
+            if (token := _token(one.new)) is None or token in free:
+                one.seal(self._store.log, keys[one.new.subject])
+            else:
+                one.withhold()
+        return keys
+
+    def _keep(self, keys: Mapping[Subject, DataKey]) -> None:
+        """Remembers keys that no erasure can take away; every commit asks the table whether they exist."""
+        if len(self._keys) > _KEYS_KEPT:
+            self._keys.clear()
+        self._keys |= {subject: key for subject, key in keys.items() if subject.token is None}
 
     def _require_ours(self, head: Head) -> None:
         """A signature of ours is always the same, so a head that is ours signs to its own checkpoint."""
-        if head.tree.size < self._signed or self._sign(head.tree, head.epoch) != head:
+        ours = signed(self._signer, head.tree, head.epoch)
+        if head.tree.size < self._signed or ours.checkpoint != head.checkpoint:
             raise LogForkedError(f"the head of size {head.tree.size} is not one that this log has signed last")
 
 
-class _Plan:
-    """Which entries a commit appends, and where those are that it does not."""
-
-    def __init__(self, size: int, known: Mapping[str, Known]) -> None:
-        self.fresh: list[_Prepared] = []
-        self.taken: dict[_Submission, list[int]] = {}
-        self._size = size
-        self._known = dict(known)
-
-    @property
-    def deliveries(self) -> list[Delivery]:
-        """The events that this commit handles."""
-        return [submission.delivery for submission in self.taken if submission.delivery is not None]
-
-    def settle(self, growth: Growth, checkpoint: str) -> None:
-        """Answers those who still wait."""
-        for submission, indexes in self.taken.items():
-            if not submission.done.done():
-                submission.done.set_result(_Done(indexes, growth, checkpoint))
-
-    def take(self, submission: _Submission) -> None:
-        """Takes a submission whole; one that gives a known id another content fails alone."""
-        if (reused := next(self._reused(submission), None)) is not None:
-            _fail([submission], DomainError(Reason.IDEMPOTENCY_KEY_REUSED, entry_id=reused))
-        elif not submission.done.done():
-            self.taken[submission] = [self._place(one) for one in submission.entries]
-
-    def _reused(self, submission: _Submission) -> Iterator[str]:
-        for one in submission.entries:
-            known = self._known.get(one.entry.entry_id)
-            if known is not None and commitment(known.salt, one.entry.payload) != decode(known.leaf).commitment:
-                yield one.entry.entry_id
-
-    def _place(self, one: _Prepared) -> int:
-        known = self._known.get(one.entry.entry_id)
-        if known is None:
-            known = Known(self._size + len(self.fresh), one.leaf, one.salt)
-            self._known[one.entry.entry_id] = known
-            self.fresh.append(one)
-        return known.index
+def _token(entry: NewEntry) -> bytes | None:
+    return entry.token if isinstance(entry, NewCall) else None
 
 
-def _prepare(position: int, entry: NewEntry) -> _Prepared:
-    salt = secrets.token_bytes(SALT_SIZE)
-    try:
-        leaf = encode(Leaf(entry.kind, entry.producer, 0, entry.occurred_at, commitment(salt, entry.payload)))
-    except ValueError as error:
-        violation = Violation(f"entries[{position}]", str(error))
-        raise DomainError(Reason.FIELD_INVALID, violations=[violation]) from error
-    return _Prepared(entry, salt, leaf)
+def _require_one_content(entries: Sequence[NewEntry]) -> None:
+    first: dict[str, NewEntry] = {}
+    for entry in entries:
+        if first.setdefault(entry.entry_id, entry).payload != entry.payload:
+            raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED, entry_id=entry.entry_id)
 
 
 def _unavailable() -> DomainError:
     return DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="log")
 
 
-def _fail(group: Sequence[_Submission], error: Exception) -> None:
+def _fail(group: Sequence[Submission], error: Exception) -> None:
     for submission in group:
-        if not submission.done.done():
-            submission.done.set_exception(error)
+        submission.fail(error)

@@ -10,54 +10,53 @@ from igstats_kit.interceptors.chain import Context
 from igstats_kit.interceptors.identity import caller
 from typing_extensions import override
 
-from igstats_audit.calls import CallLog
+from igstats_audit.archive import Archives
+from igstats_audit.archive_servicer import ArchiveRpcs
+from igstats_audit.call_search import CallSearch
+from igstats_audit.call_servicer import CallRpcs
+from igstats_audit.entry_messages import acknowledgement_message, entry_message
 from igstats_audit.evidence import Evidence
-from igstats_audit.model import Acknowledgement, Call, Entry, NewEntry
-from igstats_audit.proofs import Proofs
-from igstats_audit.sequencer import Sequencer
+from igstats_audit.logs import Logs, OneLog
+from igstats_audit.model import Log, NewEntry
 
 
-class AuditServicer(AuditServiceServicer):
-    """Serves the evidence log and the API log."""
+class LogRpcs(AuditServiceServicer):
+    """Serves both logs. The servicer that inherits this gives it the logs, the evidence of requests and a clock."""
 
-    def __init__(
-        self, sequencer: Sequencer, proofs: Proofs, evidence: Evidence, calls: CallLog, verifier_key: str, clock: Clock
-    ) -> None:
-        self._sequencer = sequencer
-        self._proofs = proofs
-        self._evidence = evidence
-        self._calls = calls
-        self._verifier_key = verifier_key
-        self._clock = clock
+    logs: Logs
+    evidence: Evidence
+    clock: Clock
 
     @override
     async def AppendEntries(self, request: pb.AppendEntriesRequest, context: Context) -> pb.AppendEntriesResponse:
         """Appends entries of the calling service."""
         if any(entry.producer != caller() for entry in request.entries):
             raise DomainError(Reason.CALLER_NOT_ALLOWED, caller=caller())
-        now = self._clock.now()
-        done = await self._sequencer.append([_new_entry(entry, now) for entry in request.entries])
+        now = self.clock.now()
+        done = await self.logs.evidence.sequencer.append([_new_entry(entry, now) for entry in request.entries])
         return pb.AppendEntriesResponse(
-            acknowledgements=map(_acknowledgement, done.acknowledgements), checkpoint=done.checkpoint
+            acknowledgements=map(acknowledgement_message, done.acknowledgements), checkpoint=done.checkpoint
         )
 
     @override
     async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> pb.GetEntryResponse:
         """Reads one entry."""
-        return pb.GetEntryResponse(entry=_entry(await self._proofs.entry(request.index)))
+        return pb.GetEntryResponse(entry=entry_message(await self._log(request.log).proofs.entry(request.index)))
 
     @override
     async def GetCheckpoint(self, request: pb.GetCheckpointRequest, context: Context) -> pb.GetCheckpointResponse:
         """The newest checkpoint."""
-        head = await self._proofs.head()
-        return pb.GetCheckpointResponse(checkpoint=head.checkpoint, verifier_key=self._verifier_key)
+        log = self._log(request.log)
+        checkpoint = log.files.checkpoint(await log.proofs.head())
+        keys = log.signer.verifier_keys
+        return pb.GetCheckpointResponse(checkpoint=checkpoint, verifier_key=keys[0], verifier_keys=keys)
 
     @override
     async def GetInclusionProof(
         self, request: pb.GetInclusionProofRequest, context: Context
     ) -> pb.GetInclusionProofResponse:
         """Proof that an entry is in the tree."""
-        path, size, checkpoint = await self._proofs.inclusion(request.index, request.tree_size)
+        path, size, checkpoint = await self._log(request.log).proofs.inclusion(request.index, request.tree_size)
         return pb.GetInclusionProofResponse(path=path, tree_size=size, checkpoint=checkpoint)
 
     @override
@@ -65,25 +64,41 @@ class AuditServicer(AuditServiceServicer):
         self, request: pb.GetConsistencyProofRequest, context: Context
     ) -> pb.GetConsistencyProofResponse:
         """Proof that the tree extends an older one."""
-        path, size = await self._proofs.consistency(request.old_size, request.new_size)
+        path, size = await self._log(request.log).proofs.consistency(request.old_size, request.new_size)
         return pb.GetConsistencyProofResponse(path=path, new_size=size)
+
+    @override
+    async def GetLogFile(self, request: pb.GetLogFileRequest, context: Context) -> pb.GetLogFileResponse:
+        """A file of the log."""
+        content, immutable = await self._log(request.log).files.file(request.path)
+        return pb.GetLogFileResponse(content=content, immutable=immutable)
 
     @override
     async def GetEvidence(self, request: pb.GetEvidenceRequest, context: Context) -> pb.GetEvidenceResponse:
         """Everything about a request."""
-        found = await self._evidence.of(request.request_id)
+        found = await self.evidence.of(request.request_id)
+        keys = self.logs.evidence.signer.verifier_keys
         return pb.GetEvidenceResponse(
-            entries=map(_entry, found.entries),
-            acknowledgements=map(_acknowledgement, found.acknowledgements),
+            entries=map(entry_message, found.entries),
+            acknowledgements=map(acknowledgement_message, found.acknowledgements),
             checkpoint=found.checkpoint,
-            verifier_key=self._verifier_key,
+            verifier_key=keys[0],
+            verifier_keys=keys,
         )
 
-    @override
-    async def SearchCalls(self, request: pb.SearchCallsRequest, context: Context) -> pb.SearchCallsResponse:
-        """A page of an account's calls."""
-        page = await self._calls.search(request.account_id, request.call_id, request.page_size, request.page_token)
-        return pb.SearchCallsResponse(calls=map(_call, page.calls), next_page_token=page.next_page_token)
+    def _log(self, log: int) -> OneLog:
+        return self.logs[Log.ACCESS if log == pb.Log.LOG_ACCESS else Log.EVIDENCE]
+
+
+class AuditServicer(LogRpcs, ArchiveRpcs, CallRpcs):
+    """The whole service."""
+
+    def __init__(self, logs: Logs, evidence: Evidence, archives: Archives, calls: CallSearch, clock: Clock) -> None:
+        self.logs = logs
+        self.evidence = evidence
+        self.archives = archives
+        self.calls = calls
+        self.clock = clock
 
 
 def _new_entry(entry: pb.NewEntry, now: datetime) -> NewEntry:
@@ -94,41 +109,5 @@ def _new_entry(entry: pb.NewEntry, now: datetime) -> NewEntry:
         producer=entry.producer,
         payload=entry.payload,
         occurred_at=entry.occurred_time.ToDatetime(tzinfo=UTC) if entry.HasField("occurred_time") else now,
+        sequence=entry.sequence,
     )
-
-
-def _entry(entry: Entry) -> pb.Entry:
-    made = pb.Entry(
-        index=entry.index,
-        entry_id=entry.entry_id,
-        kind=entry.kind,
-        request_id=entry.request_id,
-        producer=entry.producer,
-        leaf=entry.leaf,
-        salt=entry.salt,
-        payload=entry.payload,
-    )
-    made.occurred_time.FromDatetime(entry.occurred_at)
-    return made
-
-
-def _acknowledgement(one: Acknowledgement) -> pb.Acknowledgement:
-    return pb.Acknowledgement(entry_id=one.entry_id, index=one.index, path=one.path)
-
-
-def _call(call: Call) -> pb.Call:
-    record = call.record
-    made = pb.Call(
-        call_id=record.call_id,
-        account_id=record.account_id,
-        key_id=record.key_id,
-        method=record.method,
-        protocol=record.protocol,
-        status=record.status,
-        reason=record.reason,
-        latency_us=record.latency_us,
-        ip_address=call.ip_address,
-        user_agent=call.user_agent,
-    )
-    made.called_time.FromDatetime(record.called_at)
-    return made

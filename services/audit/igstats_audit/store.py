@@ -1,146 +1,118 @@
-"""The audit service's SQL: the evidence log as rows (the seam `model.LogStore`), and the API log as day partitions."""
+"""The SQL that writes a log: each commit is one statement, in which every insert depends on the swap of the head."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, cast
 
-from igstats_kit.events import Event, take_inbox
-from igstats_kit.fence import admit, admitted
+from igstats_kit.events import Event
+from igstats_kit.fence import admitted
 from igstats_kit.sql import Database
-from sqlalchemy import Row, Table, select, text, tuple_
+from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from igstats_audit.errors import LogForkedError
-from igstats_audit.model import Admission, CallQuery, CallRecord, Delivery, Entry, Head, Known, StoredCall
-from igstats_audit.tables import calls, entries, head, nodes
-from igstats_audit.tree import HASH_SIZE, Node, Range, leaf_hash
+from igstats_audit.entry_store import TABLES, EntryStore, Keys, partition, read_head
+from igstats_audit.model import Commit, DataKey, Head, Known, Log, NewCall, Place, Subject
+from igstats_audit.tables import heads
+from igstats_audit.tile_path import TILE_HEIGHT, TILE_WIDTH
 
-_LOG = "evidence"
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its constructor untyped
-
-
-def _insert(table: Table, condition: str = "") -> str:
-    """Inserts columns given as arrays, one bind a column: one statement, however many rows."""
-    names = ", ".join(f'"{column.name}"' for column in table.columns)
-    arrays = ", ".join(f"CAST(:{c.name} AS {c.type.compile(dialect=_DIALECT)}[])" for c in table.columns)
-    return f'INSERT INTO "{table.name}" ({names}) SELECT * FROM unnest({arrays}){condition}'  # noqa: S608 - own names
-
-
-_TURN = text("SELECT pg_advisory_xact_lock(hashtext('igstats-audit-log'))")
-_BEGIN = text(
-    "SELECT h.size, h.root, h.compact_range, h.epoch, h.checkpoint, e.entry_id, e.index AS place, e.leaf, e.salt"
-    " FROM head h LEFT JOIN entries e ON e.entry_id = ANY(CAST(:entry_ids AS text[])) WHERE h.log = :log"
-)
-# PostgreSQL runs every part of a statement even when the swap hits no row: hence the condition on each insert.
-_ON_SWAP = " WHERE EXISTS (SELECT FROM swapped)"
-_NODES = _insert(nodes, _ON_SWAP)
-_ENTRIES = _insert(entries, _ON_SWAP)
-_HEAD = (
-    "UPDATE head SET size = :new_size, root = :new_root, compact_range = :new_range, epoch = :new_epoch,"
-    " checkpoint = :new_checkpoint WHERE log = :log AND size = :old_size AND epoch = :old_epoch RETURNING log"
-)
-_SWAP = text(
-    f"WITH swapped AS ({_HEAD}), grown AS ({_NODES}), added AS ({_ENTRIES})"  # noqa: S608 - own names
-    " SELECT count(*) FROM swapped"
-)
-_ADD_CALLS = text(f"{_insert(calls)} ON CONFLICT DO NOTHING")
+TURN = text("SELECT pg_advisory_xact_lock(hashtext(CAST('igstats-audit-log-' || :log AS text)))")
 _PARTITIONING = text("SELECT pg_advisory_xact_lock(hashtext('igstats-audit-partitions'))")
+_HEAD = text("SELECT * FROM heads WHERE log = :log")
+_KNOWN = text("SELECT index AS at, day FROM entry_ids WHERE entry_id = ANY(CAST(:entry_ids AS text[]))")
+
+# PostgreSQL runs every part of a statement even when the swap hits no row: hence the condition on each insert. A key
+# that was erased meanwhile stops the commit like another head does.
+_ON_SWAP = "WHERE EXISTS (SELECT FROM swapped)"
+_SWAPPED = (
+    "WITH swapped AS (UPDATE heads SET size = :size, root = :root, compact_range = :range, epoch = :epoch,"  # noqa: S608 - own words
+    " checkpoint = :checkpoint, stream_sequence = :position, day = CAST(:day AS date)"
+    " WHERE log = :log AND size = :old_size AND epoch = :old_epoch"
+    " AND CAST(:key_count AS bigint) = (SELECT count(*) FROM data_keys WHERE key_id = ANY(CAST(:key_ids AS text[])))"
+    " RETURNING log), tiled AS (INSERT INTO tiles (log, level, place, hashes)"
+    " SELECT CAST(:log AS text), t.* FROM unnest(CAST(:tile_levels AS smallint[]), CAST(:tile_places AS bigint[]),"
+    f" CAST(:tile_hashes AS bytea[])) AS t {_ON_SWAP}"
+    " ON CONFLICT (log, level, place) DO UPDATE SET hashes = tiles.hashes || excluded.hashes),"
+    " dated AS (INSERT INTO log_days (log, day, first_index) SELECT CAST(:log AS text), CAST(:day AS date),"
+    f" CAST(:old_size AS bigint) {_ON_SWAP} AND CAST(:dated AS boolean))"
+)
+_COUNT = " SELECT count(*) FROM swapped"
+_RESTART = text("UPDATE heads SET stream_sequence = 0, epoch = epoch + 1 WHERE log = :log")
+_EVIDENCE = text(
+    f"{_SWAPPED}, added AS (INSERT INTO evidence_entries (day, index, entry_id, kind, request_id, producer, sequence,"  # noqa: S608 - own words
+    " leaf, key_id, sealed, occurred_at) SELECT CAST(:day AS date), e.* FROM unnest(CAST(:indexes AS bigint[]),"
+    " CAST(:entry_ids AS text[]), CAST(:kinds AS text[]), CAST(:request_ids AS text[]), CAST(:producers AS text[]),"
+    " CAST(:sequences AS bigint[]), CAST(:leaves AS bytea[]), CAST(:entry_keys AS text[]), CAST(:sealed AS bytea[]),"
+    f" CAST(:times AS timestamptz[])) AS e {_ON_SWAP}),"
+    " named AS (INSERT INTO entry_ids (entry_id, index, day, request_id) SELECT e.entry_id, e.index,"
+    " CAST(:day AS date), e.request_id FROM unnest(CAST(:entry_ids AS text[]), CAST(:indexes AS bigint[]),"
+    f" CAST(:request_ids AS text[])) AS e(entry_id, index, request_id) {_ON_SWAP}),"
+    " handled AS (INSERT INTO inbox (consumer, event_id) SELECT * FROM unnest(CAST(:consumers AS text[]),"
+    f" CAST(:event_ids AS text[])) AS i {_ON_SWAP} ON CONFLICT DO NOTHING){_COUNT}"
+)
+_ACCESS = text(
+    f"{_SWAPPED}, added AS (INSERT INTO access_entries (day, index, sequence, leaf, key_id, sealed)"  # noqa: S608 - own words
+    " SELECT CAST(:day AS date), e.* FROM unnest(CAST(:indexes AS bigint[]), CAST(:sequences AS bigint[]),"
+    f" CAST(:leaves AS bytea[]), CAST(:entry_keys AS text[]), CAST(:sealed AS bytea[])) AS e {_ON_SWAP}),"
+    " found AS (INSERT INTO calls (day, call_id, subject_token, index, called_at, status) SELECT CAST(:day AS date),"
+    " c.* FROM unnest(CAST(:call_ids AS text[]), CAST(:tokens AS bytea[]), CAST(:call_indexes AS bigint[]),"
+    " CAST(:called_at AS timestamptz[]), CAST(:statuses AS integer[])) AS c"
+    f" {_ON_SWAP} ON CONFLICT DO NOTHING){_COUNT}"
+)
+_STATEMENTS = {Log.EVIDENCE: _EVIDENCE, Log.ACCESS: _ACCESS}
+PARTITIONED = {Log.EVIDENCE: (TABLES[Log.EVIDENCE],), Log.ACCESS: (TABLES[Log.ACCESS], "calls")}
 
 
-class EvidenceTransaction:
-    """One commit of the log."""
+class Turn:
+    """One commit of a log while all other writers of it wait."""
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    def __init__(self, connection: AsyncConnection, store: "SqlLog", keys: Keys) -> None:
         self._connection = connection
+        self._store = store
+        self._keys = keys
 
     async def begin(self, entry_ids: Sequence[str]) -> tuple[Head | None, Mapping[str, Known]]:
         """Waits for its turn, then reads the head and those of the entries that exist already."""
-        await self._connection.execute(_TURN)
-        rows = (await self._connection.execute(_BEGIN, {"entry_ids": list(entry_ids), "log": _LOG})).all()
-        known = {row.entry_id: Known(row.place, row.leaf, row.salt) for row in rows if row.entry_id is not None}
-        return (_head(rows[0]) if rows else None), known
+        await self._connection.execute(TURN, {"log": self._store.log})
+        row = (await self._connection.execute(_HEAD, {"log": self._store.log})).one_or_none()
+        known = await self._known(entry_ids) if entry_ids else {}
+        return (None if row is None else read_head(row)), known
 
-    async def claim(self, delivery: Delivery) -> None:
-        """Records events as handled. Those handled before are no matter: their entries exist and are not repeated."""
-        await take_inbox(self._connection, delivery.consumer, cast("Sequence[Event]", delivery.events))
+    async def _known(self, entry_ids: Sequence[str]) -> dict[str, Known]:
+        rows = await self._connection.execute(_KNOWN, {"entry_ids": list(entry_ids)})
+        found = await self._store.read(self._connection, [Place(row.at, row.day) for row in rows])
+        return {entry.entry_id: Known(entry.index, entry.leaf, entry.salt) for entry in found}
 
-    async def swap(self, old: Head, new: Head, added: Sequence[Entry], grown: Mapping[Node, bytes]) -> bool:
-        """Writes entries, nodes and the new head when the old head still stands; otherwise nothing, and False."""
-        inner = {node: value for node, value in grown.items() if node.level}
-        binds: dict[str, Any] = {one.name: [getattr(entry, one.name) for entry in added] for one in fields(Entry)}
-        binds |= {"level": [node.level for node in inner], "place": [node.place for node in inner]}
-        binds |= {"hash": list(inner.values()), "old_size": old.tree.size, "old_epoch": old.epoch}
-        binds |= {f"new_{name}": value for name, value in _head_columns(new).items()}
-        swapped = await self._connection.scalar(_SWAP, binds | {"log": _LOG})
-        return bool(swapped)
+    async def admitted(self, tokens: Collection[bytes]) -> set[bytes]:
+        """Locks the subjects of these tokens and returns those that are not fenced."""
+        return await admitted(self._connection, tokens)
 
+    async def keys(self, subjects: Sequence[Subject]) -> Mapping[Subject, DataKey]:
+        """The data keys of subjects; makes those that are missing."""
+        return await self._keys.of(self._connection, self._store.log, subjects)
 
-class EvidenceStore:
-    """Keeps the log as rows. The hashes of leaves are those of the entries, so only inner nodes are stored."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[EvidenceTransaction]:
-        """A commit: what happens inside is durable when the block has ended well, or has not happened."""
-        async with self._database.transaction() as connection:
-            yield EvidenceTransaction(connection)
-
-    async def create_head(self, first: Head) -> None:
-        """Writes the first head; does nothing when there is one."""
-        columns = _head_columns(first)
-        row = {"log": _LOG, "compact_range": columns.pop("range"), **columns}
-        async with self._database.transaction() as connection:
-            await connection.execute(postgresql.insert(head).values(row).on_conflict_do_nothing())
-
-    async def head(self) -> Head:
-        """Reads the head."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(head).where(head.c.log == _LOG))).one_or_none()
-        if row is None:
-            raise LogForkedError("the log has lost its head")
-        return _head(row)
-
-    async def nodes(self, wanted: Sequence[Node]) -> Mapping[Node, bytes]:
-        """Reads hashes of complete subtrees."""
-        leaves = [node.place for node in wanted if not node.level]
-        inner = [node for node in wanted if node.level]
-        found: dict[Node, bytes] = {}
-        async with self._database.read() as connection:
-            if leaves:
-                query = select(entries.c.index, entries.c.leaf).where(entries.c.index.in_(leaves))
-                found |= {Node(0, place): leaf_hash(leaf) for place, leaf in await connection.execute(query)}
-            if inner:
-                places = select(nodes).where(tuple_(nodes.c.level, nodes.c.place).in_(inner))
-                found |= {Node(row.level, row.place): row.hash for row in await connection.execute(places)}
-        return found
-
-    async def entry(self, index: int) -> Entry | None:
-        """Reads an entry."""
-        async with self._database.read() as connection:
-            row = (await connection.execute(select(entries).where(entries.c.index == index))).mappings().one_or_none()
-        return Entry(**row) if row else None
-
-    async def entries_of(self, request_id: str) -> Sequence[Entry]:
-        """Reads the entries of a request in log order."""
-        mine = (entries.c.request_id == request_id, entries.c.request_id != "")
-        async with self._database.read() as connection:
-            rows = await connection.execute(select(entries).where(*mine).order_by(entries.c.index))
-            return [Entry(**row) for row in rows.mappings()]
+    async def swap(self, commit: Commit) -> bool:
+        """Writes the commit when its old head still stands and its keys exist; otherwise nothing, and False."""
+        return await _swap(self._connection, self._store.log, commit)
 
 
-class DayStore:
-    """Keeps the API log in one partition a day, so that a day is dropped at once."""
+class SqlLog(EntryStore):
+    """Keeps one log in PostgreSQL."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, log: Log, keys: Keys) -> None:
+        super().__init__(database, log, keys)
         self._made: set[date] = set()
 
-    async def ensure_days(self, days: Sequence[date]) -> None:
+    async def create_head(self, head: Head) -> None:
+        """Writes the first head; does nothing when there is one."""
+        row = {"log": self.log, "minimum_index": head.minimum_index, **_head_columns(head)}
+        row |= {"compact_range": row.pop("range"), "stream_sequence": row.pop("position")}
+        async with self._database.transaction() as connection:
+            await connection.execute(postgresql.insert(heads).values(row).on_conflict_do_nothing())
+
+    async def make_days(self, days: Sequence[date]) -> None:
         """Makes the partitions that this process has not seen yet."""
         missing = sorted(set(days) - self._made)
         if not missing:
@@ -148,74 +120,113 @@ class DayStore:
         async with self._database.transaction() as connection:
             await connection.execute(_PARTITIONING)
             for day in missing:
-                await connection.execute(text(_partition(day)))
+                for table in PARTITIONED[self.log]:
+                    await connection.execute(text(_partition(table, day)))
         self._made |= set(missing)
 
-    async def add(self, delivery: Delivery, found: Sequence[StoredCall]) -> Admission:
-        """Keeps the calls of accounts that are not fenced, each once, and records the events as handled."""
-        await self.ensure_days([call.record.day for call in found])
+    async def restart_stream(self) -> None:
+        """Forgets how far the stream behind the log has come."""
+        async with self._database.statement() as connection:
+            await connection.execute(_RESTART, {"log": self.log})
+
+    @contextlib.asynccontextmanager
+    async def turn(self) -> AsyncIterator[Turn]:
+        """A commit in turn: what happens inside is durable when the block has ended well, or has not happened."""
         async with self._database.transaction() as connection:
-            await take_inbox(connection, delivery.consumer, cast("Sequence[Event]", delivery.events))
-            free = await admitted(connection, {call.subject_token for call in found if call.subject_token is not None})
-            kept = [call for call in found if call.subject_token is None or call.subject_token in free]
-            written = (await connection.execute(_ADD_CALLS, _call_columns(kept))).rowcount if kept else 0
-        return Admission(kept=written, refused=len(found) - len(kept))
+            yield Turn(connection, self, self._keys)
 
-    async def find(self, query: CallQuery) -> Sequence[CallRecord]:
-        """Reads calls, newest first.
+    async def swap(self, commit: Commit) -> bool:
+        """Writes a commit in one statement, without waiting for a turn.
 
-        Raises:
-            DomainError: SUBJECT_ERASED, SUBJECT_RESTRICTED.
+        Returns False when nothing was written: the head has moved on, a key is gone, or an entry id is known.
         """
-        mine = [calls.c.account_id == query.account_id, calls.c.day >= query.since]
-        if query.call_id:
-            mine.append(calls.c.call_id == query.call_id)
-        if query.after is not None:
-            mine.append(calls.c.day <= query.after.called_at.date())
-            mine.append(tuple_(calls.c.called_at, calls.c.call_id) < query.after)
-        newest = (calls.c.day.desc(), calls.c.called_at.desc(), calls.c.call_id.desc())
-        async with self._database.read() as connection:
-            await admit(connection, [query.subject_token])
-            rows = await connection.execute(select(calls).where(*mine).order_by(*newest).limit(query.limit))
-            return [_record(row) for row in rows]
+        try:
+            async with self._database.statement() as connection:
+                return await _swap(connection, self.log, commit)
+        except IntegrityError:
+            return False
 
 
-def _partition(day: date) -> str:
-    after = day + timedelta(days=1)
-    name = f"calls_{day:%Y%m%d}"
-    return f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF calls FOR VALUES FROM ('{day}') TO ('{after}')"
+async def _swap(connection: AsyncConnection, log: Log, commit: Commit) -> bool:
+    binds = _head_columns(commit.new) | _tile_columns(commit) | _entry_columns(commit)
+    binds |= _evidence_columns(commit) if log is Log.EVIDENCE else _call_columns(commit)
+    old = commit.old
+    binds |= {"log": log, "old_size": old.tree.size, "old_epoch": old.epoch}
+    binds |= {"dated": bool(commit.entries) and commit.new.day != old.day}
+    return bool(await connection.scalar(_STATEMENTS[log], binds))
 
 
-def _call_columns(kept: Sequence[StoredCall]) -> dict[str, list[Any]]:
-    own = {one.name for one in fields(CallRecord)}
-    columns = {name: [getattr(call.record, name) for call in kept] for name in own}
-    columns["account_id"] = [call.record.account_id or None for call in kept]
-    columns["day"] = [call.record.day for call in kept]
-    columns["subject_token"] = [call.subject_token for call in kept]
-    return columns
-
-
-def _record(row: Row[Any]) -> CallRecord:
-    return CallRecord(**{one.name: getattr(row, one.name) for one in fields(CallRecord)})
-
-
-def _head(row: Row[Any]) -> Head:
-    hashes = [row.compact_range[start : start + HASH_SIZE] for start in range(0, len(row.compact_range), HASH_SIZE)]
-    try:
-        tree = Range(row.size, tuple(hashes))
-    except ValueError as error:
-        raise LogForkedError("the head's compact range cannot be") from error
-    if tree.root != row.root:
-        raise LogForkedError("the head's root is not that of its compact range")
-    return Head(tree, row.epoch, row.checkpoint)
-
-
-def _head_columns(of: Head) -> dict[str, Any]:
-    whole = b"".join(of.tree.hashes)
+def _head_columns(head: Head) -> dict[str, Any]:
     return {
-        "size": of.tree.size,
-        "root": of.tree.root,
-        "range": whole,
-        "epoch": of.epoch,
-        "checkpoint": of.checkpoint,
+        "size": head.tree.size,
+        "root": head.tree.root,
+        "range": b"".join(head.tree.hashes),
+        "epoch": head.epoch,
+        "checkpoint": head.checkpoint,
+        "position": head.stream_sequence,
+        "day": head.day,
     }
+
+
+def _tile_columns(commit: Commit) -> dict[str, Any]:
+    """Hashes for the tiles of level 1 and more: each new one is added to the end of its tile."""
+    found: list[tuple[int, int, bytes]] = []
+    for level, row in enumerate(commit.growth.rows):
+        if level == 0 or level % TILE_HEIGHT:
+            continue
+        at = 0
+        while at < len(row.hashes):
+            place = (row.first + at) // TILE_WIDTH
+            after = (place + 1) * TILE_WIDTH - row.first
+            found.append((level // TILE_HEIGHT, place, b"".join(row.hashes[at:after])))
+            at = after
+    return {
+        "tile_levels": [level for level, _, _ in found],
+        "tile_places": [place for _, place, _ in found],
+        "tile_hashes": [hashes for _, _, hashes in found],
+    }
+
+
+def _entry_columns(commit: Commit) -> dict[str, Any]:
+    keys = {one.key_id for one in commit.entries if one.key_id}
+    return {
+        "indexes": [one.index for one in commit.entries],
+        "sequences": [one.new.sequence for one in commit.entries],
+        "leaves": [one.leaf for one in commit.entries],
+        "entry_keys": [one.key_id for one in commit.entries],
+        "sealed": [one.sealed for one in commit.entries],
+        "key_ids": list(keys),
+        "key_count": len(keys),
+    }
+
+
+def _evidence_columns(commit: Commit) -> dict[str, Any]:
+    events = [
+        (delivery.consumer, cast("Event", event).id) for delivery in commit.deliveries for event in delivery.events
+    ]
+    return {
+        "entry_ids": [one.new.entry_id for one in commit.entries],
+        "kinds": [one.new.kind for one in commit.entries],
+        "request_ids": [one.new.request_id for one in commit.entries],
+        "producers": [one.new.producer for one in commit.entries],
+        "times": [one.new.occurred_at for one in commit.entries],
+        "consumers": [consumer for consumer, _ in events],
+        "event_ids": [event_id for _, event_id in events],
+    }
+
+
+def _call_columns(commit: Commit) -> dict[str, Any]:
+    """The index for searches; what was withheld is not found."""
+    found = [(one.index, one.new) for one in commit.entries if one.key_id and isinstance(one.new, NewCall)]
+    return {
+        "call_ids": [call.entry_id for _, call in found],
+        "tokens": [call.token for _, call in found],
+        "call_indexes": [index for index, _ in found],
+        "called_at": [call.occurred_at for _, call in found],
+        "statuses": [call.status for _, call in found],
+    }
+
+
+def _partition(table: str, day: date) -> str:
+    after, name = day + timedelta(days=1), partition(table, day)
+    return f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{day}') TO ('{after}')"

@@ -5,7 +5,6 @@ Every hash that a root or a proof needs is a node, or is folded from a few of th
 """
 
 import hashlib
-from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -137,35 +136,87 @@ class Range:
         return dict(zip(peaks(Span(0, self.size)), self.hashes, strict=True))
 
 
+def ends(tree: Range) -> dict[int, tuple[bytes, ...]]:
+    """For each peak, by its level: how every inclusion path that leaves it goes on up to the root."""
+    found: dict[int, tuple[bytes, ...]] = {}
+    right: tuple[bytes, ...] = ()
+    places = peaks(Span(0, tree.size))
+    for at in range(len(tree.hashes) - 1, -1, -1):
+        level = places[at].level
+        found[level] = right + tree.hashes[:at][::-1]
+        right = (node_hash(tree.hashes[at], right[0]) if right else tree.hashes[at],)
+    return found
+
+
+def peak_level(index: int, size: int) -> int:
+    """Level of the peak that holds a leaf in the tree of this size."""
+    if not 0 <= index < size:
+        raise ValueError("index outside the tree")
+    return (index ^ size).bit_length() - 1
+
+
+class Row(NamedTuple):
+    """Neighbouring nodes of one level: the place of the first, and all their hashes."""
+
+    first: int
+    hashes: Sequence[bytes]
+
+
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What appending leaves to a tree did: the tree before and after, and every node that became complete."""
+    """What appending leaves to a tree did: the tree before and after, and by level the nodes that became complete."""
 
     before: Range
     after: Range
-    nodes: dict[Node, bytes] = field(repr=False)
+    rows: Sequence[Row] = field(repr=False)
+
+    @property
+    def nodes(self) -> dict[Node, bytes]:
+        """Every node that became complete."""
+        return {
+            Node(level, row.first + at): value
+            for level, row in enumerate(self.rows)
+            for at, value in enumerate(row.hashes)
+        }
 
     def inclusion(self, index: int) -> list[bytes]:
         """Proof of an appended leaf in the tree after. Needs no storage: it names old peaks and new nodes only."""
-        if index < self.before.size:
+        (found,) = self.inclusions([index])
+        return found
+
+    def inclusions(self, indexes: Sequence[int]) -> list[list[bytes]]:
+        """Proofs of appended leaves in the tree after."""
+        if any(index < self.before.size for index in indexes):
             raise ValueError("the leaf was there before")
-        return path(inclusion_spans(index, self.after.size), ChainMap(self.nodes, self.before.nodes))
+        old, rest, size = self.before.nodes, ends(self.after), self.after.size
+        return [self._inclusion(index, size, old, rest) for index in indexes]
+
+    def _inclusion(self, index: int, size: int, old: Hashes, rest: Mapping[int, Sequence[bytes]]) -> list[bytes]:
+        top = peak_level(index, size)
+        found: list[bytes] = []
+        for level in range(top):
+            first, hashes = self.rows[level]
+            place = (index >> level) ^ 1
+            found.append(hashes[place - first] if place >= first else old[Node(level, place)])
+        found += rest[top]
+        return found
 
 
 def grow(before: Range, leaves: Sequence[bytes]) -> Growth:
     """Appends leaf hashes, level by level: one hash for each node that becomes complete."""
     old = before.nodes
-    nodes: dict[Node, bytes] = {}
+    rows: list[Row] = []
     first, row, level = before.size, list(leaves), 0
     edge: list[bytes] = []
+    sha256 = hashlib.sha256
     while row or first:
-        nodes.update((Node(level, first + place), value) for place, value in enumerate(row))
+        rows.append(Row(first, tuple(row)))
         if first & 1:
             first -= 1
             row.insert(0, old[Node(level, first)])
         if len(row) & 1:
             edge.append(row[-1])
-        row = [node_hash(row[at], row[at + 1]) for at in range(0, len(row) - 1, 2)]
+        row = [sha256(b"\x01" + row[at] + row[at + 1]).digest() for at in range(0, len(row) - 1, 2)]
         first >>= 1
         level += 1
-    return Growth(before, Range(before.size + len(leaves), tuple(reversed(edge))), nodes)
+    return Growth(before, Range(before.size + len(leaves), tuple(reversed(edge))), rows)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from igstats_audit.errors import LogForkedError
-from igstats_audit.model import Delivery, Head
+from igstats_audit.model import Commit, Delivery, Head, SealedEntry
 from igstats_audit.tree import Range, grow, leaf_hash
 from igstats_client.merkle import root_of
 from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
@@ -14,6 +14,8 @@ from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Event
 from igstats_kit.sql import Database
 from sqlalchemy import text
+
+from tests.integration.audit.conftest import MOMENT
 
 Log = Any
 """The log of conftest.py."""
@@ -50,7 +52,7 @@ async def test_two_writers_make_one_log_without_gap_or_double(log: Log) -> None:
         )
     given = sorted(answer.acknowledgements[0].index for answer in done)
     assert given == list(range(200))
-    leaves = [row[0] for row in await ask(log.database, "SELECT leaf FROM entries ORDER BY index")]
+    leaves = [row[0] for row in await ask(log.database, "SELECT leaf FROM evidence_entries ORDER BY index")]
     assert (await log.proofs.head()).tree == grow(Range(), list(map(leaf_hash, leaves))).after
 
 
@@ -64,21 +66,28 @@ async def test_a_commit_on_an_old_head_writes_nothing(log: Log) -> None:
     async with log.writer() as writer:
         old = await log.proofs.head()
         await writer.append([log.entry("first")])
-    growth = grow(old.tree, [b"x" * 32])
-    late = replace((await log.proofs.entry(0)), entry_id="late", index=7)
-    async with log.store.transaction() as transaction:
-        await transaction.begin([])
-        new = Head(growth.after, old.epoch + 1, "late")
-        assert not await transaction.swap(old, new, [late], grow(growth.after, [b"y" * 32]).nodes)
-    assert await ask(log.database, "SELECT count(*) FROM entries") == [(1,)]
-    assert await ask(log.database, "SELECT count(*) FROM nodes") == [(0,)]
+    growth = grow(old.tree, [b"x" * 32] * 256)
+    late = SealedEntry(log.entry("late"), 7, b"leaf", "", b"")
+    new = Head(growth.after, old.epoch + 1, "late", day=MOMENT.date())
+    commit = Commit(old, new, [late], growth, [Delivery("audit-records", [Event("evt_1", "s", "t", MOMENT, b"")])])
+    assert not await log.store.swap(commit)
+    async with log.store.turn() as turn:
+        await turn.begin([])
+        assert not await turn.swap(commit)
+    for table in ("evidence_entries", "entry_ids", "log_days"):
+        assert await ask(log.database, f"SELECT count(*) FROM {table}") == [(1,)]
+    for table in ("tiles", "inbox"):
+        assert await ask(log.database, f"SELECT count(*) FROM {table}") == [(0,)]
 
 
-async def test_a_commit_of_another_epoch_writes_nothing(log: Log) -> None:
+async def test_a_commit_of_another_epoch_or_under_a_key_that_is_gone_writes_nothing(log: Log) -> None:
     async with log.writer():
         head = await log.proofs.head()
-    async with log.store.transaction() as transaction:
-        assert not await transaction.swap(replace(head, epoch=9), replace(head, epoch=10), [], {})
+    growth, at_work = grow(head.tree, []), replace(head, epoch=head.epoch + 1)
+    assert not await log.store.swap(Commit(replace(head, epoch=9), replace(head, epoch=10), [], growth))
+    sealed = SealedEntry(log.entry("e0"), 0, b"leaf", "key_gone", b"sealed")
+    assert not await log.store.swap(Commit(head, at_work, [sealed], growth))
+    assert await log.store.swap(Commit(head, at_work, [], growth))
 
 
 async def test_a_restarted_writer_goes_on_where_the_last_ended(log: Log) -> None:
@@ -95,7 +104,7 @@ async def test_entries_and_inbox_commit_together(log: Log) -> None:
         await writer.deliver([log.entry("e0")], delivery)
         await writer.deliver([log.entry("e0")], delivery)
     assert await ask(log.database, "SELECT consumer, event_id FROM inbox") == [("audit-records", "evt_1")]
-    assert await ask(log.database, "SELECT count(*) FROM entries") == [(1,)]
+    assert await ask(log.database, "SELECT count(*) FROM evidence_entries") == [(1,)]
 
 
 async def test_a_thousand_entries_are_one_commit(log: Log) -> None:
@@ -119,11 +128,11 @@ async def test_an_entry_that_postgresql_refuses_harms_no_other(log: Log) -> None
 @pytest.mark.parametrize(
     "change",
     [
-        "UPDATE head SET size = size - 1, compact_range = '\\x'",
-        "UPDATE head SET root = decode(repeat('ab', 32), 'hex')",
-        "UPDATE head SET root = decode(repeat('ab', 32), 'hex'), compact_range = decode(repeat('ab', 32), 'hex')",
-        "UPDATE head SET checkpoint = 'nonsense'",
-        "DELETE FROM head",
+        "UPDATE heads SET size = size - 1, compact_range = '\\x'",
+        "UPDATE heads SET root = decode(repeat('ab', 32), 'hex')",
+        "UPDATE heads SET root = decode(repeat('ab', 32), 'hex'), compact_range = decode(repeat('ab', 32), 'hex')",
+        "UPDATE heads SET checkpoint = 'nonsense'",
+        "DELETE FROM heads",
     ],
 )
 async def test_a_head_changed_in_the_database_stops_the_writer(log: Log, change: str) -> None:
@@ -143,7 +152,7 @@ async def test_a_head_changed_in_the_database_stops_the_writer(log: Log, change:
 async def test_a_changed_leaf_breaks_its_proof_and_its_neighbours(log: Log) -> None:
     async with log.writer() as writer:
         await writer.append([log.entry(f"e{number}") for number in range(4)])
-    await tell(log.database, "UPDATE entries SET leaf = set_byte(leaf, 40, 1) WHERE index = 2")
+    await tell(log.database, "UPDATE evidence_entries SET leaf = set_byte(leaf, 40, 1) WHERE index = 2")
     root = (await log.proofs.head()).tree.root
     for index in (2, 3):
         path, size, _ = await log.proofs.inclusion(index, 0)

@@ -1,0 +1,110 @@
+"""The end of a log's days: what has reached its age is dropped, a day at once, and the cut itself becomes evidence.
+
+The tree keeps its shape. Hashes of 256 entries and more stay, so that every proof of a living entry can be made, and
+proofs that people saved stay valid. The cut is announced in the evidence log before it happens: whoever finds entries
+missing without an announcement has found something else.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError
+from igstats_kit.log import get_logger
+
+from igstats_audit.model import LOG_CUT, CutPlan, CutStore, Log, LogStore, NewEntry
+from igstats_audit.proofs import Proofs
+from igstats_audit.sequencer import Sequencer
+from igstats_audit.telemetry import MINIMUM_INDEX
+from igstats_audit.tile_path import TILE_WIDTH
+from igstats_audit.tiles import Tiles
+
+DAYS_AHEAD = 3
+PRODUCER = "audit"
+_HOUR = timedelta(hours=1)
+_RETRY_SECONDS = 60.0
+
+_log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Aging:
+    """A log and how many days its entries live after the day of their appending."""
+
+    store: LogStore
+    tiles: Tiles
+    proofs: Proofs
+    days: int
+
+
+class Cut:
+    """Cuts both logs every day and makes room for the next days."""
+
+    def __init__(self, logs: Mapping[Log, Aging], cuts: CutStore, evidence: Sequencer, clock: Clock) -> None:
+        self._logs = logs
+        self._cuts = cuts
+        self._evidence = evidence
+        self._clock = clock
+
+    async def work(self) -> None:
+        """Makes days and cuts at start, every hour and just after midnight UTC, until cancelled."""
+        while True:
+            try:
+                await self.make_days()
+                await self.run(self._clock.now().date())
+            except DomainError as error:
+                _log.warning("cut waits", reason=error.reason)
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            now = self._clock.now()
+            midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), now.tzinfo)
+            await asyncio.sleep(min(_HOUR, midnight - now + timedelta(seconds=1)).total_seconds())
+
+    async def make_days(self) -> None:
+        """Makes room for the entries of today and of the next days."""
+        today = self._clock.now().date()
+        for aging in self._logs.values():
+            await aging.store.make_days([today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1)])
+
+    async def run(self, today: date) -> Sequence[CutPlan]:
+        """Cuts what has reached its age on a day. Repeating it changes nothing.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        return [await self._cut(log, aging, today) for log, aging in self._logs.items()]
+
+    async def _cut(self, log: Log, aging: Aging, today: date) -> CutPlan:
+        plan = await self._plan(log, aging, today - timedelta(days=aging.days))
+        if plan.end > plan.start:
+            await self._announce(plan, aging.days)
+        await self._cuts.cut(plan)
+        if plan.end > plan.start:
+            aging.store.forget_days()
+            await aging.tiles.prune(plan.end)
+        MINIMUM_INDEX.labels(log=log).set(plan.end)
+        return plan
+
+    async def _plan(self, log: Log, aging: Aging, day: date) -> CutPlan:
+        start = (await aging.store.head()).minimum_index
+        end = await self._cuts.end(log, day)
+        if end <= start:
+            return CutPlan(log, day, start, start, b"")
+        kept = await aging.store.leaves(end - end % TILE_WIDTH, end)
+        return CutPlan(log, day, start, end, await aging.proofs.root(end), kept)
+
+    async def _announce(self, plan: CutPlan, days: int) -> None:
+        """The same cut always says the same, so that a repeated one is one entry."""
+        said = {
+            "log": plan.log,
+            "from": plan.start,
+            "to": plan.end,
+            "root": plan.root.hex(),
+            "policy": f"entries are kept for {days} days after the day of their appending",
+        }
+        payload = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+        entry = NewEntry(f"cut/{plan.log}/{plan.end}", LOG_CUT, "", PRODUCER, payload, self._clock.now())
+        await self._evidence.append([entry])

@@ -1,0 +1,81 @@
+"""The two logs, each put together from its parts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from igstats_kit.clock import Clock
+from igstats_kit.lifecycle import Lifecycle
+from igstats_kit.sql import Database
+
+from igstats_audit.cut import Aging, Cut
+from igstats_audit.cut_store import SqlCuts
+from igstats_audit.entry_store import Keys
+from igstats_audit.model import Log, LogStore
+from igstats_audit.note import NoteSigner
+from igstats_audit.proofs import Proofs
+from igstats_audit.sequencer import Sequencer
+from igstats_audit.store import SqlLog
+from igstats_audit.tables import CALL_DAYS, EVIDENCE_DAYS
+from igstats_audit.tiles import TileDisk, TileReader, Tiles
+
+DAYS = {Log.EVIDENCE: EVIDENCE_DAYS, Log.ACCESS: CALL_DAYS}
+
+
+@dataclass(frozen=True, slots=True)
+class OneLog:
+    """A log: where it is kept, who writes it, and what is read from it."""
+
+    store: LogStore
+    tiles: Tiles
+    proofs: Proofs
+    files: TileReader
+    sequencer: Sequencer
+    signer: NoteSigner
+
+    def attach(self, lifecycle: Lifecycle) -> None:
+        """Opens the log before the service is ready, and adds its workers."""
+        lifecycle.on_ready(self.sequencer.open)
+        lifecycle.background(f"sequencer {self.store.log}", self.sequencer.run)
+        lifecycle.background(f"tiles {self.store.log}", lambda: self.files.run(self.sequencer.grown))
+
+
+@dataclass(frozen=True, slots=True)
+class Logs:
+    """Both logs, and what cuts them."""
+
+    evidence: OneLog
+    access: OneLog
+    cut: Cut
+
+    def __getitem__(self, log: Log) -> OneLog:
+        return self.evidence if log is Log.EVIDENCE else self.access
+
+    def attach(self, lifecycle: Lifecycle) -> None:
+        """Adds all steps and workers."""
+        lifecycle.on_ready(self.cut.make_days)
+        for one in (self.evidence, self.access):
+            one.attach(lifecycle)
+        lifecycle.background("cut", self.cut.work)
+
+
+def origin(prefix: str, log: Log) -> str:
+    """Name of a log in its checkpoints and keys."""
+    return f"{prefix}/{log}"
+
+
+def one_log(log: Log, database: Database, keys: Keys, signer: NoteSigner, clock: Clock, directory: Path) -> OneLog:
+    """Puts one log together; `directory` is the disk cache of the tiles of all logs."""
+    store = SqlLog(database, log, keys)
+    tiles = Tiles(store, TileDisk(directory / log))
+    proofs = Proofs(store, tiles)
+    sequencer = Sequencer(store, proofs, signer, clock)
+    return OneLog(store, tiles, proofs, TileReader(store, tiles, signer), sequencer, signer)
+
+
+def both_logs(database: Database, evidence: OneLog, access: OneLog, clock: Clock) -> Logs:
+    """Puts both logs together with what cuts them."""
+    aging = {
+        log: Aging(one.store, one.tiles, one.proofs, DAYS[log])
+        for log, one in ((Log.EVIDENCE, evidence), (Log.ACCESS, access))
+    }
+    return Logs(evidence, access, Cut(aging, SqlCuts(database), evidence.sequencer, clock))

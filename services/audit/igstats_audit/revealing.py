@@ -1,0 +1,29 @@
+"""Opens sealed calls for the access package of a person: the index names them, the entries hold what was said."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from igstats_audit.model import Entry, Place
+
+ReadEntries = Callable[[Sequence[Place]], Awaitable[Sequence[Entry]]]
+Rows = Sequence[dict[str, Any]]
+
+
+class RevealedCalls:
+    """Adds to rows of `calls` what their entries hold, internet address and program included."""
+
+    def __init__(self, read: ReadEntries) -> None:
+        self._read = read
+
+    async def __call__(self, rows: Rows) -> Rows:
+        """The rows with their contents; one whose entry was cut a moment ago stays as it is."""
+        found = {entry.index: entry for entry in await self._read([Place(row["index"], row["day"]) for row in rows])}
+        return [row | _content(found.get(row["index"])) for row in rows]
+
+
+def _content(entry: Entry | None) -> dict[str, Any]:
+    if entry is None or not entry.payload:
+        return {}
+    content: dict[str, Any] = json.loads(entry.payload)
+    return content

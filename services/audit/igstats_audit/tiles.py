@@ -1,0 +1,246 @@
+"""The tree of a log in tiles of 256 hashes: from memory, else from the disk, else from the rows.
+
+A full tile never changes, so memory and disk need no protection from each other: whatever is missing is made again. The
+disk holds the files of C2SP tlog-tiles under their own names; it is a cache that saves reading rows, and no more.
+"""
+
+import asyncio
+import hashlib
+import os
+import secrets
+import shutil
+from collections import OrderedDict
+from pathlib import Path
+
+from igstats_kit.errors import DomainError, Reason
+
+from igstats_audit.errors import TileMissingError
+from igstats_audit.model import Head, LogStore, TreeStore
+from igstats_audit.note import NoteSigner
+from igstats_audit.tile_path import (
+    TILE_HEIGHT,
+    TILE_WIDTH,
+    Tile,
+    TilePathError,
+    bundle,
+    parse,
+    written,
+)
+from igstats_audit.tree import HASH_SIZE, Node, leaf_hash
+
+TILES_IN_MEMORY = 4_096
+_TRASH = ".trash"
+
+
+class Subtree:
+    """The hashes of a tile and all hashes between them and the tile above: a row for each of its 8 levels."""
+
+    __slots__ = ("rows", "width")
+
+    def __init__(self, hashes: bytes) -> None:
+        self.width = len(hashes) // HASH_SIZE
+        self.rows = [hashes]
+        sha256, pair = hashlib.sha256, 2 * HASH_SIZE
+        for _ in range(TILE_HEIGHT - 1):
+            below = self.rows[-1]
+            whole = len(below) // pair * pair
+            parents = [sha256(b"\x01" + below[at : at + pair]).digest() for at in range(0, whole, pair)]
+            self.rows.append(b"".join(parents))
+
+    def node(self, level: int, place: int) -> bytes:
+        """Hash of a node; level and place are counted within the tile."""
+        return self.rows[level][place * HASH_SIZE : (place + 1) * HASH_SIZE]
+
+
+class TileDisk:
+    """Full tiles and bundles as files. It may lose any of them at any time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        shutil.rmtree(directory / _TRASH, ignore_errors=True)
+
+    def read(self, path: str) -> bytes | None:
+        """A file, None when it is not here."""
+        try:
+            return (self._directory / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def write(self, path: str, content: bytes) -> None:
+        """Writes a file so that nobody sees half of it. It need not survive a power cut."""
+        target = self._directory / path
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        fresh.write_bytes(content)
+        fresh.replace(target)
+
+    def prune(self, minimum_index: int) -> int:
+        """Removes the tiles of level 0 and the bundles that lie below the minimum index; answers how many.
+
+        They leave by rename, so that none is served half deleted.
+        """
+        dead = [path for path in self._leaf_files() if (tile := parse(path)) is not None and tile.end <= minimum_index]
+        trash = self._directory / _TRASH / secrets.token_hex(4)
+        trash.mkdir(mode=0o700, parents=True)
+        for number, path in enumerate(dead):
+            (self._directory / path).replace(trash / str(number))
+        shutil.rmtree(trash)
+        return len(dead)
+
+    def _leaf_files(self) -> list[str]:
+        found = []
+        for level in ("0", "entries"):
+            files = (self._directory / "tile" / level).rglob("[!.]*")
+            found += [file.relative_to(self._directory).as_posix() for file in files if file.is_file()]
+        return found
+
+
+class Tiles:
+    """The tiles of one log."""
+
+    def __init__(self, store: TreeStore, disk: TileDisk | None = None, *, in_memory: int = TILES_IN_MEMORY) -> None:
+        self._store = store
+        self._disk = disk
+        self._in_memory = in_memory
+        self._memory: OrderedDict[tuple[int, int], Subtree] = OrderedDict()
+
+    def at_hand(self, level: int, place: int, width: int) -> Subtree | None:
+        """A tile in memory that has at least so many hashes."""
+        found = self._memory.get((level, place))
+        return found if found is not None and found.width >= width else None
+
+    async def subtree(self, level: int, place: int, width: int) -> Subtree:
+        """A tile that has at least so many hashes.
+
+        Raises:
+            TileMissingError: They are cut, or lost.
+        """
+        found = self.at_hand(level, place, width)
+        if found is None:
+            found = Subtree(await self._read(level, place))
+            if found.width < width:
+                raise TileMissingError(written(Tile(level, place, width)))
+            self._memory[level, place] = found
+            if len(self._memory) > self._in_memory:
+                self._memory.popitem(last=False)
+        self._memory.move_to_end((level, place))
+        return found
+
+    async def node(self, node: Node) -> bytes:
+        """Hash of a complete subtree; raises TileMissingError."""
+        level, inner = divmod(node.level, TILE_HEIGHT)
+        place = node.place >> (TILE_HEIGHT - inner)
+        at = node.place - (place << (TILE_HEIGHT - inner))
+        return (await self.subtree(level, place, (at + 1) << inner)).node(inner, at)
+
+    async def hashes(self, tile: Tile) -> bytes:
+        """The hashes of a tile, as many as its width says; raises TileMissingError."""
+        held = self.at_hand(tile.level or 0, tile.place, tile.width)
+        found = held.rows[0] if held is not None else await self._read(tile.level or 0, tile.place)
+        if len(found) < tile.width * HASH_SIZE:
+            raise TileMissingError(written(tile))
+        return found[: tile.width * HASH_SIZE]
+
+    async def leaves(self, tile: Tile) -> bytes:
+        """The bundle of a tile of level 0; raises TileMissingError."""
+        if tile.full and (kept := await self._kept(tile)) is not None:
+            return kept
+        start = tile.place << TILE_HEIGHT
+        found = await self._store.leaves(start, start + tile.width)
+        if len(found) != tile.width:
+            raise TileMissingError(written(tile))
+        made = bundle(found)
+        if tile.full:
+            await self._keep(tile, made)
+        return made
+
+    async def prune(self, minimum_index: int) -> None:
+        """Forgets what lies below the minimum index."""
+        for level, place in list(self._memory):
+            if level == 0 and Tile(0, place).end <= minimum_index:
+                self._memory.pop((level, place), None)
+        if self._disk is not None:
+            await asyncio.to_thread(self._disk.prune, minimum_index)
+
+    async def _read(self, level: int, place: int) -> bytes:
+        """The hashes of a tile as far as they are there."""
+        whole = Tile(level, place)
+        kept = await self._kept(whole)
+        if kept is not None and len(kept) == TILE_WIDTH * HASH_SIZE:
+            return kept
+        if level:
+            made = await self._store.tile(level, place)
+        else:
+            start = place << TILE_HEIGHT
+            made = b"".join(map(leaf_hash, await self._store.leaves(start, start + TILE_WIDTH)))
+        if len(made) == TILE_WIDTH * HASH_SIZE:
+            await self._keep(whole, made)
+        return made
+
+    async def _kept(self, tile: Tile) -> bytes | None:
+        return None if self._disk is None else await asyncio.to_thread(self._disk.read, written(tile))
+
+    async def _keep(self, tile: Tile, content: bytes) -> None:
+        if self._disk is not None:
+            await asyncio.to_thread(self._disk.write, written(tile), content)
+
+
+class TileReader:
+    """The files of one log, as anyone may read them: checkpoint, tiles, bundles."""
+
+    def __init__(self, store: LogStore, tiles: Tiles, signer: NoteSigner) -> None:
+        self._store = store
+        self._tiles = tiles
+        self._signer = signer
+        self._checkpoint = ("", "")
+        self._published = 0
+
+    async def file(self, path: str) -> tuple[bytes, bool]:
+        """A file, and whether it can never change.
+
+        Raises:
+            DomainError: LOG_FILE_NOT_FOUND; ENTRY_CUT.
+        """
+        try:
+            tile = parse(path)
+        except TilePathError:
+            raise self._not_found(path) from None
+        head = await self._store.head()
+        if tile is None:
+            return self.checkpoint(head).encode(), False
+        if tile.place * TILE_WIDTH + tile.width > head.tree.size >> (TILE_HEIGHT * (tile.level or 0)):
+            raise self._not_found(path)
+        if not tile.level and tile.end <= head.minimum_index:
+            raise DomainError(Reason.ENTRY_CUT, log=self._store.log, minimum_index=str(head.minimum_index))
+        read = self._tiles.leaves if tile.level is None else self._tiles.hashes
+        return await read(tile), tile.full
+
+    def checkpoint(self, head: Head) -> str:
+        """The checkpoint of a head with all signatures of the log; the dear one is made once a head."""
+        if self._checkpoint[0] != head.checkpoint:
+            text = head.checkpoint.partition("\n\n")[0] + "\n"
+            self._checkpoint = (head.checkpoint, self._signer.cosign(text))
+        return self._checkpoint[1]
+
+    async def run(self, grown: asyncio.Event) -> None:
+        """Writes the full tiles and bundles of every growth to the disk, until cancelled."""
+        while True:
+            await grown.wait()
+            grown.clear()
+            await self.publish()
+
+    async def publish(self) -> None:
+        """Writes those that became full since the last time."""
+        try:
+            head = await self._store.head()
+            start = max(self._published, head.minimum_index >> TILE_HEIGHT)
+            for place in range(start, head.tree.size >> TILE_HEIGHT):
+                await self._tiles.leaves(Tile(None, place))
+                await self._tiles.hashes(Tile(0, place))
+                self._published = place + 1
+        except (DomainError, TileMissingError):
+            return  # a cache: whoever asks for the file will have it made, or hear why not
+
+    def _not_found(self, path: str) -> DomainError:
+        return DomainError(Reason.LOG_FILE_NOT_FOUND, log=self._store.log, path=path)
