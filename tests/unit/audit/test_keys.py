@@ -280,6 +280,8 @@ async def test_memory_is_emptied_when_the_key_of_the_day_changes() -> None:
     world = World()
     await world.replicas[0].ready()
     await world.make(0, "a")
+    await world.require_all_open()
+    assert world.replicas[0]._cache
     old = world.keystore.ids()
     world.clock.advance(DAY)
     await world.replicas[0].rotate()
