@@ -12,7 +12,7 @@ from igstats_audit.audit_store import CallIndexReader, CatalogueReader
 from igstats_audit.checks import advisories, api_keys, calls, certificates, database, key_files, logs, nats
 from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
 from igstats_audit.checks.logged_calls import LoggedCalls, ReadEntries
-from igstats_audit.checks.logs import LogStates, ReadFindings
+from igstats_audit.checks.logs import LogStates, ReadWatched
 from igstats_audit.checks.report import Look
 from igstats_audit.checks.signed_methods import signed_methods
 from igstats_audit.config import AuditConfig
@@ -29,7 +29,7 @@ def all_looks(
     states: LogStates,
     entries: ReadEntries,
     key_ids: Callable[[], Sequence[str]] | None,
-    monitor: ReadFindings | None,
+    monitor: ReadWatched | None,
     clock: Clock,
 ) -> dict[str, Look]:
     """Every check of the catalogue by name. `entries` reads the API log, `key_ids` the store of the keys of the day."""
@@ -43,7 +43,7 @@ def all_looks(
         **database.looks(CatalogueReader(own).read),
         **advisories.looks(config.advisories, clock),
         **key_files.looks(key_paths(config), key_ids, clock),
-        **logs.looks(states.read, monitor),
+        **logs.looks(states.read, monitor, clock),
         **nats.looks(config.nats_config, config.nats_operator),
     }
 

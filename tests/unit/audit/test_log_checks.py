@@ -1,13 +1,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import pytest
 from igstats_audit.checks.history import Signed
-from igstats_audit.checks.logs import Growth, LogStates, OpenFinding, consistency, extends, looks
-from igstats_audit.checks.report import NotPossibleError, Severity
+from igstats_audit.checks.logs import Growth, LogStates, OpenFinding, Watched, consistency, extends, looks
+from igstats_audit.checks.report import Looked, NotPossibleError, Outcome, Severity, concluded
+from igstats_audit.errors import TileMissingError
 from igstats_audit.model import Head
 from igstats_audit.tree import Node, Range, consistency_spans, grow, leaf_hash, nodes_of, path
+from igstats_kit.testing.clock import FakeClock
 
+CLOCK = FakeClock()
+NOW = CLOCK.now()
 MOST = 40
 
 
@@ -78,22 +83,41 @@ async def test_the_next_audit_compares_with_what_this_one_saw() -> None:
 async def test_a_fork_is_found_and_never_becomes_the_base_of_the_next_audit() -> None:
     before = {"evidence": Tree(9, b"other").at(9)}
     forked = await states(TREE, before)
-    found = await looks(forked.read, None)["log.consistency"]()
+    found = await looks(forked.read, None, CLOCK)["log.consistency"]()
     assert [finding.place for finding in found.findings] == ["evidence log"]
     assert forked.seen == before
 
 
+async def no_growth() -> Sequence[Growth]:
+    return []
+
+
+async def watched(looked_at: datetime | None, count: int = 0) -> Looked:
+    async def monitor() -> Watched:
+        return Watched(
+            looked_at, [OpenFinding("TILE_CHANGED", f"tile/1/00{number}", "evidence") for number in range(count)]
+        )
+
+    return await looks(no_growth, monitor, CLOCK)["log.findings"]()
+
+
 async def test_what_the_monitor_still_sees_is_found() -> None:
-    async def monitor() -> Sequence[OpenFinding]:
-        return [OpenFinding("TILE_CHANGED", f"tile/1/00{number}", "evidence") for number in range(21)]
+    assert concluded("x", await watched(NOW)).outcome is Outcome.PASSED
+    assert [finding.evidence for finding in (await watched(NOW, 1)).findings] == [("kind=TILE_CHANGED",)]
+    assert len((await watched(NOW, 30)).findings) == 21
 
-    async def quiet() -> Sequence[OpenFinding]:
-        return []
 
-    async def read() -> Sequence[Growth]:
-        return []
-
-    assert len((await looks(read, monitor)["log.findings"]()).findings) == 21
-    assert (await looks(read, quiet)["log.findings"]()).findings == []
+async def test_a_monitor_that_does_not_look_is_no_success() -> None:
+    for looked_at in (None, NOW - timedelta(hours=27)):
+        assert concluded("x", await watched(looked_at)).outcome is Outcome.NOT_POSSIBLE
     with pytest.raises(NotPossibleError):
-        await looks(read, None)["log.findings"]()
+        await looks(no_growth, None, CLOCK)["log.findings"]()
+
+
+async def test_a_tree_with_a_lost_part_extends_nothing() -> None:
+    class Lost(Tree):
+        async def consistency(self, old: int, size: int) -> tuple[Sequence[bytes], int]:
+            raise TileMissingError
+
+    states_of = await states(Lost(9), {"evidence": TREE.at(4)})
+    assert states_of.seen == {"evidence": TREE.at(4)}

@@ -3,12 +3,17 @@
 import hashlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
+
+from igstats_kit.clock import Clock
 
 from igstats_audit.checks.history import Signed
 from igstats_audit.checks.report import Finding, Look, Looked, NotPossibleError, Severity, evidence
+from igstats_audit.errors import TileMissingError
 from igstats_audit.model import Head
 
+LATEST_LOOK = timedelta(hours=26)  # the monitor looks at all of a log once a day
 _MOST_SHOWN = 20
 
 
@@ -65,12 +70,23 @@ async def _growth(log: str, proofs: TreeProofs, before: Signed | None) -> Growth
     now = Signed(tree.size, tree.root)
     if before is None or not 0 < before.size < now.size:
         return Growth(log, before, now)
-    path, _ = await proofs.consistency(before.size, now.size)
+    try:
+        path, _ = await proofs.consistency(before.size, now.size)
+    except TileMissingError:  # what is lost proves nothing: then the log does not extend what it was
+        return Growth(log, before, now)
     return Growth(log, before, now, path)
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What the monitor tells: when it last looked at every log, and what it still saw then."""
+
+    looked_at: datetime | None
+    findings: Sequence[OpenFinding]
+
+
 ReadGrowth = Callable[[], Awaitable[Sequence[Growth]]]
-ReadFindings = Callable[[], Awaitable[Sequence[OpenFinding]]]
+ReadWatched = Callable[[], Awaitable[Watched]]
 
 
 def consistency(grown: Sequence[Growth]) -> Iterator[Finding]:
@@ -130,7 +146,7 @@ def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
 
 
-def looks(read: ReadGrowth, monitor: ReadFindings | None) -> Mapping[str, Look]:
+def looks(read: ReadGrowth, monitor: ReadWatched | None, clock: Clock) -> Mapping[str, Look]:
     """The checks of this family by name."""
 
     async def of_growth() -> Looked:
@@ -141,8 +157,12 @@ def looks(read: ReadGrowth, monitor: ReadFindings | None) -> Mapping[str, Look]:
     async def of_findings() -> Looked:
         if monitor is None:
             raise NotPossibleError("there is no monitor to ask")
-        found = await monitor()
-        return Looked("open findings of the monitor", list(open_findings(found)))
+        watched = await monitor()
+        looked_at = watched.looked_at
+        silent = looked_at is None or clock.now() - looked_at > LATEST_LOOK
+        since = f"what came after {looked_at:%Y-%m-%dT%H:%MZ}" if looked_at is not None else "the logs"
+        blind = [f"{since}: the monitor has not looked; start it"] if silent else []
+        return Looked("open findings of the monitor", list(open_findings(watched.findings)), blind)
 
     return {"log.consistency": of_growth, "log.findings": of_findings}
 
