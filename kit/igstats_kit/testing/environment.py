@@ -71,6 +71,7 @@ def special(service: str, certificate: Certificate, secrets: Secrets) -> dict[st
             "IGSTATS_AUDIT_ACCESS_LOG_MLDSA_KEY": str(secrets.path("audit-access-log-mldsa.pem")),
             "IGSTATS_AUDIT_LOG_ORIGIN": "igstats.localhost",
             "IGSTATS_AUDIT_KEY_DIRECTORY": str(secrets.directory / "audit-keys-of-day"),
+            "IGSTATS_AUDIT_MONITOR_DIRECTORY": str(secrets.directory.parent / "audit-monitor"),
             "IGSTATS_AUDIT_TILE_DIRECTORY": str(secrets.directory.parent / "audit-tiles"),
         },
     }

@@ -1,12 +1,13 @@
-"""Runs the audit service: python -m igstats_audit {serve | migrate | check}."""
+"""Runs the audit service: python -m igstats_audit {serve | monitor | migrate | check}."""
 
 import sys
 
 from igstats_kit.lifecycle import run
 
 from igstats_audit.app import check, migrate_database, serve
+from igstats_audit.monitor.app import monitor
 
-COMMANDS = {"serve": serve, "migrate": migrate_database, "check": check}
+COMMANDS = {"serve": serve, "monitor": monitor, "migrate": migrate_database, "check": check}
 
 if __name__ == "__main__":
     if sys.argv[1:2] == [] or sys.argv[1] not in COMMANDS:

@@ -34,6 +34,8 @@ from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
 from igstats_audit.logs import both_logs, one_log, origin
 from igstats_audit.model import Log
+from igstats_audit.monitor.finding_store import SqlFindings
+from igstats_audit.monitor.findings import Findings
 from igstats_audit.note import NoteSigner
 from igstats_audit.revealing import RevealedCalls
 from igstats_audit.servicer import AuditServicer
@@ -65,8 +67,9 @@ async def serve() -> None:
     read = logs.access.store.entries
     search = CallSearch(CallStore(database, clock), read, tokens, pages, clock, days=CALL_DAYS)
 
+    findings = Findings(SqlFindings(database))
     rpc = RpcServer(config, ACCESS)
-    servicer = AuditServicer(logs, evidence, archives, search, clock)  # type: ignore[abstract]  # parts are yet to come
+    servicer = AuditServicer(logs, evidence, archives, search, findings, clock)  # type: ignore[abstract]  # parts are yet to come
     add_AuditServiceServicer_to_server(servicer, rpc.server)
 
     lifecycle = Lifecycle(rpc)

@@ -22,6 +22,9 @@ class AuditConfig(ServiceConfig):
     log_origin: str
     key_directory: Path
     tile_directory: Path
+    monitor_directory: Path | None = None
+    monitor_seconds: float = Field(default=10.0, gt=0)
+    monitor_grace_seconds: float = Field(default=900.0, gt=0)
     witness_url: str = ""
     gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway-internal:7443")
     nats_config: Path | None = None

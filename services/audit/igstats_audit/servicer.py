@@ -16,8 +16,10 @@ from igstats_audit.call_search import CallSearch
 from igstats_audit.call_servicer import CallRpcs
 from igstats_audit.entry_messages import acknowledgement_message, entry_message
 from igstats_audit.evidence import Evidence
+from igstats_audit.finding_servicer import FindingRpcs
 from igstats_audit.logs import Logs, OneLog
 from igstats_audit.model import Log, NewEntry
+from igstats_audit.monitor.findings import Findings
 
 
 class LogRpcs(AuditServiceServicer):
@@ -90,14 +92,17 @@ class LogRpcs(AuditServiceServicer):
         return self.logs[Log.ACCESS if log == pb.Log.LOG_ACCESS else Log.EVIDENCE]
 
 
-class AuditServicer(LogRpcs, ArchiveRpcs, CallRpcs):
+class AuditServicer(LogRpcs, ArchiveRpcs, CallRpcs, FindingRpcs):
     """The whole service."""
 
-    def __init__(self, logs: Logs, evidence: Evidence, archives: Archives, calls: CallSearch, clock: Clock) -> None:
+    def __init__(
+        self, logs: Logs, evidence: Evidence, archives: Archives, calls: CallSearch, findings: Findings, clock: Clock
+    ) -> None:
         self.logs = logs
         self.evidence = evidence
         self.archives = archives
         self.calls = calls
+        self.findings = findings
         self.clock = clock
 
 

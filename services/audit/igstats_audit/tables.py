@@ -26,13 +26,13 @@ from sqlalchemy import (
     Text,
 )
 
-from igstats_audit import audit_tables
+from igstats_audit import finding_tables
 
 CALL_DAYS = 30
 EVIDENCE_DAYS = 730
 RECORD_DAYS = 30
 
-metadata = audit_tables.metadata  # the tables of keys are in it, too
+metadata = finding_tables.metadata  # the tables of keys and of security audits are in it, too
 
 heads = Table(
     "heads",

@@ -1,0 +1,1 @@
+"""The monitor: checks from outside of the service that both logs are still what they were, and names what is not."""

@@ -1,0 +1,117 @@
+"""Rules for heads and checkpoints, pure: signatures, a head row against its checkpoint, a cut against the policy."""
+
+import base64
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
+
+from igstats_audit.model import Log
+from igstats_audit.monitor.model import DaySizes, FindingKind, HeadRow, Observation
+from igstats_audit.note import ED25519, Checkpoint, cosigned_message, key_id, read_checkpoint
+from igstats_audit.tree import HASH_SIZE, Range
+
+_ID_SIZE = 4
+_TIME_SIZE = 8
+_DASH = "— "
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The public keys of a log. The Ed25519 key must have signed every checkpoint; others may have."""
+
+    origin: str
+    public: Sequence[bytes]
+
+    @classmethod
+    def of(cls, verifier_keys: Sequence[str]) -> "Keys":
+        """Reads vkeys, that of Ed25519 first."""
+        parts = [key.split("+", 2) for key in verifier_keys]
+        return cls(parts[0][0], [base64.b64decode(encoded) for _, _, encoded in parts])
+
+    def open(self, note: str) -> Checkpoint:
+        """The checkpoint of a note that the log has signed.
+
+        Raises:
+            ValueError: It has not, or this is no checkpoint of it.
+        """
+        text, blank, block = note.rpartition("\n\n")
+        if not blank or not block.endswith("\n"):
+            raise ValueError("it is not a signed note")
+        checkpoint = read_checkpoint(note)
+        if checkpoint.origin != self.origin or checkpoint.text != f"{text}\n":
+            raise ValueError("it is not a checkpoint of this log")
+        signatures = dict(map(_signature, block[:-1].split("\n")))
+        ours = {(self.origin, key_id(self.origin, public)) for public in self.public}
+        if any(name == self.origin for name, _ in signatures.keys() - ours):
+            raise ValueError("it has a signature of an unknown key under the name of the log")
+        for public in self.public:
+            signature = signatures.get((self.origin, key_id(self.origin, public)))
+            if signature is not None:
+                _verify(public, signature, checkpoint)
+            elif public[:1] == ED25519:
+                raise ValueError("the log has not signed it")
+        return checkpoint
+
+
+def _signature(line: str) -> tuple[tuple[str, bytes], bytes]:
+    dash, name, encoded = line.split(" ")
+    raw = base64.b64decode(encoded, validate=True)
+    if f"{dash} " != _DASH or base64.b64encode(raw).decode() != encoded:
+        raise ValueError("it has a line that is no signature")
+    return (name, raw[:_ID_SIZE]), raw[_ID_SIZE:]
+
+
+def _verify(public: bytes, signature: bytes, checkpoint: Checkpoint) -> None:
+    try:
+        if public[:1] == ED25519:
+            Ed25519PublicKey.from_public_bytes(public[1:]).verify(signature, checkpoint.text.encode())
+            return
+        seconds = int.from_bytes(signature[:_TIME_SIZE], "big")
+        message = cosigned_message(checkpoint.origin, seconds, checkpoint)
+        MLDSA44PublicKey.from_public_bytes(public[1:]).verify(signature[_TIME_SIZE:], message)
+    except InvalidSignature as error:
+        raise ValueError("its signature is wrong") from error
+
+
+def tree_of(row: HeadRow, checkpoint: Checkpoint) -> Range | None:
+    """The tree of a head as its compact range has it, if that is the tree which the checkpoint signs."""
+    raw = row.compact_range
+    try:
+        tree = Range(checkpoint.size, tuple(raw[at : at + HASH_SIZE] for at in range(0, len(raw), HASH_SIZE)))
+    except ValueError:
+        return None
+    return tree if tree.root == checkpoint.root else None
+
+
+def check_head(log: Log, row: HeadRow, checkpoint: Checkpoint) -> Iterator[Observation]:
+    """Compares the columns of a head with the checkpoint in it."""
+    wrong = []
+    if row.size != checkpoint.size:
+        wrong.append(f"size is {row.size}, signed is {checkpoint.size}")
+    if row.root != checkpoint.root:
+        wrong.append("root is not the signed one")
+    if tree_of(row, checkpoint) is None:
+        wrong.append("compact range does not make the signed root")
+    if not 0 <= row.minimum_index <= checkpoint.size:
+        wrong.append(f"minimum index is {row.minimum_index}")
+    if wrong:
+        yield Observation(log, FindingKind.HEAD_CHANGED, "head", "; ".join(wrong))
+
+
+def check_cut(log: Log, minimum: int, before: int, sizes: DaySizes, today: date, days: int) -> Iterator[Observation]:
+    """Compares the minimum index with the retention: what came within its days must be there.
+
+    `sizes` are those that we saw ourselves. A day of grace is for clocks that do not agree about midnight.
+    """
+    if minimum < before:
+        detail = f"minimum index went back from {before} to {minimum}"
+        yield Observation(log, FindingKind.HEAD_CHANGED, "head", detail)
+    kept = today - timedelta(days=days - 2)
+    sizes_kept = [size for day, size in sizes.items() if day >= kept]
+    if sizes_kept and minimum > min(sizes_kept):
+        detail = f"minimum index is {minimum}, but entries from {min(sizes_kept)} on are younger than {days} days"
+        yield Observation(log, FindingKind.HEAD_CHANGED, "head", detail)

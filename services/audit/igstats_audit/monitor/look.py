@@ -1,0 +1,129 @@
+"""One look at one log: from the signed head down to the entries, each thing against what is known from above.
+
+A look starts from what was checked before and goes through everything that came since; a whole look goes through
+everything that is kept. Memory holds one block of 256 entries and one hash for each 256 entries of the log.
+"""
+
+import copy
+from datetime import datetime
+
+from igstats_audit.monitor import heads
+from igstats_audit.monitor.blocks import check_blocks
+from igstats_audit.monitor.heads import Keys
+from igstats_audit.monitor.memory import Memory
+from igstats_audit.monitor.model import Files, FindingKind, HeadRow, Observation, Rows
+from igstats_audit.monitor.scene import CautiousFiles, Scene
+from igstats_audit.monitor.tiling import Known, leaf_hashes
+from igstats_audit.monitor.towers import check_tiles
+from igstats_audit.note import Checkpoint
+from igstats_audit.tree import Range, grow
+
+_STRIDE = 1 << 12
+
+
+class Looker:
+    """Looks at one log, and remembers what was good."""
+
+    def __init__(self, rows: Rows, files: Files, keys: Keys, memory: Memory, days: int) -> None:
+        self.memory = memory
+        self._rows = rows
+        self._files = files
+        self._keys = keys
+        self._days = days
+
+    async def look(self, now: datetime, *, whole: bool) -> list[Observation]:
+        """What is wrong with the log.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        while True:
+            row = await self._rows.head()
+            if row is None:
+                return [Observation(self._rows.log, FindingKind.HEAD_CHANGED, "head", "it is missing")]
+            scene, checkpoint = await self._scene(row, now, whole=whole)
+            await self._check(scene, row)
+            again = await self._rows.head()
+            if again is None or again.minimum_index == row.minimum_index:  # else a cut took what was just looked at
+                self._remember(scene, row, checkpoint, whole=whole)
+                return list(dict.fromkeys(scene.found))
+
+    async def _scene(self, row: HeadRow, now: datetime, *, whole: bool) -> tuple[Scene, Checkpoint | None]:
+        log, memory, found = self._rows.log, self.memory, list[Observation]()
+        checkpoint, tree = None, None
+        try:
+            checkpoint = self._keys.open(row.checkpoint)
+        except ValueError as error:
+            found.append(Observation(log, FindingKind.CHECKPOINT_INVALID, "checkpoint", f"{error}"))
+        if checkpoint is not None:
+            found += heads.check_head(log, row, checkpoint)
+            tree = heads.tree_of(row, checkpoint) or await self._extended(checkpoint)
+        known = Known(tree or memory.tree)
+        since = 0 if whole else min(memory.tree.size, known.tree.size)
+        minimum = max(0, min(row.minimum_index, known.tree.size))
+        counter = copy.deepcopy(memory.counter)
+        counter.whole = counter.whole and (memory.tree.size > 0 or minimum == 0)
+        files = CautiousFiles(self._files)
+        return Scene(self._rows, files, memory, known, minimum, since, now, counter, found), checkpoint
+
+    async def _extended(self, checkpoint: Checkpoint) -> Range | None:
+        """The tree that we know with what has come since, if that is what the checkpoint signs."""
+        tree = self.memory.tree
+        for start in range(tree.size, checkpoint.size, _STRIDE):
+            rows = await self._rows.entries(start, min(start + _STRIDE, checkpoint.size))
+            tree = grow(tree, leaf_hashes(row.leaf for row in rows)).after
+        return tree if (tree.size, tree.root) == (checkpoint.size, checkpoint.root) else None
+
+    async def _check(self, scene: Scene, row: HeadRow) -> None:
+        memory, known, log = self.memory, scene.known, self._rows.log
+        size, last = known.tree.size, memory.tree.size
+        if size < last:
+            words = f"the log was seen with {last} entries and says now that it has {size}"
+            scene.tell(FindingKind.FORK, f"checkpoint {last}", words)
+        today = scene.now.date()
+        before = memory.minimum_index
+        scene.found += heads.check_cut(log, row.minimum_index, before, memory.sizes, today, self._days)
+        scene.extends = not last
+        if size == last:
+            scene.extends = known.tree.root == memory.tree.root
+            if not scene.extends:
+                scene.tell(FindingKind.FORK, f"checkpoint {last}", "two trees of this size were signed")
+        if scene.since < size:
+            await check_tiles(scene)
+            await check_blocks(scene)
+        await self._check_served_checkpoint(scene)
+        for index in await self._rows.beyond():
+            scene.tell(FindingKind.LEAF_CHANGED, f"entry {index}", "its row stands beyond the tree")
+
+    async def _check_served_checkpoint(self, scene: Scene) -> None:
+        content = await scene.files.file("checkpoint")
+        if content is None:
+            return
+        try:
+            served = self._keys.open(content.decode())
+        except ValueError as error:
+            scene.tell(FindingKind.CHECKPOINT_INVALID, "checkpoint", f"as it is served: {error}")
+            return
+        pairs = [(one.size, one.root) for one in scene.memory.checkpoints]
+        pairs.append((scene.known.tree.size, scene.known.tree.root))
+        if any(size == served.size and root != served.root for size, root in pairs):
+            words = "the served checkpoint has another root"
+            scene.tell(FindingKind.FORK, f"checkpoint {served.size}", words)
+
+    def _remember(self, scene: Scene, row: HeadRow, checkpoint: Checkpoint | None, *, whole: bool) -> None:
+        """A tree is remembered when it is signed, and continues the one that was remembered last."""
+        memory, tree = self.memory, scene.known.tree
+        if checkpoint is None or tree.root != checkpoint.root or not self._continues(scene):
+            return
+        memory.adopt(tree, row.checkpoint)
+        memory.counter = scene.counter
+        memory.note_day(scene.now.date(), tree.size, self._days)
+        if not scene.has(FindingKind.HEAD_CHANGED):
+            memory.minimum_index = scene.minimum
+        if whole:
+            memory.audited_at = scene.now
+
+    def _continues(self, scene: Scene) -> bool:
+        """Whether the tree continues the last one, as far as its entries were not cut before we could look."""
+        unseen = self.memory.tree.size < scene.minimum and not scene.has(FindingKind.HEAD_CHANGED)
+        return not scene.has(FindingKind.FORK) and (scene.extends or unseen)

@@ -1,0 +1,143 @@
+"""What the monitor remembers, in files of its own: whoever can change the database cannot change them."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from igstats_audit.model import Log
+from igstats_audit.monitor.numbers import Counter, Gap, Numbers
+from igstats_audit.tree import Range
+
+_MOST_CHECKPOINTS = 128
+_FORM = 1
+
+
+class MemoryDamagedError(Exception):
+    """The monitor cannot read what it has remembered. A person decides what to believe: see the runbook."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A checkpoint that was signed and consistent when we saw it."""
+
+    size: int
+    root: bytes
+    note: str
+
+
+@dataclass(slots=True)
+class Memory:
+    """What is known of one log: the newest tree that was checked, older checkpoints, sizes by day, and numbers."""
+
+    log: Log
+    counter: Counter
+    tree: Range = field(default_factory=Range)
+    minimum_index: int = 0
+    checkpoints: list[Seen] = field(default_factory=list)
+    sizes: dict[date, int] = field(default_factory=dict)
+    audited_at: datetime | None = None
+
+    @classmethod
+    def new(cls, log: Log) -> "Memory":
+        """Of a log that was never seen."""
+        return cls(log, Counter(log))
+
+    def adopt(self, tree: Range, note: str) -> None:
+        """Remembers a checkpoint that extends the last one. Old ones are thinned out, not forgotten."""
+        if tree.size > self.tree.size:
+            self.checkpoints.append(Seen(tree.size, tree.root, note))
+        if len(self.checkpoints) > _MOST_CHECKPOINTS:
+            half = _MOST_CHECKPOINTS // 2
+            self.checkpoints[:half] = self.checkpoints[:half:2]
+        self.tree = tree
+
+    def note_day(self, day: date, size: int, days: int) -> None:
+        """Remembers the size at the first look of a day, for as long as the log keeps its entries."""
+        self.sizes.setdefault(day, size)
+        for old in [one for one in self.sizes if (day - one).days > days + 1]:
+            del self.sizes[old]
+
+
+class MemoryFiles:
+    """Keeps memories as files, each written whole or not at all."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def load(self, log: Log) -> Memory:
+        """What is remembered of a log.
+
+        Raises:
+            MemoryDamagedError: The file is there and cannot be read.
+        """
+        try:
+            return _read(log, json.loads(self._file(log).read_text()))
+        except FileNotFoundError:
+            return Memory.new(log)
+        except (ValueError, KeyError, TypeError) as error:
+            raise MemoryDamagedError(f"the memory of the log {log} is damaged") from error
+
+    def save(self, memory: Memory) -> None:
+        """Replaces what is remembered; durable when this returns."""
+        file = self._file(memory.log)
+        fresh = file.with_suffix(".new")
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+            json.dump(_written(memory), opened)
+            opened.flush()
+            os.fsync(opened.fileno())
+        fresh.replace(file)
+        directory = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def _file(self, log: Log) -> Path:
+        return self._directory / f"{log}.json"
+
+
+def _written(memory: Memory) -> dict[str, Any]:
+    return {
+        "form": _FORM,
+        "size": memory.tree.size,
+        "hashes": [one.hex() for one in memory.tree.hashes],
+        "minimum_index": memory.minimum_index,
+        "checkpoints": [{"size": one.size, "root": one.root.hex(), "note": one.note} for one in memory.checkpoints],
+        "sizes": {day.isoformat(): size for day, size in memory.sizes.items()},
+        "audited_at": memory.audited_at.isoformat() if memory.audited_at else None,
+        "whole": memory.counter.whole,
+        "producers": {
+            name: {
+                "start": one.start,
+                "highest": one.highest,
+                "gaps": [[gap.first, gap.last, gap.since.isoformat()] for gap in one.gaps],
+            }
+            for name, one in memory.counter.producers.items()
+        },
+    }
+
+
+def _read(log: Log, said: dict[str, Any]) -> Memory:
+    if said["form"] != _FORM:
+        raise ValueError("unknown form")
+    producers = {
+        name: Numbers(
+            one["start"],
+            one["highest"],
+            [Gap(first, last, datetime.fromisoformat(since)) for first, last, since in one["gaps"]],
+        )
+        for name, one in said["producers"].items()
+    }
+    return Memory(
+        log=log,
+        counter=Counter(log, said["whole"], producers),
+        tree=Range(said["size"], tuple(map(bytes.fromhex, said["hashes"]))),
+        minimum_index=said["minimum_index"],
+        checkpoints=[Seen(one["size"], bytes.fromhex(one["root"]), one["note"]) for one in said["checkpoints"]],
+        sizes={date.fromisoformat(day): size for day, size in said["sizes"].items()},
+        audited_at=datetime.fromisoformat(said["audited_at"]) if said["audited_at"] else None,
+    )

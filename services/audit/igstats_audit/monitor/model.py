@@ -1,0 +1,155 @@
+"""What the monitor works with: rows as they stand, unbelieved, and what it finds wrong with them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from igstats_audit.model import Log
+
+
+class FindingKind(StrEnum):
+    """What can be wrong with a log. The names are those of the proto without prefix."""
+
+    FORK = "FORK"
+    CHECKPOINT_INVALID = "CHECKPOINT_INVALID"
+    TILE_CHANGED = "TILE_CHANGED"
+    LEAF_CHANGED = "LEAF_CHANGED"
+    PAYLOAD_CHANGED = "PAYLOAD_CHANGED"
+    HEAD_CHANGED = "HEAD_CHANGED"
+    SEQUENCE_GAP = "SEQUENCE_GAP"
+    SEQUENCE_REPEATED = "SEQUENCE_REPEATED"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One wrong thing. Kind and place make it the same thing when it is seen again."""
+
+    log: Log
+    kind: FindingKind
+    place: str
+    detail: str = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An observation as it is kept."""
+
+    finding_id: str
+    observation: Observation
+    found_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FindingPage:
+    """Findings, newest first; the token is empty at the end."""
+
+    findings: Sequence[Finding]
+    next_page_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """A head as it stands in its row."""
+
+    size: int
+    root: bytes
+    compact_range: bytes
+    checkpoint: str
+    minimum_index: int
+
+
+@dataclass(frozen=True, slots=True)
+class EntryRow:
+    """An entry as it stands in its row. The access log has no columns for the fields that are None."""
+
+    index: int
+    leaf: bytes
+    key_id: str
+    sealed: bytes = field(repr=False)
+    sequence: int
+    kind: str | None = None
+    producer: str | None = None
+    request_id: str | None = None
+    occurred_at: datetime | None = None
+
+
+class OpeningState(StrEnum):
+    """What became of the attempt to open an entry."""
+
+    OPENED = "opened"
+    ERASED = "its data key is gone"
+    WITHHELD = "it has no content"
+    DAMAGED = "it does not open"
+    MOVED = "it is sealed for another request"
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """Salt and payload of an entry, or why there are none."""
+
+    state: OpeningState
+    salt: bytes = field(default=b"", repr=False)
+    payload: bytes = field(default=b"", repr=False)
+
+
+class Rows(Protocol):
+    """Reads the rows of one log."""
+
+    @property
+    def log(self) -> Log:
+        """Which log."""
+        ...
+
+    async def head(self) -> HeadRow | None:
+        """The head."""
+        ...
+
+    async def beyond(self) -> Sequence[int]:
+        """Indexes of rows at or beyond the size of the head, some of them if they are many."""
+        ...
+
+    async def tiles(self, level: int, places: Sequence[int]) -> Mapping[int, bytes]:
+        """Rows of tiles by their places. At level 0 they hold cut leaves themselves, not their hashes."""
+        ...
+
+    async def entries(self, start: int, end: int) -> Sequence[EntryRow]:
+        """Rows of entries in order."""
+        ...
+
+    async def open(self, rows: Sequence[EntryRow]) -> Sequence[Opening]:
+        """Opens entries."""
+        ...
+
+
+class Files(Protocol):
+    """Reads files of one log as the service serves them."""
+
+    async def file(self, path: str) -> bytes | None:
+        """Content of a file; None when there is no such file.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        ...
+
+
+class FindingStore(Protocol):
+    """Where findings are kept."""
+
+    async def save(self, observations: Collection[Observation], now: datetime) -> Sequence[Finding]:
+        """Keeps what was seen, each thing once, and puts the new ones on their way to the evidence log.
+
+        Returns the new ones.
+        """
+        ...
+
+    async def page(self, before: str, limit: int) -> Sequence[Finding]:
+        """Findings, the newest first, older than the one with an id if one is given."""
+        ...
+
+
+DaySizes = Mapping[date, int]
+"""Size that the log had at the first look of a day."""

@@ -1,0 +1,82 @@
+"""Rules for producers' numbers, pure: each from 1 without gaps, each once.
+
+Entries travel out of order, so a number that is left out is wrong only when it has been missing for a while.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from igstats_audit.model import Log
+from igstats_audit.monitor.model import FindingKind, Observation
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Numbers from first to last that are missing since somebody first saw a higher one."""
+
+    first: int
+    last: int
+    since: datetime
+
+    @property
+    def words(self) -> str:
+        """The numbers in words."""
+        return str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
+
+    def without(self, number: int) -> list["Gap"]:
+        """What is left of it when a number has come."""
+        parts = [replace(self, last=number - 1), replace(self, first=number + 1)]
+        return [part for part in parts if part.first <= part.last]
+
+
+@dataclass(slots=True)
+class Numbers:
+    """The numbers of one producer in one log: the highest, and the gaps below it. Those up to `start` are unknown."""
+
+    start: int = 0
+    highest: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+
+    def take(self, number: int, now: datetime) -> bool:
+        """Takes a number; False when it was there before."""
+        if number > self.highest:
+            if number > self.highest + 1:
+                self.gaps.append(Gap(self.highest + 1, number - 1, now))
+            self.highest = number
+            return True
+        for at, gap in enumerate(self.gaps):
+            if gap.first <= number <= gap.last:
+                self.gaps[at : at + 1] = gap.without(number)
+                return True
+        return number <= self.start
+
+
+@dataclass(slots=True)
+class Counter:
+    """The numbers of all producers in one log. Not `whole`: the log was cut before anybody counted."""
+
+    log: Log
+    whole: bool = True
+    producers: dict[str, Numbers] = field(default_factory=dict)
+
+    def take(self, found: Iterable[tuple[int, str, int]], now: datetime) -> Iterator[Observation]:
+        """Takes (index, producer, number) in log order; tells repeats. The number 0 means that nobody counts."""
+        for index, producer, number in found:
+            if not number:
+                continue
+            numbers = self.producers.get(producer)
+            if numbers is None:
+                start = 0 if self.whole else number - 1
+                numbers = self.producers[producer] = Numbers(start, start)
+            if not numbers.take(number, now):
+                detail = f"entry {index} has a number that another entry has"
+                yield Observation(self.log, FindingKind.SEQUENCE_REPEATED, f"producer {producer} {number}", detail)
+
+    def gaps(self, now: datetime, grace: timedelta) -> Iterator[Observation]:
+        """Tells numbers that are missing for longer than the grace time."""
+        for producer, numbers in self.producers.items():
+            for gap in numbers.gaps:
+                if now - gap.since >= grace:
+                    place = f"producer {producer} {gap.words}"
+                    yield Observation(self.log, FindingKind.SEQUENCE_GAP, place, f"missing since {gap.since:%F %T} UTC")

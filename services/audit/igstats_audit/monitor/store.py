@@ -1,0 +1,146 @@
+"""The SQL that the monitor reads a log with: rows as they stand.
+
+It only reads, and believes nothing: what the writer of the log checks on reading is checked by rules, and told.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, Protocol
+
+from igstats_kit.seal import SealError
+from igstats_kit.sql import Database
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from igstats_audit.batch import seal_context
+from igstats_audit.entry_store import TABLES
+from igstats_audit.errors import KeyDamagedError, KeyLostError
+from igstats_audit.leaf import SALT_SIZE
+from igstats_audit.model import DataKey, Log
+from igstats_audit.monitor.model import EntryRow, HeadRow, Opening, OpeningState
+
+_HEAD = text("SELECT size, root, compact_range, checkpoint, minimum_index FROM heads WHERE log = :log")
+_TILES = text("SELECT place, hashes FROM tiles WHERE log = :log AND level = :level AND place = ANY(:places)")
+_DAYS = text("SELECT first_index, day FROM log_days WHERE log = :log ORDER BY first_index")
+_SUBJECTS = text("SELECT key_id, subject FROM data_keys WHERE key_id = ANY(CAST(:key_ids AS text[]))")
+_OWN = {
+    Log.EVIDENCE: "index, leaf, key_id, sealed, sequence, kind, producer, request_id, occurred_at",
+    Log.ACCESS: "index, leaf, key_id, sealed, sequence",
+}
+_ROWS = {
+    log: f"SELECT {columns} FROM {TABLES[log]} WHERE index >= :start AND index < :end"  # noqa: S608 - own names
+    for log, columns in _OWN.items()
+}
+_NEAR = {log: text(f"{query} AND day BETWEEN :first AND :last ORDER BY index") for log, query in _ROWS.items()}
+_ANYWHERE = {log: text(f"{query} ORDER BY index") for log, query in _ROWS.items()}
+_BEYOND = {
+    log: text(
+        f"SELECT e.index FROM heads h JOIN {table} e ON e.index >= h.size OR e.index < 0"  # noqa: S608 - own names
+        " WHERE h.log = :log ORDER BY e.index LIMIT 10"
+    )
+    for log, table in TABLES.items()
+}
+
+
+class FindKeys(Protocol):
+    """Where data keys come from."""
+
+    async def find(self, connection: object, key_ids: Sequence[str]) -> Mapping[str, DataKey]:
+        """The keys that exist; raises KeyDamagedError, KeyLostError."""
+        ...
+
+
+class SqlRows:
+    """Reads the rows of one log."""
+
+    def __init__(self, database: Database, log: Log, keys: FindKeys) -> None:
+        self._database = database
+        self._log = log
+        self._keys = keys
+        self._days: list[tuple[int, date]] = []
+
+    @property
+    def log(self) -> Log:
+        """Which log."""
+        return self._log
+
+    async def head(self) -> HeadRow | None:
+        """The head."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_HEAD, {"log": self._log})).one_or_none()
+            days = await connection.execute(_DAYS, {"log": self._log})
+            self._days = [(first, day) for first, day in days]
+        return None if row is None else HeadRow(**row._mapping)  # noqa: SLF001 - public, named so for columns
+
+    async def beyond(self) -> Sequence[int]:
+        """Indexes of rows at or beyond the size of the head, some of them if they are many."""
+        async with self._database.read() as connection:
+            return list((await connection.execute(_BEYOND[self._log], {"log": self._log})).scalars())
+
+    async def tiles(self, level: int, places: Sequence[int]) -> Mapping[int, bytes]:
+        """Rows of tiles by their places."""
+        binds = {"log": self._log, "level": level, "places": list(places)}
+        async with self._database.read() as connection:
+            return {row.place: row.hashes for row in await connection.execute(_TILES, binds)}
+
+    async def entries(self, start: int, end: int) -> Sequence[EntryRow]:
+        """Rows of entries in order; from the days where they should be, and if they are not there, from all."""
+        binds: dict[str, Any] = {"start": start, "end": end}
+        days = self._between(start, end)
+        async with self._database.read() as connection:
+            if days is not None:
+                near = binds | {"first": days[0], "last": days[1]}
+                rows = (await connection.execute(_NEAR[self._log], near)).all()
+                if len(rows) == end - start:
+                    return list(map(_entry, rows))
+            return list(map(_entry, await connection.execute(_ANYWHERE[self._log], binds)))
+
+    async def open(self, rows: Sequence[EntryRow]) -> Sequence[Opening]:
+        """Opens entries."""
+        key_ids = sorted({row.key_id for row in rows if row.key_id})
+        async with self._database.read() as connection:
+            keys = await self._found(connection, key_ids)
+            subjects: dict[str, str] = {}
+            if self._log is Log.EVIDENCE and key_ids:
+                subjects = dict((await connection.execute(_SUBJECTS, {"key_ids": key_ids})).tuples().all())
+        return [self._opened(row, keys, subjects) for row in rows]
+
+    async def _found(self, connection: AsyncConnection, key_ids: Sequence[str]) -> Mapping[str, DataKey | None]:
+        """The keys that exist; None for one that is damaged."""
+        if not key_ids:
+            return {}
+        try:
+            return await self._keys.find(connection, key_ids)
+        except (KeyDamagedError, KeyLostError):
+            if len(key_ids) == 1:
+                return {key_ids[0]: None}
+            found: dict[str, DataKey | None] = {}
+            for key_id in key_ids:
+                found |= await self._found(connection, [key_id])
+            return found
+
+    def _opened(self, row: EntryRow, keys: Mapping[str, DataKey | None], subjects: Mapping[str, str]) -> Opening:
+        if not row.key_id and not row.sealed:
+            return Opening(OpeningState.WITHHELD)
+        if row.key_id and row.key_id not in keys:
+            return Opening(OpeningState.ERASED)
+        key = keys.get(row.key_id)
+        if key is None:
+            return Opening(OpeningState.DAMAGED)
+        try:
+            plain = key.sealer.open(row.sealed, seal_context(self._log, row.key_id))
+        except SealError:
+            return Opening(OpeningState.DAMAGED)
+        if row.request_id is not None and subjects.get(row.key_id) != row.request_id:
+            return Opening(OpeningState.MOVED)
+        return Opening(OpeningState.OPENED, plain[:SALT_SIZE], plain[SALT_SIZE:])
+
+    def _between(self, start: int, end: int) -> tuple[date, date] | None:
+        """The days in which entries should stand."""
+        before = [day for first, day in self._days if first <= start]
+        until = [day for first, day in self._days if first < end]
+        return (before[-1], until[-1]) if before else None
+
+
+def _entry(row: Row[Any]) -> EntryRow:
+    return EntryRow(**row._mapping)  # noqa: SLF001 - public, named so for columns

@@ -1,0 +1,66 @@
+"""The monitor's day: a whole look at the start and once a day, and in between a look at whatever is new."""
+
+import asyncio
+import copy
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError
+from igstats_kit.log import get_logger
+
+from igstats_audit.monitor.findings import Findings
+from igstats_audit.monitor.look import Looker
+from igstats_audit.monitor.memory import MemoryFiles
+from igstats_audit.telemetry import LOOKS
+
+_WHOLE_EVERY = timedelta(days=1)
+
+_log = get_logger()
+
+
+class Watch:
+    """Looks at logs again and again."""
+
+    def __init__(
+        self, lookers: Sequence[Looker], files: MemoryFiles, findings: Findings, clock: Clock, *, grace: timedelta
+    ) -> None:
+        self._lookers = lookers
+        self._files = files
+        self._findings = findings
+        self._clock = clock
+        self._grace = grace
+        self._whole_at: datetime | None = None
+
+    async def run(self, pause: float) -> None:
+        """Looks until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(pause)
+
+    async def look(self) -> int:
+        """Looks at every log and tells what is wrong; answers how many findings are new."""
+        now = self._clock.now()
+        whole = self._whole_at is None or now - self._whole_at >= _WHOLE_EVERY
+        results = [await self._look_at(looker, now, whole=whole) for looker in self._lookers]
+        if whole and None not in results:
+            self._whole_at = now
+        return sum(result or 0 for result in results)
+
+    async def _look_at(self, looker: Looker, now: datetime, *, whole: bool) -> int | None:
+        """Looks at one log; None when that was not possible. What could not be told is not remembered as seen."""
+        log, before = looker.memory.log, copy.deepcopy(looker.memory)
+        try:
+            found = await looker.look(now, whole=whole)
+            found += looker.memory.counter.gaps(now, self._grace)
+            new = await self._findings.tell(found, now)
+        except DomainError as error:
+            looker.memory = before
+            LOOKS.labels(log=log, outcome="failed").inc()
+            _log.warning("the monitor waits", store=log, reason=error.reason)
+            return None
+        await asyncio.to_thread(self._files.save, looker.memory)
+        LOOKS.labels(log=log, outcome="found" if found else "silent").inc()
+        if whole:
+            _log.info("the whole log was looked at", store=log, tree_size=looker.memory.tree.size, count=len(found))
+        return new
