@@ -49,7 +49,11 @@ class World:
         return [one for one in self.found if scan.after is None or one.bookmark < scan.after][: scan.limit]
 
     async def read(self, places: Sequence[Place]) -> Sequence[Entry]:
-        return [entry(place, self.payloads[place.index]) for place in sorted(places) if place.index in self.payloads]
+        return [
+            entry(place, self.payloads[place.index])
+            for place in sorted(places, key=lambda at: at.index)
+            if place.index in self.payloads
+        ]
 
     async def note(self, kind: str, payload: Mapping[str, Any]) -> None:
         self.notes.append((kind, json.loads(json.dumps(payload))))
