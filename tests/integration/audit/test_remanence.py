@@ -4,30 +4,28 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from igstats_audit.batch import seal_context
 from igstats_audit.errors import KeyDamagedError, KeyLostError
-from igstats_audit.key_store import DataKeyTable
 from igstats_audit.keyring import WrappedKey, unwrap
 from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
 from igstats_audit.model import Log, Subject
 from igstats_audit.tables import DECLARATIONS
-from igstats_kit.fence import admit
 from igstats_kit.seal import Sealer, SealError
 from igstats_kit.sql import Database
 from igstats_kit.subjects import Case, Subjects
-from igstats_kit.testing.clock import FakeClock
 from igstats_kit.testing.databases import Databases
 from igstats_kit.testing.postgres import Postgres
 from igstats_kit.testing.processes import free_port
-from sqlalchemy import text
 
-ALICE, BOB = Subject("alice", b"a" * 32), Subject("bob", b"b" * 32)
+from tests.integration.audit.conftest import TOKENS, WAY, World, call
+
 NEEDLES = (b"203.0.113.77", b"needle-agent/4711")
 CONTROL = b"a value that nobody has sealed"
 CALLS = 25
@@ -56,37 +54,44 @@ class Remains:
 class Machine:
     """A server with its files, and the service's view of it."""
 
-    def __init__(self, server: Postgres, database: Database, keystore: FileKeyStore, clock: FakeClock) -> None:
+    def __init__(self, server: Postgres, world: World) -> None:
         self.server = server
-        self.database = database
-        self.keys = DataKeys(keystore, DataKeyTable(database), clock)
+        self.world = world
 
-    async def write(self, subject: Subject, ip_address: bytes, user_agent: bytes) -> None:
-        """Calls of a subject, sealed and stored in one transaction."""
-        async with self.database.transaction() as connection:
-            await admit(connection, [subject.token or b""])
-            key = (await self.keys.of(connection, Log.ACCESS, [subject]))[subject]
-            call = {"ip_address": ip_address.decode(), "user_agent": user_agent.decode(), "method": "/a.B/C"}
-            for _ in range(CALLS):
-                payload = json.dumps(call, sort_keys=True).encode()
-                sealed = self.keys.seal(key, os.urandom(32), payload, f"access:{key.key_id}")
-                await connection.execute(ADD, {"key_id": key.key_id, "sealed": sealed})
+    async def write(self, clients: Mapping[str, tuple[bytes, bytes]]) -> None:
+        """Calls of accounts from addresses and programs, on the way that they come from the gateway."""
+        async with self.world.writing():
+            for account_id, (address, agent) in clients.items():
+                client = json.dumps({"ip_address": address.decode(), "user_agent": agent.decode()}).encode()
+                calls = [call(f"req_{account_id}_{number}", account_id) for number in range(CALLS)]
+                await self.world.call(*(replace(one, sealed_client=WAY.seal(client, "access")) for one in calls))
 
     async def remains(self) -> Remains:
         """Every row that has to do with entries."""
-        async with self.database.read() as connection:
-            entries = await connection.execute(text("SELECT key_id, sealed FROM access_entries ORDER BY index"))
-            sealed = [(f"access:{row.key_id}", row.sealed) for row in entries]
-            keys = (await connection.execute(text("SELECT * FROM data_keys"))).all()
+        entries = await self.world.ask("SELECT key_id, sealed FROM access_entries ORDER BY index")
         rows = [
             WrappedKey(row.key_id, Log(row.log), Subject(row.subject, row.subject_token), row.kek_id, row.wrapped)
-            for row in keys
+            for row in await self.world.ask("SELECT * FROM data_keys")
         ]
-        return Remains(rows, sealed)
+        return Remains(rows, [(seal_context(Log.ACCESS, row.key_id), row.sealed) for row in entries])
 
-    async def erase(self, subject: Subject) -> None:
-        async with self.database.transaction() as connection:
-            await Subjects(DECLARATIONS, Sealer(bytes(32))).erase(connection, [Case("req_1", (subject.token or b"",))])
+    async def read(self) -> list[bytes]:
+        """Every payload that the service itself still reads."""
+        head = await self.world.access.store.head()
+        found = [await self.world.access.store.entry(index) for index in range(head.tree.size)]
+        return [entry.payload for entry in found if entry is not None and entry.payload]
+
+    async def secrets(self) -> list[bytes]:
+        """All data keys, as nobody but the service can see them."""
+        key_ids = [row.key_id for row in await self.world.ask("SELECT key_id FROM data_keys")]
+        async with self.world.database.read() as connection:
+            return [key.secret for key in (await self.world.keys.find(connection, key_ids)).values()]
+
+    async def erase(self, account_id: str) -> None:
+        """What the holder does in its erase phase."""
+        case = Case("req_1", (TOKENS.of("ACCOUNT_ID", account_id),))
+        async with self.world.database.transaction() as connection:
+            await Subjects(DECLARATIONS, Sealer(bytes(32))).erase(connection, [case])
 
     async def settle(self) -> None:
         """Brings everything to the disk."""
@@ -94,14 +99,9 @@ class Machine:
             await connection.execute("CHECKPOINT")
 
     def found(self, value: bytes) -> list[str]:
-        """Files of the server, WAL and log included, that hold the value."""
-        return [path.name for path in self.server.directory.rglob("*") if path.is_file() and value in path.read_bytes()]
-
-
-ADD = text(
-    "INSERT INTO access_entries (index, day, sequence, leaf, key_id, sealed)"
-    " SELECT count(*), '2026-03-02', 0, '', CAST(:key_id AS text), CAST(:sealed AS bytea) FROM access_entries"
-)
+        """Files of the server, WAL and log included, and files of tiles that hold the value."""
+        files = [*self.server.directory.rglob("*"), *(self.world.folder / "tiles").rglob("*")]
+        return [path.name for path in files if path.is_file() and value in path.read_bytes()]
 
 
 class Site:
@@ -110,26 +110,24 @@ class Site:
     def __init__(self, folder: Path, stack: contextlib.AsyncExitStack) -> None:
         self.folder = folder
         self.keystore = FileKeyStore(folder / "keys")
-        self.clock = FakeClock()
         self._stack = stack
         self._url = ""
+
+    def keks(self) -> list[bytes]:
+        """What the key directory gives away."""
+        return [self.keystore.read(kek_id) for kek_id in self.keystore.ids()]
 
     async def start(self) -> Machine:
         """A new server with an empty database."""
         server = await self._run("live")
         self._url = await Databases(server, self.folder).fresh("audit")
         machine = self._machine(server)
-        await machine.keys.ready()
-        async with machine.database.transaction() as connection:
-            bounds = "FROM ('2026-03-02') TO ('2026-03-03')"
-            await connection.execute(text(f"CREATE TABLE today PARTITION OF access_entries FOR VALUES {bounds}"))
-            await connection.execute(text("CREATE TABLE plain (value bytea)"))
-            await connection.execute(text("INSERT INTO plain VALUES (:value)"), {"value": CONTROL})
+        await machine.world.tell("CREATE TABLE plain AS SELECT 'a value that nobody has sealed' AS value")
         return machine
 
     async def back_up(self, machine: Machine) -> Machine:
         """A copy of all files of the server, and a server that runs on the copy."""
-        await machine.database.close()
+        await machine.world.database.close()
         await machine.server.stop()
         shutil.copytree(machine.server.directory, self.folder / "backup")
         owner = machine.server.data.stat()
@@ -145,10 +143,10 @@ class Site:
         return server
 
     def _machine(self, server: Postgres) -> Machine:
-        first, name = self._url.rsplit("/", 1)
-        database = Database(f"{first.rsplit(':', 1)[0]}:{server.port}/{name}")
+        address, name = self._url.rsplit("/", 1)
+        database = Database(f"{address.rsplit(':', 1)[0]}:{server.port}/{name}")
         self._stack.push_async_callback(database.close)
-        return Machine(server, database, self.keystore, self.clock)
+        return Machine(server, World(database, self.folder))
 
 
 @pytest.fixture
@@ -159,42 +157,40 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 async def test_an_erased_person_is_in_no_file_and_in_no_backup_once_the_key_of_the_day_has_changed(site: Site) -> None:
     live = await site.start()
-    await live.write(ALICE, *NEEDLES)
-    await live.write(BOB, b"198.51.100.1", b"other-agent/1")
+    await live.write({"acc_alice": NEEDLES, "acc_bob": (b"198.51.100.1", b"other-agent/1")})
     await live.settle()
     backup = await site.back_up(live)
-    kept, old_keks = await backup.remains(), [site.keystore.read(kek_id) for kek_id in site.keystore.ids()]
-    secret = await _secret_of(live, ALICE)
-    wrapped = next(row.wrapped for row in kept.keys if row.subject == ALICE)
+    kept, old_keks, secrets = await backup.remains(), site.keks(), await live.secrets()
 
-    await live.erase(ALICE)
+    await live.erase("acc_alice")
     await live.settle()
-    assert len(_with_needles(kept.read_with(map(site.keystore.read, site.keystore.ids())))) == CALLS
-    assert live.found(wrapped), "deleting a row leaves its bytes in the WAL: else this test proves nothing"
-    assert not _with_needles((await live.remains()).read_with(old_keks)), "but no row of the living database opens"
+    assert len(with_needles(kept.read_with(site.keks()))) == CALLS, "before the rotation the backup still opens"
+    assert live.found(wrapped_of(kept, "acc_alice")), "deleting a row leaves its bytes: else this test proves nothing"
+    assert len(await live.read()) == CALLS
+    assert not with_needles([*await live.read(), *(await live.remains()).read_with(old_keks)])
 
-    site.clock.advance(timedelta(days=1))
-    await live.keys.rotate()
+    live.world.clock.advance(timedelta(days=1))
+    await live.world.keys.rotate()
     await live.settle()
-    for later in (kept, await backup.remains()):
-        assert later.read_with(map(site.keystore.read, site.keystore.ids())) == []
-        assert len(_with_needles(later.read_with(old_keks))) == CALLS, "only the key that was destroyed opens it"
+    for remains in (kept, await backup.remains()):
+        assert remains.read_with(site.keks()) == []
+        assert len(with_needles(remains.read_with(old_keks))) == CALLS, "only the key that was destroyed opens it"
+    assert kept.read_with([*site.keks(), *secrets]) == []
     with pytest.raises(KeyLostError, match="newest copy"):
-        await site._machine(backup.server).keys.ready()
-    living = (await live.remains()).read_with(map(site.keystore.read, site.keystore.ids()))
-    assert len(living) == CALLS
-    assert not _with_needles(living)
+        await backup.world.keys.ready()
+    assert len(await live.read()) == len((await live.remains()).read_with(site.keks())) == CALLS
 
     for machine in (live, backup):
         assert machine.found(CONTROL), "the search finds what is there"
-        assert [machine.found(value) for value in (*NEEDLES, secret, *old_keks)] == [[]] * (len(NEEDLES) + 2)
-    assert not [path for path in site.keystore._directory.iterdir() if path.read_bytes() in old_keks]
+        for value in (*NEEDLES, *old_keks, *secrets):
+            assert machine.found(value) == []
+    assert not [path for path in (site.folder / "keys").iterdir() if path.read_bytes() in old_keks]
 
 
-def _with_needles(opened: Sequence[bytes]) -> list[bytes]:
+def with_needles(opened: Sequence[bytes]) -> list[bytes]:
     return [payload for payload in opened if all(needle in payload for needle in NEEDLES)]
 
 
-async def _secret_of(machine: Machine, subject: Subject) -> bytes:
-    async with machine.database.transaction() as connection:
-        return (await machine.keys.of(connection, Log.ACCESS, [subject]))[subject].secret
+def wrapped_of(remains: Remains, account_id: str) -> bytes:
+    token = TOKENS.of("ACCOUNT_ID", account_id)
+    return next(row.wrapped for row in remains.keys if row.subject.token == token)
