@@ -11,7 +11,6 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from google.protobuf.message import Message
-from igstats.api.v1.request_service_pb2 import EvidenceEntry, GetEvidenceResponse, HolderKey
 from igstats.event.v1.events_pb2 import (
     AccessRecord,
     AccessRecorded,
@@ -24,22 +23,24 @@ from igstats.event.v1.events_pb2 import (
 )
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt
 from igstats.holder.v1.task_pb2 import Phase, Right
-from igstats_audit.calls import CallLog
-from igstats_audit.consumer import consumers
+from igstats_audit.archive import Archives, Readers
+from igstats_audit.consumer import call_tail, consumers
 from igstats_audit.events import RECORDS_STREAM, named_receipts
+from igstats_audit.events import calls as read_calls
 from igstats_audit.evidence import Evidence
-from igstats_audit.store import DayStore
-from igstats_audit.tables import CALL_DAYS, entries
+from igstats_audit.intake import CallIntake
+from igstats_audit.payloads import read_closing, read_receipt
+from igstats_audit.tables import evidence_entries
+from igstats_client import archive_file
 from igstats_client.verifier import verify
-from igstats_kit.clock import SystemClock
 from igstats_kit.declare import impersonal_store
 from igstats_kit.errors import DomainError
 from igstats_kit.events import Bus, Event, Stream
 from igstats_kit.receipt import Signer
-from igstats_kit.seal import Sealer
-from igstats_kit.tables import inbox
-from igstats_kit.tokens import Tokens
+from igstats_kit.tables import inbox, parked
 from sqlalchemy import Table, func, select
+
+from tests.integration.audit.conftest import CLIENT, TOKENS, WAY
 
 Log = Any
 """The log of conftest.py."""
@@ -47,7 +48,6 @@ MakeBus = Callable[[str], Awaitable[Bus]]
 
 PHASES = (Phase.PHASE_FENCE, Phase.PHASE_ERASE, Phase.PHASE_SWEEP, Phase.PHASE_ATTEST)
 _LOOK_SECONDS = 0.02
-WAY, REST = Sealer(b"w" * 32), Sealer(b"r" * 32)
 STREAMS = {
     "privacy": [
         ("RECEIPTS", "igstats.*.v1.receipt.issued"),
@@ -57,12 +57,11 @@ STREAMS = {
 }
 
 
-class World:
+class Scene:
     """Audit's consumers at work, and services that publish."""
 
-    def __init__(self, log: Log, calls: CallLog, buses: dict[str, Bus]) -> None:
+    def __init__(self, log: Log, buses: dict[str, Bus]) -> None:
         self.log = log
-        self.calls = calls
         self.buses = buses
         self.signers = {holder: _signer() for holder in ("gateway", "privacy", "stats", "audit")}
 
@@ -86,23 +85,12 @@ class World:
         closed.closed_time.GetCurrentTime()
         await self.publish("privacy", "request.closed", closed)
 
-    async def evidence(self, request_id: str) -> GetEvidenceResponse:
-        """What privacy answers, once audit has everything."""
+    async def evidence(self, request_id: str) -> bytes:
+        """What the person gets, once audit has everything."""
         evidence = Evidence(self.log.store, self.log.proofs, named_receipts)
-        found = await _until(lambda: evidence.of(request_id))
-        proved = zip(found.entries, found.acknowledgements, strict=True)
-        return GetEvidenceResponse(
-            request_id=request_id,
-            entries=[
-                EvidenceEntry(
-                    index=one.index, kind=one.kind, leaf=one.leaf, salt=one.salt, payload=one.payload, path=ack.path
-                )
-                for one, ack in proved
-            ],
-            checkpoint=found.checkpoint,
-            verifier_key=self.log.signer.verifier_key,
-            holder_keys=[HolderKey(holder=name, public_key=one.public_key) for name, one in self.signers.items()],
-        )
+        archives = Archives(evidence, self.log.signer, Readers(read_receipt, read_closing))
+        keys = {name: [one.public_key] for name, one in self.signers.items()}
+        return b"".join(await _until(lambda: archives.of(request_id, keys)))
 
     async def count(self, table: Table, **wanted: str) -> int:
         """Rows with these values."""
@@ -149,68 +137,85 @@ async def _until(ask: Callable[[], Awaitable[Any]]) -> Any:
 
 
 @pytest.fixture
-async def world(log: Log, bus: MakeBus) -> AsyncIterator[World]:
+async def scene(log: Log, bus: MakeBus) -> AsyncIterator[Scene]:
     buses = {service: await bus(service) for service in ("gateway", "privacy", "stats", "audit")}
     await buses["audit"].ensure(RECORDS_STREAM)
     for owner, streams in STREAMS.items():
         for name, subject in streams:
             await buses[owner].ensure(Stream(name, (subject,), timedelta(hours=1), impersonal_store("test")))
-    calls = CallLog(DayStore(log.database), Tokens(b"s" * 32), WAY, REST, SystemClock(), days=CALL_DAYS)
-    async with log.writer() as sequencer:
-        found = consumers(buses["audit"], log.database, sequencer, calls)
-        workers = [asyncio.create_task(consumer.run(), name=name) for name, consumer in found]
-        yield World(log, calls, buses)
+    logs = log.world.open()
+    async with log.world.writing(logs):
+        intake = CallIntake(logs.access.sequencer, logs.access.store, TOKENS, WAY, read_calls)
+        found = consumers(buses["audit"], log.database, logs.evidence.sequencer)
+        work = [consumer.run for _, consumer in found] + [call_tail(buses["audit"], log.database, intake).run]
+        workers = [asyncio.create_task(run()) for run in work]
+        yield Scene(log, buses)
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def test_the_evidence_of_an_erasure_verifies_offline(world: World) -> None:
-    await world.erase("req_1")
-    await world.erase("req_2")
-    verdict = verify(await world.evidence("req_1"))
+async def test_the_evidence_of_an_erasure_verifies_offline(scene: Scene) -> None:
+    await scene.erase("req_1")
+    await scene.erase("req_2")
+    verdict = verify(archive_file.parse(await scene.evidence("req_1")))
     assert verdict.ok, verdict.findings
-    assert {one.holder for one in verdict.statements} == set(world.signers)
+    assert {one.holder for one in verdict.statements} == set(scene.signers)
     assert verdict.entry_count == 17
 
 
-async def test_receipts_that_come_again_are_not_logged_again(world: World) -> None:
-    await world.erase("req_1")
-    await world.evidence("req_1")
-    issued = ReceiptsIssued(receipts=[world.signers["stats"].sign(one) for one in _receipts("req_9", "stats")])
-    await world.publish("stats", "receipt.issued", issued, "first")
-    await world.publish("stats", "receipt.issued", issued, "second")
-    await world.handled("first")
-    await world.handled("second")
-    assert await world.count(entries) == 17 + 4
+async def test_receipts_that_come_again_are_not_logged_again(scene: Scene) -> None:
+    await scene.erase("req_1")
+    await scene.evidence("req_1")
+    issued = ReceiptsIssued(receipts=[scene.signers["stats"].sign(one) for one in _receipts("req_9", "stats")])
+    await scene.publish("stats", "receipt.issued", issued, "first")
+    await scene.publish("stats", "receipt.issued", issued, "second")
+    await scene.handled("first")
+    await scene.handled("second")
+    assert await scene.count(evidence_entries) == 17 + 4
 
 
-async def test_records_of_every_service_reach_the_log(world: World) -> None:
+async def test_records_of_every_service_reach_the_log(scene: Scene) -> None:
     record = AuditRecord(kind="retention.ran", payload_json="{}")
     record.occurred_time.GetCurrentTime()
     for service in ("gateway", "stats"):
-        await world.publish(service, "record.made", RecordMade(records=[record]), f"evt-{service}")
-    await world.handled("evt-gateway")
-    await world.handled("evt-stats")
-    assert await world.count(entries, kind="retention.ran") == 2
+        await scene.publish(service, "record.made", RecordMade(records=[record]), f"evt-{service}")
+    await scene.handled("evt-gateway")
+    await scene.handled("evt-stats")
+    assert await scene.count(evidence_entries, kind="retention.ran") == 2
 
 
-async def test_only_the_end_of_a_request_is_an_entry(world: World) -> None:
-    await world.publish("privacy", "request.changed", RequestChanged(request_id="req_1"), "changed")
-    await world.publish("privacy", "request.closed", RequestClosed(request_id="req_1", state="DENIED"), "closed")
-    await world.handled("closed")
-    assert await world.count(entries, entry_id="closed") == await world.count(entries) == 1
+async def test_only_the_end_of_a_request_is_an_entry(scene: Scene) -> None:
+    await scene.publish("privacy", "request.changed", RequestChanged(request_id="req_1"), "changed")
+    await scene.publish("privacy", "request.closed", RequestClosed(request_id="req_1", state="DENIED"), "closed")
+    await scene.handled("closed")
+    assert await scene.count(evidence_entries, entry_id="closed") == await scene.count(evidence_entries) == 1
 
 
-async def test_calls_reach_the_api_log(world: World) -> None:
-    record = AccessRecord(call_id="req_1", account_id="acc_1", method="/a.B/C", protocol="http", latency_us=5)
-    record.sealed_client = WAY.seal(b'{"ip_address": "192.0.2.7", "user_agent": "curl/8"}', "access")
+def answered(number: int) -> AccessRecorded:
+    record = AccessRecord(call_id=f"req_{number}", account_id="acc_1", method="/a.B/C", protocol="http", latency_us=5)
+    record.sealed_client = WAY.seal(CLIENT, "access")
     record.called_time.GetCurrentTime()
-    await world.publish("gateway", "access.recorded", AccessRecorded(records=[record]))
+    return AccessRecorded(records=[record])
 
-    async def found() -> Any:
-        page = await world.calls.search("acc_1", "", 0, "")
-        return page if page.calls else None
 
-    page = await _until(found)
-    assert page.calls[0].ip_address == "192.0.2.7"
+async def test_calls_reach_the_access_log_once_and_in_order(scene: Scene) -> None:
+    for number in range(20):
+        await scene.publish("gateway", "access.recorded", answered(number))
+    await _until(lambda: _size(scene, 20))
+    names = [row[0] for row in await scene.log.world.ask("SELECT call_id FROM calls ORDER BY index")]
+    assert names == [f"req_{number}" for number in range(20)]
+    assert (await scene.log.world.access.proofs.head()).stream_sequence == 20
+
+
+async def test_an_event_that_nobody_can_read_does_not_stop_the_calls_behind_it(scene: Scene) -> None:
+    await scene.buses["gateway"].publish(
+        Event("broken", "igstats.gateway.v1.access.recorded", "t", datetime.now(UTC), b"\xff")
+    )
+    await scene.publish("gateway", "access.recorded", answered(1))
+    await _until(lambda: _size(scene, 1))
+    assert await scene.count(parked, event_id="broken") == 1
+
+
+async def _size(scene: Scene, wanted: int) -> bool:
+    return bool((await scene.log.world.access.proofs.head()).tree.size >= wanted)

@@ -1,17 +1,15 @@
 """Audit is a holder like any other: the conformance suite, run against its own ingress."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from igstats_audit.calls import CallLog
-from igstats_audit.model import CallRecord, Delivery
-from igstats_audit.store import DayStore
-from igstats_audit.tables import CALL_DAYS, DECLARATIONS
+from igstats_audit.revealing import RevealedCalls
+from igstats_audit.tables import DECLARATIONS
 from igstats_kit.clock import SystemClock
-from igstats_kit.events import Bus, Event
+from igstats_kit.events import Bus
 from igstats_kit.holder import HolderRunner
 from igstats_kit.receipt import Signer
 from igstats_kit.seal import Sealer
@@ -21,13 +19,13 @@ from igstats_kit.testing.certificates import Authority
 from igstats_kit.testing.conformance import Candidate, Conformance
 from igstats_kit.testing.coordinator import Coordinator, Person
 from igstats_kit.testing.nats import Nats
-from igstats_kit.tokens import Tokens
+
+from tests.integration.audit.conftest import TOKENS, World, call
 
 MakeDatabase = Callable[[str], Awaitable[Database]]
 MakeBus = Callable[[str], Awaitable[Bus]]
 
-TOKENS = Tokens(b"t" * 32)
-WAY, REST = Sealer(b"w" * 32), Sealer(b"r" * 32)
+REST = Sealer(b"r" * 32)
 
 
 def somebody(number: int) -> Person:
@@ -36,25 +34,23 @@ def somebody(number: int) -> Person:
 
 
 async def test_audit_passes_the_conformance_suite(
-    database: MakeDatabase, bus: MakeBus, nats: Nats, certificates: Authority
+    database: MakeDatabase, bus: MakeBus, nats: Nats, certificates: Authority, tmp_path: Path
 ) -> None:
-    own, speaker, events = await database("audit"), await bus("audit"), count()
+    own, speaker, calls = await database("audit"), await bus("audit"), count()
+    world = World(own, tmp_path)
     coordinator = Coordinator(TOKENS)
     key = Ed25519PrivateKey.generate()
     signer = Signer(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
     async def seed(person: Person) -> None:
-        number, now = next(events), datetime.now(UTC)
         account = person.identifiers["ACCOUNT_ID"]
-        sealed = WAY.seal(b'{"ip_address": "192.0.2.7", "user_agent": "curl/8"}', "access")
-        record = CallRecord(f"req_{number}", account, "key", "/a.B/C", "grpc", 0, "", now, 1, sealed)
-        log = CallLog(DayStore(own), TOKENS, WAY, REST, SystemClock(), days=CALL_DAYS)
-        await log.keep(Delivery("audit-access", [Event(f"evt_{number}", "s", "t", now, b"")]), [record])
+        await world.call(call(f"req_{account}_{next(calls)}", account))  # all else of a call is sealed
 
     def build(store: Database) -> HolderRunner:
-        subjects = Subjects(DECLARATIONS, REST)
+        openers = {"calls": RevealedCalls(world.access.store.entries)}
+        subjects = Subjects(DECLARATIONS, REST, openers)
         return HolderRunner("audit", subjects, store, speaker, coordinator.stub, signer, SystemClock())
 
     candidate = Candidate("audit", DECLARATIONS, own, build, seed, somebody)
-    async with nats.operator(certificates.issue("operator")) as operator:
+    async with world.writing(), nats.operator(certificates.issue("operator")) as operator:
         assert await Conformance(candidate, coordinator, speaker, operator).check() == []

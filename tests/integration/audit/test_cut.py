@@ -1,0 +1,194 @@
+"""The daily cut: days go whole, the log stays one log, and everything that lives stays provable."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from igstats_audit.model import Log
+from igstats_audit.tile_path import entries_path, leaves_of, path
+from igstats_audit.tree import Range, grow, leaf_hash
+from igstats_client.merkle import root_of
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.tables import restrictions
+from sqlalchemy import insert, text
+
+from tests.integration.audit.conftest import MOMENT, TOKENS, call, entry
+
+World = Any
+"""The world of conftest.py."""
+
+THIRTY = timedelta(days=30)
+
+
+async def three_days(world: World, *sizes: int) -> None:
+    """A log that grew by so many calls on each day."""
+    number = 0
+    for day, size in enumerate(sizes):
+        if day:
+            world.clock.advance(timedelta(days=1))
+        await world.call(*(call(f"req_{number + at}", "acc_1" if at else "acc_2") for at in range(size)))
+        number += size
+
+
+async def proved(world: World, index: int) -> None:
+    head = await world.access.proofs.head()
+    found, size, _ = await world.access.proofs.inclusion(index, 0)
+    leaf = (await world.access.proofs.entry(index)).leaf
+    assert root_of(leaf_hash(leaf), index, size, found) == head.tree.root
+
+
+async def reason_of(awaited: Any) -> Reason:
+    with pytest.raises(DomainError) as refused:
+        await awaited
+    return refused.value.reason
+
+
+async def test_a_day_lives_for_thirty_days_and_goes_with_its_partitions(world: World) -> None:
+    async with world.writing():
+        await three_days(world, 5, 5)
+        await world.logs.cut.run(MOMENT.date() + THIRTY - timedelta(days=1))
+        await proved(world, 0)
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+    assert (await world.access.proofs.head()).minimum_index == 5
+    assert await world.ask("SELECT to_regclass('calls_20261123'), to_regclass('access_entries_20261123')") == [
+        (None, None)
+    ]
+    assert await reason_of(world.access.proofs.entry(4)) is Reason.ENTRY_CUT
+    assert await reason_of(world.access.proofs.inclusion(4, 0)) is Reason.ENTRY_CUT
+    for index in range(5, 10):
+        await proved(world, index)
+
+
+@pytest.mark.parametrize("sizes", [(700, 900), (256, 300), (3, 2), (70_000, 2_000), (1, 70_000)])
+async def test_every_living_entry_is_provable_after_a_cut_anywhere_in_a_tile(
+    world: World, sizes: tuple[int, int]
+) -> None:
+    cut, living = sizes
+    async with world.writing():
+        await three_days(world, cut, living)
+        old = (await world.access.proofs.head()).tree
+        kept = await world.access.proofs.inclusion(cut - 1, 0)
+        leaf = (await world.access.proofs.entry(cut - 1)).leaf
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+        await world.call(*(call(f"new_{number}") for number in range(600)))
+    assert root_of(leaf_hash(leaf), cut - 1, old.size, kept[0]) == old.root
+    for logs in (world.logs, world.open("elsewhere")):
+        world.logs = logs
+        for index in {cut, cut + 1, cut + living - 1, cut + living, cut + living + 599, (cut | 255) + 1}:
+            await proved(world, index)
+        await logs.access.proofs.consistency(old.size, 0)
+
+
+async def test_files_below_the_minimum_index_are_gone_and_those_that_hold_living_entries_are_served(
+    world: World,
+) -> None:
+    async with world.writing():
+        await three_days(world, 700, 400)
+        reader = world.access.files
+        before = {name: await reader.file(name) for name in (path(0, 2), entries_path(2), path(1, 0, 4))}
+        await reader.publish()
+        assert (world.folder / "tiles" / "access" / path(0, 0)).exists()
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+    elsewhere = world.open("elsewhere").access.files
+    for files in (reader, elsewhere):
+        for name, content in before.items():
+            assert await files.file(name) == content
+        for name in (path(0, 0), entries_path(1), path(0, 1, 9)):
+            assert await reason_of(files.file(name)) is Reason.ENTRY_CUT
+        for name in (path(0, 9), path(3, 0), "tile/0/1", "tile/0/004.p/99", entries_path(7, 3)):
+            assert await reason_of(files.file(name)) is Reason.LOG_FILE_NOT_FOUND
+    assert len(leaves_of(before[entries_path(2)][0])) == 256
+    assert not (world.folder / "tiles" / "access" / path(0, 0)).exists()
+    assert (world.folder / "tiles" / "access" / path(0, 2)).exists()
+
+
+async def test_the_cut_is_evidence_that_can_be_checked(world: World) -> None:
+    async with world.writing():
+        await three_days(world, 30, 10)
+        leaves = [row[0] for row in await world.ask("SELECT leaf FROM access_entries ORDER BY index")]
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+    found = await world.evidence.proofs.entry(0)
+    said = json.loads(found.payload)
+    assert (found.kind, said["log"], said["from"], said["to"]) == ("log.cut", "access", 0, 30)
+    assert said["root"] == grow(Range(), list(map(leaf_hash, leaves[:30]))).after.root.hex()
+    assert (await world.evidence.proofs.head()).tree.size == 1
+
+
+async def test_a_cut_that_was_announced_and_then_interrupted_is_finished_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.writing():
+        await three_days(world, 30, 10)
+        cuts = world.logs.cut._cuts
+        with monkeypatch.context() as broken:
+            broken.setattr(cuts, "cut", _fail)
+            with pytest.raises(OSError, match="killed"):
+                await world.logs.cut.run(MOMENT.date() + THIRTY)
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+    assert (await world.access.proofs.head()).minimum_index == 30
+    assert (await world.evidence.proofs.head()).tree.size == 1
+
+
+async def _fail(_plan: object) -> None:
+    raise OSError("killed")
+
+
+async def test_a_log_that_ages_out_whole_goes_on_growing(world: World) -> None:
+    async with world.writing():
+        await world.call(*(call(f"req_{number}") for number in range(300)))
+        world.clock.advance(THIRTY + timedelta(days=5))
+        await world.logs.cut.run(world.clock.now().date())
+        assert (await world.access.proofs.head()).minimum_index == 300
+        await world.call(*(call(f"new_{number}") for number in range(10)))
+        await proved(world, 305)
+    assert await world.ask("SELECT first_index FROM log_days WHERE log = 'access'") == [(300,)]
+
+
+async def test_two_processes_cut_once(world: World) -> None:
+    other = world.open("other")
+    async with world.writing(), world.writing(other):
+        await three_days(world, 300, 10)
+        for logs in (world.logs, other, world.logs):
+            await logs.cut.run(MOMENT.date() + THIRTY)
+        await world.call(call("late"))
+        await world.call(call("later"), logs=other)
+    assert await world.ask("SELECT count(*) FROM tiles WHERE log = 'access' AND level = 0") == [(1,)]
+    assert (await world.access.proofs.head()).tree.size == 312
+
+
+async def test_calls_of_restricted_persons_stay_until_the_restriction_ends(world: World) -> None:
+    token = TOKENS.of("ACCOUNT_ID", "acc_2")
+    async with world.writing():
+        await three_days(world, 5, 5)
+        async with world.database.transaction() as connection:
+            await connection.execute(insert(restrictions), {"token": token, "request_id": "req_1"})
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+        assert [row[0] for row in await world.ask("SELECT call_id FROM calls_20261123")] == ["req_0"]
+        assert await world.ask("SELECT count(*) FROM access_entries_20261123") == [(1,)]
+        async with world.database.transaction() as connection:
+            await connection.execute(text("DELETE FROM restrictions"))
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+    assert await world.ask("SELECT to_regclass('calls_20261123')") == [(None,)]
+
+
+async def test_evidence_is_cut_after_its_years_with_its_ids(world: World) -> None:
+    async with world.writing() as logs:
+        await logs.evidence.sequencer.append([entry("old")])
+        world.clock.advance(timedelta(days=729))
+        await logs.cut.run(world.clock.now().date())
+        assert (await logs.evidence.proofs.entry(0)).entry_id == "old"
+        world.clock.advance(timedelta(days=1))
+        await logs.cut.run(world.clock.now().date())
+        assert await reason_of(logs.evidence.proofs.entry(0)) is Reason.ENTRY_CUT
+    ids = [row[0] for row in await world.ask("SELECT entry_id FROM entry_ids ORDER BY index")]
+    assert ids == [f"cut/{Log.EVIDENCE}/1"]
+
+
+async def test_rooms_for_the_next_days_are_there_before_them(world: World) -> None:
+    await world.logs.cut.make_days()
+    await world.logs.cut.make_days()
+    for table in ("evidence_entries", "access_entries", "calls"):
+        parents = await world.ask("SELECT inhparent::regclass::text FROM pg_inherits")
+        assert [row[0] for row in parents].count(table) == 4
