@@ -33,6 +33,7 @@ from igstats_audit.key_store import DataKeyTable
 from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
 from igstats_audit.logs import both_logs, one_log, origin
+from igstats_audit.looks import security_audits
 from igstats_audit.model import Log
 from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.findings import Findings
@@ -53,7 +54,8 @@ async def serve() -> None:
     bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
     channels = Channels(config)
 
-    keys = DataKeys(FileKeyStore(config.key_directory), DataKeyTable(database), clock)
+    keystore = FileKeyStore(config.key_directory)
+    keys = DataKeys(keystore, DataKeyTable(database), clock)
     signers = note_signers(config)
     single = {one: one_log(one, database, keys, signers[one], clock, config.tile_directory) for one in Log}
     logs = both_logs(database, single[Log.EVIDENCE], single[Log.ACCESS], clock)
@@ -68,8 +70,9 @@ async def serve() -> None:
     search = CallSearch(CallStore(database, clock), read, tokens, pages, clock, days=CALL_DAYS)
 
     findings = Findings(SqlFindings(database))
+    audits = security_audits(config, database, channels, logs, keystore.ids, clock)
     rpc = RpcServer(config, ACCESS)
-    servicer = AuditServicer(logs, evidence, archives, search, findings, clock)  # type: ignore[abstract]  # parts are yet to come
+    servicer = AuditServicer(logs, evidence, archives, search, findings, audits, clock)
     add_AuditServiceServicer_to_server(servicer, rpc.server)
 
     lifecycle = Lifecycle(rpc)
@@ -84,6 +87,7 @@ async def serve() -> None:
     for name, consumer in consumers(bus, database, logs.evidence.sequencer):
         lifecycle.background(name, consumer.run)
     lifecycle.background("audit-access", call_tail(bus, database, intake).run)
+    lifecycle.background("security audits", audits.run)
     await lifecycle.run()
 
 

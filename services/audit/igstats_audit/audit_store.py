@@ -12,7 +12,9 @@ from igstats_audit.audit_tables import security_audits
 from igstats_audit.checks.calls import Hour
 from igstats_audit.checks.database import Catalogue, Entrance, Grant, Role
 from igstats_audit.checks.history import Signed, StoredAudit
+from igstats_audit.checks.logs import OpenFinding
 from igstats_audit.checks.report import Severity
+from igstats_audit.finding_tables import findings
 from igstats_audit.model import Place
 from igstats_audit.tables import calls
 
@@ -159,6 +161,21 @@ class CallIndexReader:
         async with self._database.read() as connection:
             rows = await connection.execute(wanted.order_by(calls.c.index.desc()).limit(limit))
             return [Place(index, day) for index, day in rows]
+
+
+class FindingReader:
+    """Reads what the monitor has found."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def since(self, looked_at: datetime | None) -> Sequence[OpenFinding]:
+        """What it saw when it last looked at everything, or later; everything that it ever saw if it has not."""
+        wanted = select(findings.c.kind, findings.c.place, findings.c.log).order_by(findings.c.finding_id)
+        if looked_at is not None:
+            wanted = wanted.where(findings.c.seen_at >= looked_at)
+        async with self._database.read() as connection:
+            return [OpenFinding(*row) for row in await connection.execute(wanted)]
 
 
 def _since(since: datetime) -> tuple[Any, Any]:

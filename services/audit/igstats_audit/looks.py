@@ -1,6 +1,8 @@
 """Puts the checks of the security audit together: each rule with what gathers its facts."""
 
+import asyncio
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,18 +10,40 @@ from igstats_kit.client import Channels
 from igstats_kit.clock import Clock
 from igstats_kit.sql import Database
 
-from igstats_audit.audit_store import CallIndexReader, CatalogueReader
+from igstats_audit import audit_messages
+from igstats_audit.audit_store import CallIndexReader, CatalogueReader, FindingReader, SecurityAuditStore
+from igstats_audit.audits import Audits
 from igstats_audit.checks import advisories, api_keys, calls, certificates, database, key_files, logs, nats
 from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
 from igstats_audit.checks.logged_calls import LoggedCalls, ReadEntries
-from igstats_audit.checks.logs import LogStates, ReadWatched
+from igstats_audit.checks.logs import LogStates, ReadWatched, Watched
 from igstats_audit.checks.report import Look
 from igstats_audit.checks.signed_methods import signed_methods
 from igstats_audit.config import AuditConfig
 from igstats_audit.inspection import GatewayInspection
+from igstats_audit.logs import Logs
+from igstats_audit.model import Log
+from igstats_audit.monitor.memory import MemoryFiles
 
 _EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104 - where we listen, not what we open
 _NATS_PORT = 4222
+
+
+def security_audits(
+    config: AuditConfig,
+    own: Database,
+    channels: Channels,
+    both: Logs,
+    key_ids: Callable[[], Sequence[str]],
+    clock: Clock,
+) -> Audits:
+    """The security audits of this service. `key_ids` reads the store of the keys of the day."""
+    store, evidence = SecurityAuditStore(own), both.evidence
+    states = LogStates({log: both[log].proofs for log in Log}, store.logs)
+    looks = all_looks(config, own, channels, states, both.access.store.entries, key_ids, clock)
+    interval = timedelta(hours=config.security_audit_hours)
+    append, write = evidence.sequencer.append, audit_messages.write
+    return Audits(looks, store, append, evidence.proofs, write, lambda: states.seen, clock, interval=interval)
 
 
 def all_looks(
@@ -28,11 +52,10 @@ def all_looks(
     channels: Channels,
     states: LogStates,
     entries: ReadEntries,
-    key_ids: Callable[[], Sequence[str]] | None,
-    monitor: ReadWatched | None,
+    key_ids: Callable[[], Sequence[str]],
     clock: Clock,
 ) -> dict[str, Look]:
-    """Every check of the catalogue by name. `entries` reads the API log, `key_ids` the store of the keys of the day."""
+    """Every check of the catalogue by name. `entries` reads the API log."""
     inspection = GatewayInspection(channels.to("gateway", config.gateway_address))
     files = Files(config.tls_ca, config.tls_cert, config.tls_key)
     facts = LoggedCalls(CallIndexReader(own), entries)
@@ -43,9 +66,29 @@ def all_looks(
         **database.looks(CatalogueReader(own).read),
         **advisories.looks(config.advisories, clock),
         **key_files.looks(key_paths(config), key_ids, clock),
-        **logs.looks(states.read, monitor, clock),
+        **logs.looks(states.read, watched(own, config.monitor_directory), clock),
         **nats.looks(config.nats_config, config.nats_operator),
     }
+
+
+def watched(own: Database, directory: Path | None) -> ReadWatched:
+    """What the monitor still sees; when it looked stands in its own files."""
+    reader = FindingReader(own)
+
+    async def read() -> Watched:
+        looked_at = await asyncio.to_thread(_looked_at, directory)
+        return Watched(looked_at, await reader.since(looked_at))
+
+    return read
+
+
+def _looked_at(directory: Path | None) -> datetime | None:
+    """When the monitor last looked at all of every log."""
+    if directory is None or not directory.is_dir():
+        return None
+    memories = MemoryFiles(directory)
+    times = [memories.load(log).audited_at for log in Log]
+    return min((moment for moment in times if moment is not None), default=None) if None not in times else None
 
 
 def endpoints(config: AuditConfig) -> Iterator[Endpoint]:

@@ -12,6 +12,8 @@ from typing_extensions import override
 
 from igstats_audit.archive import Archives
 from igstats_audit.archive_servicer import ArchiveRpcs
+from igstats_audit.audit_servicer import SecurityAuditRpcs
+from igstats_audit.audits import Audits
 from igstats_audit.call_search import CallSearch
 from igstats_audit.call_servicer import CallRpcs
 from igstats_audit.entry_messages import acknowledgement_message, entry_message
@@ -92,17 +94,26 @@ class LogRpcs(AuditServiceServicer):
         return self.logs[Log.ACCESS if log == pb.Log.LOG_ACCESS else Log.EVIDENCE]
 
 
-class AuditServicer(LogRpcs, ArchiveRpcs, CallRpcs, FindingRpcs):
+class AuditServicer(LogRpcs, ArchiveRpcs, CallRpcs, FindingRpcs, SecurityAuditRpcs):
     """The whole service."""
 
     def __init__(
-        self, logs: Logs, evidence: Evidence, archives: Archives, calls: CallSearch, findings: Findings, clock: Clock
+        self,
+        logs: Logs,
+        evidence: Evidence,
+        archives: Archives,
+        calls: CallSearch,
+        findings: Findings,
+        audits: Audits,
+        clock: Clock,
     ) -> None:
         self.logs = logs
         self.evidence = evidence
         self.archives = archives
         self.calls = calls
         self.findings = findings
+        self.audits = audits
+        self.evidence_keys = logs.evidence.signer.verifier_keys
         self.clock = clock
 
 
