@@ -1,0 +1,207 @@
+"""A whole security audit: planted faults on real servers, a report in the real log, proved by the verifier."""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from igstats.audit.v1 import audit_service_pb2 as pb
+from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
+from igstats.gateway.v1 import inspection_service_pb2 as gateway_pb
+from igstats.gateway.v1.inspection_service_pb2_grpc import (
+    InspectionServiceServicer,
+    add_InspectionServiceServicer_to_server,
+)
+from igstats_audit.access import ACCESS
+from igstats_audit.audit_servicer import SecurityAuditRpcs
+from igstats_audit.checks.catalogue import CHECKS
+from igstats_audit.config import AuditConfig
+from igstats_audit.looks import security_audits
+from igstats_client.audits import exit_code, prove
+from igstats_kit.access import Access
+from igstats_kit.client import Channels
+from igstats_kit.clock import SystemClock
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.server import RpcServer
+from igstats_kit.testing.certificates import Authority
+from igstats_kit.testing.nats import Nats
+
+World = Any
+"""The world of conftest.py."""
+MakeConfig = Callable[[str], Awaitable[AuditConfig]]
+LIST_KEYS = "/igstats.gateway.v1.InspectionService/ListKeyFacts"
+
+
+class PlayedGateway(InspectionServiceServicer):
+    """A gateway with one key that nobody has used for a year."""
+
+    async def ListKeyFacts(self, request: Any, _context: object) -> gateway_pb.ListKeyFactsResponse:
+        key = gateway_pb.KeyFacts(key_id="Zq3xK0aB", scopes=["stats:read"])
+        key.created_time.FromDatetime(SystemClock().now() - timedelta(days=370))
+        return gateway_pb.ListKeyFactsResponse(keys=[key])
+
+
+def as_service(config: AuditConfig, certificates: Authority, service: str) -> AuditConfig:
+    issued = certificates.issue(service)
+    return config.model_copy(update={"tls_cert": issued.certificate, "tls_key": issued.key})
+
+
+@contextlib.asynccontextmanager
+async def served(config: AuditConfig, world: World) -> AsyncIterator[tuple[RpcServer, int]]:
+    """The audit service, as far as security audits go."""
+
+    class Servicer(SecurityAuditRpcs):
+        def __init__(self) -> None:
+            keys = config.key_directory
+            ids = lambda: [path.stem for path in keys.glob("*.key")]  # noqa: E731 - as the key store lists them
+            channels = Channels(config)
+            opened.push_async_callback(channels.close)
+            self.audits = security_audits(config, world.database, channels, world.logs, ids, SystemClock())
+            self.evidence_keys = world.logs.evidence.signer.verifier_keys
+
+    async with world.writing(), contextlib.AsyncExitStack() as opened:
+        rpc = RpcServer(config, ACCESS)
+        servicer = Servicer()  # type: ignore[abstract]  # the other methods are not asked for
+        add_AuditServiceServicer_to_server(servicer, rpc.server)
+        port = await rpc.start()
+        opened.push_async_callback(rpc.stop, 0)
+        yield rpc, port
+
+
+@contextlib.asynccontextmanager
+async def gateway_at(config: AuditConfig) -> AsyncIterator[str]:
+    rpc = RpcServer(config, {LIST_KEYS: Access(frozenset({"audit"}))})
+    add_InspectionServiceServicer_to_server(PlayedGateway(), rpc.server)
+    try:
+        yield f"127.0.0.1:{await rpc.start()}"
+    finally:
+        await rpc.stop(0)
+
+
+@pytest.fixture
+async def office(
+    config: MakeConfig, certificates: Authority, world: World, nats: Nats, tmp_path: Path
+) -> AsyncIterator[Callable[..., Any]]:
+    """Gives an officer's view of an audit service; settings may be changed."""
+    own = await config("audit")
+    async with contextlib.AsyncExitStack() as opened:
+        address = await opened.enter_async_context(gateway_at(as_service(own, certificates, "gateway")))
+
+        async def enter(service: str = "operator", **changes: Any) -> Any:
+            given = {"gateway_address": address, "nats_config": nats.config_file, "nats_operator": "operator"}
+            settings = own.model_copy(update={"key_directory": tmp_path / "keys"} | given | changes)
+            _, port = await opened.enter_async_context(served(settings, world))
+            channels = Channels(as_service(own, certificates, service))
+            opened.push_async_callback(channels.close)
+            return AuditServiceStub(channels.to("audit", f"127.0.0.1:{port}"))
+
+        yield enter
+
+
+def checks(audit: pb.SecurityAudit) -> dict[str, pb.Check]:
+    return {check.name: check for check in audit.checks}
+
+
+def outcome(check: pb.Check) -> str:
+    return pb.CheckOutcome.Name(check.outcome).removeprefix("CHECK_OUTCOME_")
+
+
+async def run(stub: Any) -> dict[str, pb.Check]:
+    return checks((await stub.RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)).audit)
+
+
+async def test_an_audit_names_every_check_and_what_it_could_not_look_at(office: Callable[..., Any]) -> None:
+    found = await run(await office())
+    assert set(found) == set(CHECKS)
+    for name in ("keys.age", "keys.permissions", "keys.day", "nats.permissions", "log.consistency"):
+        assert (name, outcome(found[name])) == (name, "PASSED")
+    for name in ("calls.unsigned", "dependencies.advisories", "log.findings", "certificates.expiry"):
+        assert (name, outcome(found[name])) == (name, "NOT_POSSIBLE"), found[name].scope
+    assert [finding.place for finding in found["api_keys.unused"].findings] == ["Zq3xK0aB"]
+
+
+async def test_every_planted_fault_is_in_the_report(
+    office: Callable[..., Any], nats: Nats, world: World, tmp_path: Path
+) -> None:
+    stub = await office(nats_config=planted_nats(nats, tmp_path), advisories=planted_advisory(tmp_path))
+    await world.tell("GRANT SELECT ON security_audits TO PUBLIC")
+    (key,) = (tmp_path / "keys").glob("*.key")
+    key.parent.chmod(0o755)
+    found = await run(stub)
+    key.parent.chmod(0o700)
+    places = {name: [finding.place for finding in check.findings] for name, check in found.items() if check.findings}
+    assert places["nats.permissions"] == ["spiffe://igstats/stats"]
+    assert places["dependencies.advisories"] == ["packaging"]
+    assert "table security_audits" in places["database.permissions"]
+    assert places["keys.permissions"] == ["KEY_DIRECTORY"]
+    assert places["api_keys.unused"] == ["Zq3xK0aB"]
+
+
+def planted_nats(nats: Nats, folder: Path) -> Path:
+    changed = json.loads(nats.config_file.read_text())
+    user = next(one for one in changed["authorization"]["users"] if one["user"].endswith("/stats"))
+    user["permissions"]["publish"]["allow"].append("igstats.>")
+    file = folder / "nats.conf"
+    file.write_text(json.dumps(changed))
+    return file
+
+
+def planted_advisory(folder: Path) -> Path:
+    ranges = [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}]}]
+    part = {"package": {"ecosystem": "PyPI", "name": "packaging"}, "ranges": ranges}
+    file = folder / "advisories.json"
+    file.write_text(json.dumps([{"id": "X-1", "affected": [part]}]))
+    return file
+
+
+async def test_the_report_is_in_the_log_and_the_client_can_prove_it(office: Callable[..., Any], world: World) -> None:
+    stub = await office()
+    made = [(await stub.RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)).audit for _ in range(2)]
+    newest = await stub.GetSecurityAudit(pb.GetSecurityAuditRequest())
+    first = await stub.GetSecurityAudit(pb.GetSecurityAuditRequest(audit_id=made[0].audit_id))
+    trusted = world.logs.evidence.signer.verifier_keys[0]
+    assert (newest.audit, first.audit) == (made[1], made[0])
+    assert [prove(one, trusted).index for one in (first, newest)] == [0, 1]
+    assert exit_code(newest.audit) == 4  # the unused key
+    newest.audit.checks[0].scope = "all is well"
+    with pytest.raises(ValueError, match="not the one in the log"):
+        prove(newest)
+
+
+async def test_audits_are_listed_in_pages_without_their_checks(office: Callable[..., Any]) -> None:
+    stub = await office()
+    made = [(await stub.RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)).audit for _ in range(2)]
+    page = await stub.ListSecurityAudits(pb.ListSecurityAuditsRequest(page_size=1))
+    rest = await stub.ListSecurityAudits(pb.ListSecurityAuditsRequest(page_token=page.next_page_token))
+    assert [one.audit_id for one in (*page.audits, *rest.audits)] == [made[1].audit_id, made[0].audit_id]
+    assert [(len(one.checks), one.finding_count) for one in page.audits] == [(0, made[1].finding_count)]
+    with pytest.raises(DomainError) as refused:
+        await stub.ListSecurityAudits(pb.ListSecurityAuditsRequest(page_token="acc_1"))
+    assert refused.value.reason is Reason.PAGE_TOKEN_INVALID
+
+
+async def test_a_log_that_was_put_back_is_found_by_the_next_audit(office: Callable[..., Any], world: World) -> None:
+    stub = await office()
+    await run(stub)
+    found = await run(stub)
+    assert "after size 0" in found["log.consistency"].scope
+    await world.tell("UPDATE security_audits SET logs = jsonb_set(logs, '{evidence,size}', '99')")
+    (finding,) = (await run(stub))["log.consistency"].findings
+    assert (finding.severity, finding.place) == (pb.SEVERITY_HIGH, "evidence log")
+
+
+async def test_what_the_monitor_has_found_is_in_the_report(office: Callable[..., Any], world: World) -> None:
+    stub = await office()
+    values = "'fnd_1', 'access', 'TILE_CHANGED', 'tile/1/000', 'another hash', now(), now()"
+    await world.tell("INSERT INTO findings VALUES (" + values + ")")
+    (finding,) = (await run(stub))["log.findings"].findings
+    assert (finding.place, list(finding.evidence)) == ("access log, tile/1/000", ["kind=TILE_CHANGED"])
+
+
+async def test_only_officers_read_reports(office: Callable[..., Any]) -> None:
+    with pytest.raises(DomainError) as refused:
+        await (await office("gateway")).GetSecurityAudit(pb.GetSecurityAuditRequest())
+    assert refused.value.reason is Reason.CALLER_NOT_ALLOWED
