@@ -2,15 +2,21 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+import secrets
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from igstats_audit.model import Delivery, Entry, Head, Known
+from igstats_audit.batch import seal_context
+from igstats_audit.leaf import SALT_SIZE
+from igstats_audit.model import Commit, DataKey, Delivery, Entry, Head, Known, Log, Place, SealedEntry, Subject
 from igstats_audit.note import NoteSigner
-from igstats_audit.tree import Node, leaf_hash
+from igstats_audit.tile_path import TILE_HEIGHT, TILE_WIDTH
+
+HASH_SIZE = 32
 
 
 @dataclass
@@ -18,13 +24,17 @@ class MemoryLog:
     """A LogStore. `failures` are raised one by one by commits, `overtaken` commits find that the head has moved, and
     no commit begins while the `gate` is closed."""
 
+    log: Log = Log.EVIDENCE
     newest: Head | None = None
     kept: list[Entry] = field(default_factory=list)
-    inner: dict[Node, bytes] = field(default_factory=dict)
+    rows: dict[tuple[int, int], bytes] = field(default_factory=dict)
     claimed: list[Delivery] = field(default_factory=list)
     commits: int = 0
+    turns: int = 0
     failures: list[Exception] = field(default_factory=list)
     overtaken: int = 0
+    fenced: set[bytes] = field(default_factory=set)
+    data_keys: dict[str, DataKey] = field(default_factory=dict)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -32,63 +42,111 @@ class MemoryLog:
         self.gate.set()
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator["MemoryTransaction"]:
-        transaction = MemoryTransaction(self)
-        yield transaction
+    async def turn(self) -> AsyncIterator["MemoryTurn"]:
+        turn = MemoryTurn(self)
+        yield turn
+        self.turns += 1
+        if turn.commit is not None:
+            self._write(turn.commit)
+
+    async def swap(self, commit: Commit) -> bool:
+        await self.pass_gate()
+        known = {one.entry_id for one in self.kept} & {one.new.entry_id for one in commit.entries}
+        if known or not self.fits(commit):
+            return False
+        self._write(commit)
+        return True
+
+    async def pass_gate(self) -> None:
+        self.waiting.set()
+        await self.gate.wait()
+
+    def fits(self, commit: Commit) -> bool:
+        if any("\0" in one.new.entry_id for one in commit.entries):
+            raise ValueError("PostgreSQL takes no zero in a text")
+        if self.overtaken:
+            self.overtaken -= 1
+            return False
+        keys = {one.key_id for one in commit.entries} - {""}
+        return commit.old == self.newest and keys <= {key.key_id for key in self.data_keys.values()}
+
+    def _write(self, commit: Commit) -> None:
         if self.failures:
             raise self.failures.pop(0)
         self.commits += 1
-        self.claimed += transaction.claimed
-        if transaction.head is not None:
-            self.newest = transaction.head
-            self.kept += transaction.added
-            self.inner |= transaction.grown
+        self.claimed += commit.deliveries
+        self.newest = commit.new
+        self.kept += [self._entry(one, commit.new.day) for one in commit.entries]
+        for level in range(TILE_HEIGHT, len(commit.growth.rows), TILE_HEIGHT):
+            first, hashes = commit.growth.rows[level]
+            for at, value in enumerate(hashes, start=first):
+                place = level // TILE_HEIGHT, at // TILE_WIDTH
+                self.rows[place] = self.rows.get(place, b"") + value
+
+    def _entry(self, one: SealedEntry, day: date) -> Entry:
+        new, salt, payload = one.new, b"", b""
+        if one.key_id:
+            (key,) = [key for key in self.data_keys.values() if key.key_id == one.key_id]
+            plain = key.sealer.open(one.sealed, seal_context(self.log, key.key_id))
+            salt, payload = plain[:SALT_SIZE], plain[SALT_SIZE:]
+        names = (new.entry_id, new.kind, new.request_id, new.producer, new.sequence)
+        return Entry(one.index, day, *names, one.leaf, salt, payload, new.occurred_at)
+
+    async def make_days(self, days: Sequence[date]) -> None:
+        assert days
 
     async def create_head(self, head: Head) -> None:
         self.newest = self.newest or head
+
+    async def restart_stream(self) -> None:
+        raise NotImplementedError
+
+    def forget_days(self) -> None:
+        raise NotImplementedError
 
     async def head(self) -> Head:
         assert self.newest is not None
         return self.newest
 
-    async def nodes(self, nodes: Sequence[Node]) -> Mapping[Node, bytes]:
-        leaves = {Node(0, entry.index): leaf_hash(entry.leaf) for entry in self.kept}
-        return {node: (self.inner | leaves)[node] for node in nodes}
+    async def leaves(self, start: int, end: int) -> Sequence[bytes]:
+        return [one.leaf for one in self.kept[start:end]]
+
+    async def tile(self, level: int, place: int) -> bytes:
+        return self.rows.get((level, place), b"")
 
     async def entry(self, index: int) -> Entry | None:
         return self.kept[index] if index < len(self.kept) else None
+
+    async def entries(self, places: Sequence[Place]) -> Sequence[Entry]:
+        return [self.kept[place.index] for place in places]
 
     async def entries_of(self, request_id: str) -> Sequence[Entry]:
         return [entry for entry in self.kept if entry.request_id == request_id]
 
 
 @dataclass
-class MemoryTransaction:
+class MemoryTurn:
     log: MemoryLog
-    head: Head | None = None
-    added: list[Entry] = field(default_factory=list)
-    grown: dict[Node, bytes] = field(default_factory=dict)
-    claimed: list[Delivery] = field(default_factory=list)
+    commit: Commit | None = None
 
     async def begin(self, entry_ids: Sequence[str]) -> tuple[Head | None, Mapping[str, Known]]:
-        self.log.waiting.set()
-        await self.log.gate.wait()
+        await self.log.pass_gate()
         wanted = set(entry_ids)
         known = {one.entry_id: Known(one.index, one.leaf, one.salt) for one in self.log.kept if one.entry_id in wanted}
         return self.log.newest, known
 
-    async def claim(self, delivery: Delivery) -> None:
-        self.claimed.append(delivery)
+    async def admitted(self, tokens: Collection[bytes]) -> set[bytes]:
+        return set(tokens) - self.log.fenced
 
-    async def swap(self, old: Head, new: Head, entries: Sequence[Entry], nodes: Mapping[Node, bytes]) -> bool:
-        if self.log.overtaken:
-            self.log.overtaken -= 1
+    async def keys(self, subjects: Sequence[Subject]) -> Mapping[Subject, DataKey]:
+        for one in subjects:
+            self.log.data_keys.setdefault(one.name, DataKey(f"key_{one.name}", secrets.token_bytes(32)))
+        return {one: self.log.data_keys[one.name] for one in subjects}
+
+    async def swap(self, commit: Commit) -> bool:
+        if not self.log.fits(commit):
             return False
-        if any("\0" in entry.entry_id for entry in entries):
-            raise ValueError("PostgreSQL takes no zero in a text")
-        assert old == self.log.newest
-        self.head, self.added = new, list(entries)
-        self.grown = {node: value for node, value in nodes.items() if node.level}
+        self.commit = commit
         return True
 
 

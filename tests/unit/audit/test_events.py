@@ -1,6 +1,7 @@
 """From events to entries: the same event gives the same ids, and nobody speaks for another."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -84,3 +85,12 @@ def test_calls_are_read_as_the_gateway_recorded_them() -> None:
     record.called_time.FromDatetime(MOMENT)
     (found,) = events.calls(event("igstats.gateway.v1.access.recorded", AccessRecorded(records=[record])))
     assert (found.call_id, found.account_id, found.status, found.called_at) == ("req_1", "acc_1", 5, MOMENT)
+
+
+def test_entries_of_one_event_are_numbered_one_after_the_other() -> None:
+    made = event("igstats.stats.v1.record.made", RecordMade(records=[AuditRecord(kind="a.b"), AuditRecord(kind="a.c")]))
+    answered = event("igstats.gateway.v1.access.recorded", AccessRecorded(records=[AccessRecord(), AccessRecord()]))
+    issued = event("igstats.stats.v1.receipt.issued", ReceiptsIssued(receipts=[signed("stats"), signed("stats", "X")]))
+    for read, given in ((events.records, made), (events.calls, answered), (events.receipts, issued)):
+        assert [one.sequence for one in read(replace(given, sequence=7))] == [7, 8]
+        assert [one.sequence for one in read(given)] == [0, 0]

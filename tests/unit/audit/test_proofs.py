@@ -12,9 +12,11 @@ from igstats_audit.model import NewEntry
 from igstats_audit.note import NoteSigner
 from igstats_audit.proofs import Proofs
 from igstats_audit.sequencer import Sequencer
+from igstats_audit.tiles import Tiles
 from igstats_audit.tree import leaf_hash
 from igstats_client.merkle import node_hash, root_of
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.testing.clock import FakeClock
 
 Log = Any
 """MemoryLog of conftest.py."""
@@ -23,8 +25,12 @@ MOMENT = datetime(2026, 11, 23, tzinfo=UTC)
 SIZE = 11
 
 
+def proofs_of(log: Log) -> Proofs:
+    return Proofs(log, Tiles(log))
+
+
 async def fill(log: Log, signer: NoteSigner, entries: list[NewEntry]) -> None:
-    sequencer = Sequencer(log, Proofs(log), signer)
+    sequencer = Sequencer(log, proofs_of(log), signer, FakeClock(MOMENT))
     await sequencer.open()
     worker = asyncio.create_task(sequencer.run())
     for one in entries:
@@ -68,7 +74,7 @@ def consistent(old: int, old_root: bytes, size: int, path: list[bytes]) -> bytes
 
 
 async def test_every_leaf_is_proved_in_every_later_tree(filled: Log) -> None:
-    proofs = Proofs(filled)
+    proofs = proofs_of(filled)
     roots: dict[int, bytes] = {}
     for size in range(1, SIZE + 1):
         for index in range(size):
@@ -81,7 +87,7 @@ async def test_every_leaf_is_proved_in_every_later_tree(filled: Log) -> None:
 
 
 async def test_every_tree_is_proved_to_extend_every_older_one(filled: Log) -> None:
-    proofs = Proofs(filled)
+    proofs = proofs_of(filled)
     roots = {}
     for size in range(1, SIZE + 1):
         path, _, _ = await proofs.inclusion(0, size)
@@ -94,8 +100,8 @@ async def test_every_tree_is_proved_to_extend_every_older_one(filled: Log) -> No
 
 
 async def test_size_zero_means_the_newest_tree(filled: Log) -> None:
-    assert (await Proofs(filled).inclusion(0, 0))[1] == SIZE
-    assert (await Proofs(filled).consistency(1, 0))[1] == SIZE
+    assert (await proofs_of(filled).inclusion(0, 0))[1] == SIZE
+    assert (await proofs_of(filled).consistency(1, 0))[1] == SIZE
 
 
 @pytest.mark.parametrize(
@@ -104,21 +110,21 @@ async def test_size_zero_means_the_newest_tree(filled: Log) -> None:
 )
 async def test_no_proof_of_what_is_not_there(filled: Log, index: int, size: int, reason: Reason) -> None:
     with pytest.raises(DomainError) as refused:
-        await Proofs(filled).inclusion(index, size)
+        await proofs_of(filled).inclusion(index, size)
     assert refused.value.reason is reason
 
 
 @pytest.mark.parametrize(("old", "size"), [(0, 5), (6, 5), (1, SIZE + 1), (SIZE + 1, 0)])
 async def test_no_consistency_of_sizes_that_are_not_there(filled: Log, old: int, size: int) -> None:
     with pytest.raises(DomainError) as refused:
-        await Proofs(filled).consistency(old, size)
+        await proofs_of(filled).consistency(old, size)
     assert refused.value.reason is Reason.TREE_SIZE_INVALID
 
 
 async def test_an_entry_is_read_by_its_index(filled: Log) -> None:
-    assert (await Proofs(filled).entry(4)).entry_id == "e4"
+    assert (await proofs_of(filled).entry(4)).entry_id == "e4"
     with pytest.raises(DomainError) as refused:
-        await Proofs(filled).entry(SIZE)
+        await proofs_of(filled).entry(SIZE)
     assert refused.value.reason is Reason.ENTRY_NOT_FOUND
 
 
@@ -137,7 +143,7 @@ async def test_evidence_holds_every_entry_of_the_request_with_its_proof(
         entry("last"),
     ]
     await fill(memory_log, note_signer, given)
-    found = await Evidence(memory_log, Proofs(memory_log), named).of("req_1")
+    found = await Evidence(memory_log, proofs_of(memory_log), named).of("req_1")
     assert [one.entry_id for one in found.entries] == [receipt, "closing"]
     for one, proved in zip(found.entries, found.acknowledgements, strict=True):
         assert root_of(leaf_hash(one.leaf), proved.index, 4, proved.path) == memory_log.newest.tree.root
@@ -160,6 +166,6 @@ async def test_evidence_waits_for_the_closing_and_all_that_it_names(
 ) -> None:
     await fill(memory_log, note_signer, given)
     with pytest.raises(DomainError) as refused:
-        await Evidence(memory_log, Proofs(memory_log), named).of("req_1")
+        await Evidence(memory_log, proofs_of(memory_log), named).of("req_1")
     assert refused.value.reason is Reason.EVIDENCE_NOT_READY
     assert refused.value.retry_after

@@ -4,20 +4,23 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from igstats_audit.errors import LogForkedError
 from igstats_audit.leaf import commitment, decode
-from igstats_audit.model import Delivery, Head, NewEntry
+from igstats_audit.model import DataKey, Delivery, Head, NewCall, NewEntry
+from igstats_audit.model import Log as Kind
 from igstats_audit.note import Checkpoint, NoteSigner
 from igstats_audit.proofs import Proofs
 from igstats_audit.sequencer import Sequencer
+from igstats_audit.tiles import Tiles
 from igstats_audit.tree import Range, grow, leaf_hash
 from igstats_client.merkle import root_of
 from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.testing.clock import FakeClock
 
 Log = Any
 """MemoryLog of conftest.py."""
@@ -31,7 +34,7 @@ def entry(number: int, *, payload: bytes = b"", entry_id: str = "") -> NewEntry:
 
 @contextlib.asynccontextmanager
 async def running(log: Log, signer: NoteSigner) -> AsyncIterator[Sequencer]:
-    sequencer = Sequencer(log, Proofs(log), signer)
+    sequencer = Sequencer(log, Proofs(log, Tiles(log)), signer, FakeClock(MOMENT))
     await sequencer.open()
     worker = asyncio.create_task(sequencer.run())
     try:
@@ -216,7 +219,7 @@ def forged(head: Head) -> Head:
 
 
 async def test_a_changed_head_stops_the_log(memory_log: Log, note_signer: NoteSigner) -> None:
-    sequencer = Sequencer(memory_log, Proofs(memory_log), note_signer)
+    sequencer = Sequencer(memory_log, Proofs(memory_log, Tiles(memory_log)), note_signer, FakeClock(MOMENT))
     await sequencer.open()
     memory_log.newest = forged(memory_log.newest)
     worker = asyncio.create_task(sequencer.run())
@@ -227,14 +230,14 @@ async def test_a_changed_head_stops_the_log(memory_log: Log, note_signer: NoteSi
 
 
 async def test_a_changed_head_is_not_opened(memory_log: Log, note_signer: NoteSigner) -> None:
-    await Sequencer(memory_log, Proofs(memory_log), note_signer).open()
+    await Sequencer(memory_log, Proofs(memory_log, Tiles(memory_log)), note_signer, FakeClock(MOMENT)).open()
     memory_log.newest = forged(memory_log.newest)
     with pytest.raises(LogForkedError):
-        await Sequencer(memory_log, Proofs(memory_log), note_signer).open()
+        await Sequencer(memory_log, Proofs(memory_log, Tiles(memory_log)), note_signer, FakeClock(MOMENT)).open()
 
 
 async def test_a_head_that_went_back_stops_the_log_that_signed_more(memory_log: Log, note_signer: NoteSigner) -> None:
-    sequencer = Sequencer(memory_log, Proofs(memory_log), note_signer)
+    sequencer = Sequencer(memory_log, Proofs(memory_log, Tiles(memory_log)), note_signer, FakeClock(MOMENT))
     await sequencer.open()
     worker = asyncio.create_task(sequencer.run())
     await sequencer.append([entry(1)])
@@ -244,3 +247,43 @@ async def test_a_head_that_went_back_stops_the_log_that_signed_more(memory_log: 
         await sequencer.append([entry(2)])
     with pytest.raises(LogForkedError):
         await worker
+
+
+async def test_only_the_first_commit_takes_a_turn(memory_log: Log, note_signer: NoteSigner) -> None:
+    async with running(memory_log, note_signer) as sequencer:
+        for number in range(5):
+            await sequencer.append([entry(number)])
+    assert (memory_log.turns, memory_log.commits) == (1, 5)
+
+
+async def test_a_key_that_was_erased_is_not_sealed_with_again(memory_log: Log, note_signer: NoteSigner) -> None:
+    async with running(memory_log, note_signer) as sequencer:
+        await sequencer.append([entry(1)])
+        memory_log.data_keys.clear()
+        memory_log.data_keys["req_1"] = DataKey("key_new", b"k" * 32)
+        await sequencer.append([entry(2)])
+    assert memory_log.turns == 2
+    assert memory_log.kept[1].payload == b"p2"
+
+
+def call(name: str, position: int, token: bytes | None = b"t") -> NewCall:
+    return NewCall(name, "call.answered", "", "gateway", name.encode(), MOMENT, 0, 0, token, position)
+
+
+async def test_calls_that_the_stream_brings_again_are_passed_and_those_of_the_fenced_are_emptied(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    memory_log.log, memory_log.fenced = Kind.ACCESS, {b"bad"}
+    async with running(memory_log, note_signer) as sequencer:
+        await sequencer.deliver([call("a", 1), call("b", 2, b"bad")], Delivery("gateway", [], 2))
+        done = await sequencer.deliver([call("b", 2), call("c", 3, None)], Delivery("gateway", [], 3))
+    assert [one.payload for one in memory_log.kept] == [b"a", b"", b"c"]
+    assert (list(done.indexes), memory_log.newest.stream_sequence) == ([2], 3)
+
+
+async def test_a_day_never_goes_back(memory_log: Log, note_signer: NoteSigner) -> None:
+    async with running(memory_log, note_signer) as sequencer:
+        await sequencer.append([entry(1)])
+        memory_log.newest = replace(memory_log.newest, day=MOMENT.date() + timedelta(days=1), epoch=2)
+        await sequencer.append([entry(2)])
+    assert [one.day.day for one in memory_log.kept] == [23, 24]
