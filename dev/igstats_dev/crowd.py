@@ -19,6 +19,7 @@ NOW = datetime.now(UTC)
 TODAY = NOW.date()
 CALLS, USAGE_DAYS, MEDIA, SAMPLES, DAYS = 20, 12, 8, 3, 2
 ROWS_A_PERSON = 3 + USAGE_DAYS + CALLS + 2 + MEDIA + SAMPLES + DAYS
+_FAR = 1 << 40  # no real call has such a place in the log
 HELD_BY = {
     "gateway": (billing_details, contacts, usage_days, accounts),
     "stats": (media, profile_days, profile_samples, connections, profiles),
@@ -92,11 +93,11 @@ def _profile(person: Somebody, tokens: Tokens) -> dict[str, Any]:
     return known | marks | {"name": "", "biography": "", "website": "", "revision": 1, "observed_at": NOW}
 
 
-def _calls(person: Somebody, tokens: Tokens) -> list[dict[str, Any]]:
-    base: Row = {"account_id": person.account_id, "subject_token": tokens.of("ACCOUNT_ID", person.account_id)}
-    base |= {"day": TODAY, "key_id": "bench", "method": "GetProfile", "protocol": "grpc", "status": 0, "reason": ""}
-    base |= {"called_at": NOW, "latency_us": 900, "sealed_client": b"sealed"}
-    return [base | {"call_id": f"req_{person.account_id}_{n}"} for n in range(CALLS)]
+def _calls(person: Somebody, tokens: Tokens) -> list[Row]:
+    """The rows that find a person's calls in the access log."""
+    account, first = person.account_id, _FAR + (person.offset + person.number) * CALLS
+    found: Row = {"subject_token": tokens.of("ACCOUNT_ID", account), "day": TODAY, "called_at": NOW, "status": 0}
+    return [found | {"call_id": f"req_{account}_{n}", "index": first + n} for n in range(CALLS)]
 
 
 class Crowd:
