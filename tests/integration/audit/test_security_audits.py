@@ -195,8 +195,9 @@ async def test_a_log_that_was_put_back_is_found_by_the_next_audit(office: Callab
 
 async def test_what_the_monitor_has_found_is_in_the_report(office: Callable[..., Any], world: World) -> None:
     stub = await office()
-    values = "'fnd_1', 'access', 'TILE_CHANGED', 'tile/1/000', 'another hash', now(), now()"
-    await world.tell("INSERT INTO findings VALUES (" + values + ")")
+    await world.tell(
+        "INSERT INTO findings VALUES ('fnd_1', 'access', 'TILE_CHANGED', 'tile/1/000', 'another hash', now(), now())"
+    )
     (finding,) = (await run(stub))["log.findings"].findings
     assert (finding.place, list(finding.evidence)) == ("access log, tile/1/000", ["kind=TILE_CHANGED"])
 
