@@ -39,6 +39,8 @@ def folders(deployment: Manifest) -> dict[str, set[str]]:
 def secrets(volume: Manifest) -> set[str]:
     if "secret" in volume:
         return {volume["secret"]["secretName"]}
+    if "persistentVolumeClaim" in volume:
+        return {volume["persistentVolumeClaim"]["claimName"]}
     if "configMap" in volume:
         return {volume["configMap"]["name"]}
     sources = volume.get("projected", {}).get("sources", [])
@@ -70,10 +72,19 @@ def test_a_service_asks_nats_to_prove_that_acknowledged_messages_are_on_disk(ser
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_file_that_a_setting_names_lies_in_a_mounted_secret(service: str) -> None:
-    paths = [PurePosixPath(value) for value in environment(DEPLOYMENTS[service], MANIFESTS).values() if value[0] == "/"]
+    told = environment(DEPLOYMENTS[service], MANIFESTS).items()
+    paths = [PurePosixPath(value) for name, value in told if value[0] == "/" and not name.endswith("_TILE_DIRECTORY")]
     mounts = folders(DEPLOYMENTS[service])
     assert paths
     assert [str(path) for path in paths if not mounts.get(str(path.parent))] == []
+
+
+def test_the_tiles_of_the_logs_lie_in_a_folder_that_may_be_lost() -> None:
+    audit = DEPLOYMENTS["audit"]
+    folder = PurePosixPath(environment(audit, MANIFESTS)["IGSTATS_AUDIT_TILE_DIRECTORY"])
+    mounts = {mount["mountPath"]: mount["name"] for mount in container(audit)["volumeMounts"]}
+    (volume,) = [one for one in pod(audit)["volumes"] if one["name"] == mounts[str(folder.parent)]]
+    assert "emptyDir" in volume
 
 
 @pytest.mark.parametrize("service", SERVICES)
