@@ -26,6 +26,7 @@ class AuditConfig(ServiceConfig):
     monitor_seconds: float = Field(default=10.0, gt=0)
     monitor_grace_seconds: float = Field(default=900.0, gt=0)
     witness_url: str = ""
+    witness_keys: FilePath | None = None
     gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway-internal:7443")
     nats_config: Path | None = None
     nats_operator: str = ""

@@ -1,5 +1,6 @@
 """The two logs, each put together from its parts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from igstats_kit.clock import Clock
 from igstats_kit.lifecycle import Lifecycle
 from igstats_kit.sql import Database
 
+from igstats_audit.cosignature import WitnessKey, key_ring
 from igstats_audit.cut import Aging, Cut
 from igstats_audit.cut_store import SqlCuts
 from igstats_audit.entry_store import Keys
@@ -17,6 +19,7 @@ from igstats_audit.sequencer import Sequencer
 from igstats_audit.store import SqlLog
 from igstats_audit.tables import CALL_DAYS, EVIDENCE_DAYS
 from igstats_audit.tiles import TileDisk, TileReader, Tiles
+from igstats_audit.witness import Witnessing
 
 DAYS = {Log.EVIDENCE: EVIDENCE_DAYS, Log.ACCESS: CALL_DAYS}
 
@@ -38,6 +41,11 @@ class OneLog:
         lifecycle.background(f"sequencer {self.store.log}", self.sequencer.run)
         lifecycle.background(f"tiles {self.store.log}", lambda: self.files.run(self.sequencer.grown))
 
+    def attach_witness(self, lifecycle: Lifecycle, url: str, keys: Sequence[WitnessKey]) -> None:
+        """Adds the worker that has the checkpoints of this log cosigned."""
+        worker = Witnessing(url, keys, self.store.log, self.proofs, self.store)
+        lifecycle.background(f"witness {self.store.log}", lambda: worker.run(self.files))
+
 
 @dataclass(frozen=True, slots=True)
 class Logs:
@@ -50,12 +58,16 @@ class Logs:
     def __getitem__(self, log: Log) -> OneLog:
         return self.evidence if log is Log.EVIDENCE else self.access
 
-    def attach(self, lifecycle: Lifecycle) -> None:
-        """Adds all steps and workers."""
+    def attach(self, lifecycle: Lifecycle, witness_url: str = "", witness_keys: Path | None = None) -> None:
+        """Adds all steps and workers; a witness only if there is one."""
         lifecycle.on_ready(self.cut.make_days)
         for one in (self.evidence, self.access):
             one.attach(lifecycle)
         lifecycle.background("cut", self.cut.work)
+        if witness_url:
+            keys = key_ring(witness_keys.read_text(encoding="utf-8") if witness_keys else "")
+            for one in (self.evidence, self.access):
+                one.attach_witness(lifecycle, witness_url, keys)
 
 
 def origin(prefix: str, log: Log) -> str:

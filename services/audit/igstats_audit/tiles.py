@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 from igstats_kit.errors import DomainError, Reason
@@ -222,6 +223,11 @@ class TileReader:
             text = head.checkpoint.partition("\n\n")[0] + "\n"
             self._checkpoint = (head.checkpoint, self._signer.cosign(text))
         return self._checkpoint[1]
+
+    def attach(self, head: Head, cosignatures: Sequence[str]) -> None:
+        """Adds cosignatures to the checkpoint of a head, as long as that is the newest."""
+        if self._checkpoint[0] == head.checkpoint:
+            self._checkpoint = (head.checkpoint, "".join((self._checkpoint[1], *cosignatures)))
 
     async def run(self, grown: asyncio.Event) -> None:
         """Writes the full tiles and bundles of every growth to the disk, until cancelled."""

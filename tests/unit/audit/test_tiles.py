@@ -146,3 +146,18 @@ async def test_no_file_beyond_the_tree(memory_log: Log, note_signer: NoteSigner,
     with pytest.raises(DomainError) as refused:
         await TileReader(memory_log, Tiles(memory_log), note_signer).file(name)
     assert refused.value.reason == "LOG_FILE_NOT_FOUND"
+
+
+async def test_a_cosignature_stands_under_its_checkpoint_until_the_log_grows(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    await grown(memory_log, note_signer, 1)
+    reader, before = TileReader(memory_log, Tiles(memory_log), note_signer), await memory_log.head()
+    plain = reader.checkpoint(before)
+    reader.attach(before, ["— witness.test/w1 AAAAAAAA\n"])
+    assert await reader.file("checkpoint") == (f"{plain}— witness.test/w1 AAAAAAAA\n".encode(), False)
+    await grown(memory_log, note_signer, 1)
+    after = reader.checkpoint(await memory_log.head())
+    reader.attach(before, ["— witness.test/w1 AAAAAAAA\n"])
+    assert reader.checkpoint(await memory_log.head()) == after
+    assert "witness" not in after
