@@ -1,7 +1,10 @@
 """A whole security audit: planted faults on real servers, a report in the real log, proved by the verifier."""
 
+import asyncio
 import contextlib
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -96,7 +99,9 @@ async def office(
             _, port = await opened.enter_async_context(served(settings, world))
             channels = Channels(as_service(own, certificates, service))
             opened.push_async_callback(channels.close)
-            return AuditServiceStub(channels.to("audit", f"127.0.0.1:{port}"))
+            stub: Any = AuditServiceStub(channels.to("audit", f"127.0.0.1:{port}"))
+            stub.address = f"127.0.0.1:{port}"
+            return stub
 
         yield enter
 
@@ -169,6 +174,35 @@ async def test_the_report_is_in_the_log_and_the_client_can_prove_it(office: Call
     newest.audit.checks[0].scope = "all is well"
     with pytest.raises(ValueError, match="not the one in the log"):
         prove(newest)
+
+
+async def test_an_officer_reads_the_report_by_the_command(
+    office: Callable[..., Any], certificates: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stub, own = await office(), certificates.issue("operator")
+    made = (await stub.RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)).audit
+    monkeypatch.chdir(tmp_path)
+    files = {"CA": certificates.certificate, "OFFICER_CERT": own.certificate, "OFFICER_KEY": own.key}
+    told = {"IGSTATS_AUDIT_ADDRESS": stub.address} | {f"IGSTATS_{name}": str(file) for name, file in files.items()}
+    code, said = await igstats("audit", "report", made.audit_id, "--json", env=told)
+    assert (code, json.loads(said)["audit"]["audit_id"]) == (4, made.audit_id)
+    code, said = await igstats("audit", "report", env=told)
+    assert (code, "MEDIUM  Zq3xK0aB" in said) == (4, True)
+    code, said = await igstats("audit", "report", "--log-key", "other+00000000+AA==", env=told)
+    assert (code, "other keys" in said) == (1, True)
+
+
+async def igstats(*arguments: str, env: dict[str, str]) -> tuple[int | None, str]:
+    """Runs the command; answers its exit code and what it says."""
+    process = await asyncio.create_subprocess_exec(
+        str(Path(sys.executable).with_name("igstats")),
+        *arguments,
+        env=os.environ | env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    return process.returncode, said.decode()
 
 
 async def test_audits_are_listed_in_pages_without_their_checks(office: Callable[..., Any]) -> None:

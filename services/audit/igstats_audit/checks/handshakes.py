@@ -1,6 +1,7 @@
 """Reads certificates where they are used: from a TLS handshake with each service, and from the authority's file."""
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from cryptography.exceptions import InvalidSignature
 from igstats_audit.checks.certificates import Certificate, Seen
 
 _SECONDS = 5.0
+_GREETING_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,8 @@ class Handshakes:
             why = f"our own certificate files ({type(error).__name__}): see that they are PEM and readable"
             return Seen((), (why,))
         found = [_authority(place, one) for place, one in enumerate(authorities)]
-        answers = await asyncio.gather(*(_served(one, context) for one in self._endpoints), return_exceptions=True)
+        reads = (asyncio.to_thread(_served, one, context) for one in self._endpoints)
+        answers = await asyncio.gather(*reads, return_exceptions=True)
         for endpoint, answer in zip(self._endpoints, answers, strict=True):
             if isinstance(answer, OSError | ValueError):  # of the network and of TLS; a certificate that is none
                 blind.append(f"{endpoint.service} ({type(answer).__name__}): start it, or let audit reach it")
@@ -70,18 +73,24 @@ class Handshakes:
         return context
 
 
-async def _served(endpoint: Endpoint, context: ssl.SSLContext) -> x509.Certificate:
+def _served(endpoint: Endpoint, context: ssl.SSLContext) -> x509.Certificate:
     host, _, port = endpoint.address.rpartition(":")
-    async with asyncio.timeout(_SECONDS):
-        reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
-        try:
-            if endpoint.speaks_first:
-                await reader.readline()
-            await writer.start_tls(context, server_hostname=endpoint.service)
-            raw = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        finally:
-            writer.transport.abort()
-    return x509.load_der_x509_certificate(raw)
+    with socket.create_connection((host.strip("[]"), int(port)), _SECONDS) as plain:
+        if endpoint.speaks_first:
+            _skip_greeting(plain)
+        with context.wrap_socket(plain, server_hostname=endpoint.service) as secure:
+            raw = secure.getpeercert(binary_form=True)
+    return x509.load_der_x509_certificate(raw or b"")
+
+
+def _skip_greeting(plain: socket.socket) -> None:
+    """Reads the one line that comes before the handshake."""
+    seen = b""
+    while not seen.endswith(b"\n"):
+        part = plain.recv(_GREETING_BYTES)
+        seen += part
+        if not part or len(seen) > _GREETING_BYTES:
+            raise ConnectionError("no greeting")
 
 
 def _authority(number: int, certificate: x509.Certificate) -> Certificate:
