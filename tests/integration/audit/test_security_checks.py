@@ -5,6 +5,7 @@ import contextlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 import pytest
 from cryptography import x509
 from igstats_audit.audit_store import CallIndexReader, CatalogueReader, SecurityAuditStore
+from igstats_audit.checks import calls as call_checks
 from igstats_audit.checks import certificates, database, nats
 from igstats_audit.checks.calls import Hour
 from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
 from igstats_audit.checks.history import Signed, StoredAudit
+from igstats_audit.checks.logged_calls import LoggedCalls
 from igstats_audit.checks.report import Finding, Outcome, Severity, concluded
+from igstats_audit.model import CallRecord
 from igstats_audit.tables import calls
 from igstats_kit.clock import SystemClock
 from igstats_kit.config import ServiceConfig
@@ -235,3 +239,15 @@ async def test_calls_are_counted_by_hour_and_found_from_the_newest(own: Database
     newest = await reader.places(noon, None, 3)
     assert [place.index for place in newest] == [3, 2, 1]
     assert [place.index for place in await reader.places(noon, newest[-1].index, 3)] == [0]
+
+
+async def test_unsigned_calls_are_found_in_the_opened_entries_of_the_log(world: Any) -> None:
+    record = CallRecord("req_1", "acc_1", "k1", "/a.B/C", "grpc", 0, "", world.clock.now(), 1, b"", signed=True)
+    async with world.writing():
+        unsigned = replace(record, call_id="req_2", signed=False)
+        await world.call(record, unsigned, replace(unsigned, call_id="req_3", status=7))
+    facts = LoggedCalls(CallIndexReader(world.database), world.access.store.entries)
+    check = call_checks.looks(facts, {"/a.B/C"}, world.clock)["calls.unsigned"]
+    looked = await check()
+    (finding,) = looked.findings
+    assert (looked.scope, finding.place, finding.evidence[0]) == ("3 calls of 24 hours", "/a.B/C", "calls=1")
