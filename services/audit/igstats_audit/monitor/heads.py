@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from igstats_audit.model import Log
-from igstats_audit.monitor.model import DaySizes, FindingKind, HeadRow, Observation
+from igstats_audit.monitor.memory import Memory
+from igstats_audit.monitor.model import FindingKind, HeadRow, Observation
 from igstats_audit.note import ED25519, Checkpoint, cosigned_message, key_id, read_checkpoint
 from igstats_audit.tree import HASH_SIZE, Range
 
@@ -96,22 +97,29 @@ def check_head(log: Log, row: HeadRow, checkpoint: Checkpoint) -> Iterator[Obser
         wrong.append("root is not the signed one")
     if tree_of(row, checkpoint) is None:
         wrong.append("compact range does not make the signed root")
-    if not 0 <= row.minimum_index <= checkpoint.size:
-        wrong.append(f"minimum index is {row.minimum_index}")
     if wrong:
         yield Observation(log, FindingKind.HEAD_CHANGED, "head", "; ".join(wrong))
 
 
-def check_cut(log: Log, minimum: int, before: int, sizes: DaySizes, today: date, days: int) -> Iterator[Observation]:
+def check_cut(
+    log: Log, row: HeadRow, memory: Memory, today: date, days: int, *, announced: bool
+) -> Iterator[Observation]:
     """Compares the minimum index with the retention: what came within its days must be there.
 
-    `sizes` are those that we saw ourselves. A day of grace is for clocks that do not agree about midnight.
+    The evidence log announces a cut before it happens, and what we saw ourselves says how young entries are. A day of
+    grace is for clocks that do not agree about midnight.
     """
+    minimum, before = row.minimum_index, memory.minimum_index
+    wrong = []
+    if minimum > max(0, row.size):
+        wrong.append(f"size is {row.size}")
     if minimum < before:
-        detail = f"minimum index went back from {before} to {minimum}"
-        yield Observation(log, FindingKind.HEAD_CHANGED, "head", detail)
+        wrong.append(f"it went back from {before}")
+    if not announced:
+        wrong.append("no entry of the evidence log announces that cut")
     kept = today - timedelta(days=days - 2)
-    sizes_kept = [size for day, size in sizes.items() if day >= kept]
-    if sizes_kept and minimum > min(sizes_kept):
-        detail = f"minimum index is {minimum}, but entries from {min(sizes_kept)} on are younger than {days} days"
-        yield Observation(log, FindingKind.HEAD_CHANGED, "head", detail)
+    young = min((size for day, size in memory.sizes.items() if day >= kept), default=minimum)
+    if minimum > young:
+        wrong.append(f"entries from {young} on are younger than {days} days")
+    if wrong:
+        yield Observation(log, FindingKind.HEAD_CHANGED, "head", f"minimum index is {minimum}; {'; '.join(wrong)}")

@@ -42,7 +42,7 @@ class Looker:
             if row is None:
                 return [Observation(self._rows.log, FindingKind.HEAD_CHANGED, "head", "it is missing")]
             scene, checkpoint = await self._scene(row, now, whole=whole)
-            await self._check(scene, row)
+            await self._check(scene)
             again = await self._rows.head()
             if again is None or again.minimum_index == row.minimum_index:  # else a cut took what was just looked at
                 self._remember(scene, row, checkpoint, whole=whole)
@@ -57,10 +57,15 @@ class Looker:
             found.append(Observation(log, FindingKind.CHECKPOINT_INVALID, "checkpoint", f"{error}"))
         if checkpoint is not None:
             found += heads.check_head(log, row, checkpoint)
+        last = memory.minimum_index
+        announced = row.minimum_index in {0, last} or await self._rows.announced(row.minimum_index)
+        cuts = list(heads.check_cut(log, row, memory, now.date(), self._days, announced=announced))
+        found += cuts
+        if checkpoint is not None:
             tree = heads.tree_of(row, checkpoint) or await self._extended(checkpoint)
         known = Known(tree or memory.tree)
         since = 0 if whole else min(memory.tree.size, known.tree.size)
-        minimum = max(0, min(row.minimum_index, known.tree.size))
+        minimum = min(last if cuts else row.minimum_index, known.tree.size)
         counter = copy.deepcopy(memory.counter)
         counter.whole = counter.whole and (memory.tree.size > 0 or minimum == 0)
         files = CautiousFiles(self._files)
@@ -74,15 +79,12 @@ class Looker:
             tree = grow(tree, leaf_hashes(row.leaf for row in rows)).after
         return tree if (tree.size, tree.root) == (checkpoint.size, checkpoint.root) else None
 
-    async def _check(self, scene: Scene, row: HeadRow) -> None:
-        memory, known, log = self.memory, scene.known, self._rows.log
+    async def _check(self, scene: Scene) -> None:
+        memory, known = self.memory, scene.known
         size, last = known.tree.size, memory.tree.size
         if size < last:
             words = f"the log was seen with {last} entries and says now that it has {size}"
             scene.tell(FindingKind.FORK, f"checkpoint {last}", words)
-        today = scene.now.date()
-        before = memory.minimum_index
-        scene.found += heads.check_cut(log, row.minimum_index, before, memory.sizes, today, self._days)
         scene.extends = not last
         if size == last:
             scene.extends = known.tree.root == memory.tree.root
@@ -92,7 +94,7 @@ class Looker:
             await check_tiles(scene)
             await check_blocks(scene)
         await self._check_served_checkpoint(scene)
-        for index in await self._rows.beyond():
+        for index in await self._rows.beyond(size):
             scene.tell(FindingKind.LEAF_CHANGED, f"entry {index}", "its row stands beyond the tree")
 
     async def _check_served_checkpoint(self, scene: Scene) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -107,8 +107,12 @@ class Rows(Protocol):
         """The head."""
         ...
 
-    async def beyond(self) -> Sequence[int]:
-        """Indexes of rows at or beyond the size of the head, some of them if they are many."""
+    async def announced(self, minimum_index: int) -> bool:
+        """Whether the evidence log says that this log was cut up to there. Its own look checks that it truly does."""
+        ...
+
+    async def beyond(self, size: int) -> Sequence[int]:
+        """Indexes of rows beyond this size and that of the head, some of them if they are many."""
         ...
 
     async def tiles(self, level: int, places: Sequence[int]) -> Mapping[int, bytes]:
@@ -149,7 +153,3 @@ class FindingStore(Protocol):
     async def page(self, before: str, limit: int) -> Sequence[Finding]:
         """Findings, the newest first, older than the one with an id if one is given."""
         ...
-
-
-DaySizes = Mapping[date, int]
-"""Size that the log had at the first look of a day."""

@@ -3,6 +3,7 @@
 It only reads, and believes nothing: what the writer of the log checks on reading is checked by rules, and told.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any, Protocol
@@ -16,13 +17,18 @@ from igstats_audit.batch import seal_context
 from igstats_audit.entry_store import TABLES
 from igstats_audit.errors import KeyDamagedError, KeyLostError
 from igstats_audit.leaf import SALT_SIZE
-from igstats_audit.model import DataKey, Log
+from igstats_audit.model import LOG_CUT, DataKey, Log
 from igstats_audit.monitor.model import EntryRow, HeadRow, Opening, OpeningState
 
 _HEAD = text("SELECT size, root, compact_range, checkpoint, minimum_index FROM heads WHERE log = :log")
 _TILES = text("SELECT place, hashes FROM tiles WHERE log = :log AND level = :level AND place = ANY(:places)")
 _DAYS = text("SELECT first_index, day FROM log_days WHERE log = :log ORDER BY first_index")
 _SUBJECTS = text("SELECT key_id, subject FROM data_keys WHERE key_id = ANY(CAST(:key_ids AS text[]))")
+_ANNOUNCEMENT = text(
+    "SELECT e.index, e.leaf, e.key_id, e.sealed, e.sequence, e.kind, e.producer, e.request_id, e.occurred_at"
+    " FROM entry_ids i JOIN evidence_entries e ON e.index = i.index AND e.day = i.day"
+    " WHERE i.entry_id = :entry_id AND e.kind = :kind"
+)
 _OWN = {
     Log.EVIDENCE: "index, leaf, key_id, sealed, sequence, kind, producer, request_id, occurred_at",
     Log.ACCESS: "index, leaf, key_id, sealed, sequence",
@@ -35,8 +41,8 @@ _NEAR = {log: text(f"{query} AND day BETWEEN :first AND :last ORDER BY index") f
 _ANYWHERE = {log: text(f"{query} ORDER BY index") for log, query in _ROWS.items()}
 _BEYOND = {
     log: text(
-        f"SELECT e.index FROM heads h JOIN {table} e ON e.index >= h.size OR e.index < 0"  # noqa: S608 - own names
-        " WHERE h.log = :log ORDER BY e.index LIMIT 10"
+        f"SELECT e.index FROM heads h JOIN {table} e ON e.index >= greatest(h.size, CAST(:size AS bigint))"  # noqa: S608 - own names
+        " OR e.index < 0 WHERE h.log = :log ORDER BY e.index LIMIT 10"
     )
     for log, table in TABLES.items()
 }
@@ -72,10 +78,11 @@ class SqlRows:
             self._days = [(first, day) for first, day in days]
         return None if row is None else HeadRow(**row._mapping)  # noqa: SLF001 - public, named so for columns
 
-    async def beyond(self) -> Sequence[int]:
-        """Indexes of rows at or beyond the size of the head, some of them if they are many."""
+    async def beyond(self, size: int) -> Sequence[int]:
+        """Indexes of rows beyond this size and that of the head, some of them if they are many."""
+        binds = {"log": self._log, "size": size}
         async with self._database.read() as connection:
-            return list((await connection.execute(_BEYOND[self._log], {"log": self._log})).scalars())
+            return list((await connection.execute(_BEYOND[self._log], binds)).scalars())
 
     async def tiles(self, level: int, places: Sequence[int]) -> Mapping[int, bytes]:
         """Rows of tiles by their places."""
@@ -95,6 +102,19 @@ class SqlRows:
                     return list(map(_entry, rows))
             return list(map(_entry, await connection.execute(_ANYWHERE[self._log], binds)))
 
+    async def announced(self, minimum_index: int) -> bool:
+        """Whether the evidence log says that this log was cut up to there. Its own look checks that it truly does."""
+        binds = {"entry_id": f"cut/{self._log}/{minimum_index}", "kind": LOG_CUT}
+        async with self._database.read() as connection:
+            row = (await connection.execute(_ANNOUNCEMENT, binds)).one_or_none()
+        if row is None:
+            return False
+        (opening,) = await SqlRows(self._database, Log.EVIDENCE, self._keys).open([_entry(row)])
+        if opening.state is not OpeningState.OPENED:
+            return False
+        said = json.loads(opening.payload)
+        return bool(said["log"] == self._log and said["to"] == minimum_index)
+
     async def open(self, rows: Sequence[EntryRow]) -> Sequence[Opening]:
         """Opens entries."""
         key_ids = sorted({row.key_id for row in rows if row.key_id})
@@ -102,7 +122,8 @@ class SqlRows:
             keys = await self._found(connection, key_ids)
             subjects: dict[str, str] = {}
             if self._log is Log.EVIDENCE and key_ids:
-                subjects = dict((await connection.execute(_SUBJECTS, {"key_ids": key_ids})).tuples().all())
+                found = await connection.execute(_SUBJECTS, {"key_ids": key_ids})
+                subjects = {row.key_id: row.subject for row in found}
         return [self._opened(row, keys, subjects) for row in rows]
 
     async def _found(self, connection: AsyncConnection, key_ids: Sequence[str]) -> Mapping[str, DataKey | None]:

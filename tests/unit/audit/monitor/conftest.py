@@ -42,6 +42,7 @@ class World:
         self.made: dict[str, bytes] = {}
         self.openings: dict[int, Opening] = {}
         self.minimum = 0
+        self.cuts: set[int] = set()
         self.numbers = dict.fromkeys(PRODUCERS, 0)
         self.memory = Memory.new(self.log)
         self.sign()
@@ -81,6 +82,7 @@ class World:
         self.table[0, minimum // 256] = b"".join(kept)
         self.rows = [row for row in self.rows if row.index >= minimum]
         self.minimum = minimum
+        self.cuts.add(minimum)
         self.sign()
 
     def change(self, index: int, **columns: object) -> None:
@@ -103,8 +105,11 @@ class World:
     async def head(self) -> HeadRow | None:
         return self.row
 
-    async def beyond(self) -> list[int]:
-        return [row.index for row in self.rows if self.row and row.index >= self.row.size]
+    async def announced(self, minimum_index: int) -> bool:
+        return minimum_index in self.cuts
+
+    async def beyond(self, size: int) -> list[int]:
+        return [row.index for row in self.rows if self.row and row.index >= max(size, self.row.size)]
 
     async def tiles(self, level: int, places: Sequence[int]) -> dict[int, bytes]:
         return {place: self.table[level, place] for place in places if (level, place) in self.table}

@@ -179,7 +179,8 @@ async def test_a_cut_is_fine_when_its_days_are_over_and_named_when_they_are_not(
     world.grow(10)
     assert await world.places(now=START + timedelta(days=31)) == []
     world.cut(705)
-    assert await world.places(now=START + timedelta(days=40)) == ["HEAD_CHANGED head"]
+    found = await world.places(now=START + timedelta(days=40))
+    assert found == ["HEAD_CHANGED head", "LEAF_CHANGED entries 300..511", "LEAF_CHANGED entries 512..704"]
 
 
 async def test_a_minimum_index_that_goes_back_is_named(world: World) -> None:
@@ -202,3 +203,9 @@ async def test_many_missing_rows_are_named_together(world: World) -> None:
     await world.publish()
     del world.rows[250:300]
     assert await world.places() == ["LEAF_CHANGED entries 250..255", "LEAF_CHANGED entries 256..299"]
+
+
+async def test_a_cut_that_nobody_announced_is_named(world: World) -> None:
+    world.cut(300)
+    world.cuts.clear()
+    assert (await world.places())[0] == "HEAD_CHANGED head"

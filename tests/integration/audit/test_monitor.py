@@ -1,0 +1,379 @@
+"""The monitor on a real database: silent while the logs are what they were, and by name whatever somebody changed."""
+
+import contextlib
+import copy
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from igstats_audit.errors import LogForkedError, TileMissingError
+from igstats_audit.model import Log, NewEntry
+from igstats_audit.monitor.finding_store import SqlFindings
+from igstats_audit.monitor.findings import Findings
+from igstats_audit.monitor.heads import Keys
+from igstats_audit.monitor.look import Looker
+from igstats_audit.monitor.memory import Memory, MemoryFiles
+from igstats_audit.monitor.store import SqlRows
+from igstats_audit.monitor.watch import Watch
+from igstats_audit.note import Checkpoint
+from igstats_audit.tables import CALL_DAYS, DECLARATIONS, EVIDENCE_DAYS
+from igstats_audit.tiles import TileReader
+from igstats_audit.tree import Range, grow, leaf_hash
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.seal import Sealer
+from igstats_kit.sql import Database
+from igstats_kit.subjects import Case, Subjects
+from igstats_kit.testing.databases import Databases
+from sqlalchemy import text
+
+from tests.integration.audit.conftest import TOKENS, MakeDatabase, World, call, entry, signer
+
+DAYS = {Log.EVIDENCE: EVIDENCE_DAYS, Log.ACCESS: CALL_DAYS}
+ERASED = "acc_2"
+HASH = 32
+
+
+class ReaderFiles:
+    """The files as a service serves them that has nothing in memory."""
+
+    def __init__(self, reader: TileReader) -> None:
+        self._reader = reader
+
+    async def file(self, path: str) -> bytes | None:
+        try:
+            return (await self._reader.file(path))[0]
+        except LogForkedError:
+            raise DomainError(Reason.INTERNAL) from None
+        except (DomainError, TileMissingError) as error:
+            if isinstance(error, DomainError) and error.reason not in {Reason.LOG_FILE_NOT_FOUND, Reason.ENTRY_CUT}:
+                raise
+            return None
+
+
+class Site:
+    """Both logs with a few hundred entries, a cut, an erased person, and what the monitor has seen of them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.database = world.database
+        self.memories = {log: Memory.new(log) for log in Log}
+        self.numbers = {"stats": 0, "privacy": 0, "gateway": 0}
+
+    async def append(self, count: int) -> None:
+        """Appends evidence of two producers, and calls of three accounts."""
+        async with self.world.writing(self.world.open()) as logs:
+            await logs.cut.make_days()
+            await logs.evidence.sequencer.append([self.entry(("stats", "privacy")[at % 2]) for at in range(count)])
+            await self.world.call(*[self.call(f"acc_{at % 3}") for at in range(count)], logs=logs)
+            for one in (logs.evidence, logs.access):
+                await one.files.publish()
+
+    def entry(self, producer: str, sequence: int = 0) -> NewEntry:
+        self.numbers[producer] = number = sequence or self.numbers[producer] + 1
+        named = entry(f"{producer}/{number}/{sequence}", f"req_{number % 7}", payload=f"{producer} {number}".encode())
+        return replace(named, producer=producer, sequence=number)
+
+    def call(self, account_id: str) -> Any:
+        self.numbers["gateway"] = number = self.numbers["gateway"] + 1
+        return call(f"req_call{number:06d}", account_id, self.world.clock.now(), sequence=number)
+
+    async def erase(self, account_id: str) -> None:
+        async with self.database.transaction() as connection:
+            case = Case("req_1", (TOKENS.of("ACCOUNT_ID", account_id),))
+            await Subjects(DECLARATIONS, Sealer(bytes(32))).erase(connection, [case])
+
+    def looker(self, log: Log, memory: Memory) -> Looker:
+        files = ReaderFiles(self.world.open()[log].files)
+        keys = Keys.of(signer(log).verifier_keys)
+        return Looker(SqlRows(self.database, log, self.world.keys), files, keys, memory, DAYS[log])
+
+    async def found(self, *, whole: bool = True, remember: bool = False) -> list[str]:
+        """What a look finds; what it learns is remembered only when a test says so."""
+        places = []
+        for log, memory in self.memories.items():
+            looker = self.looker(log, copy.deepcopy(memory))
+            found = await looker.look(self.world.clock.now(), whole=whole)
+            places += [f"{log} {one.kind} {one.place}" for one in found]
+            if remember:
+                self.memories[log] = looker.memory
+        return places
+
+    async def tell(self, command: str, **binds: object) -> None:
+        async with self.database.transaction() as connection:
+            for part in command.split(";"):
+                await connection.execute(text(part), binds)
+
+    @contextlib.asynccontextmanager
+    async def restored(self, *tables: str) -> AsyncIterator[None]:
+        """Puts tables back when the block ends."""
+        for table in tables:
+            await self.tell(f"CREATE TABLE saved_{table} AS SELECT * FROM {table}")  # noqa: S608 - own names
+        try:
+            yield
+        finally:
+            for table in tables:
+                await self.tell(f"DELETE FROM {table}")  # noqa: S608 - own names
+                await self.tell(f"INSERT INTO {table} SELECT * FROM saved_{table}")  # noqa: S608 - own names
+                await self.tell(f"DROP TABLE saved_{table}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def site(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    url = await databases.fresh("audit")
+    database = Database(url)
+    try:
+        yield await built(Site(World(database, tmp_path_factory.mktemp("monitor"))))
+    finally:
+        await database.close()
+        await databases.drop(url)
+
+
+async def built(made: Site) -> Site:
+    await made.append(300)
+    assert await made.found(remember=True) == []
+    made.world.clock.advance(timedelta(days=20))
+    await made.append(300)
+    made.world.clock.advance(timedelta(days=11))
+    async with made.world.writing(made.world.open()) as logs:
+        await logs.cut.run(made.world.clock.now().date())
+    await made.append(30)
+    await made.erase(ERASED)
+    assert await made.found(whole=False, remember=True) == []
+    return made
+
+
+async def test_good_logs_are_silent(site: Site) -> None:
+    assert await site.found() == []
+    head = await site.world.open().access.store.head()
+    assert (head.tree.size, head.minimum_index) == (630, 300)
+    assert {memory.tree.size for memory in site.memories.values()} == {630, 631}
+
+
+FLIP = "UPDATE {table} SET {column} = set_byte({column}, {at}, get_byte({column}, {at}) # 1) WHERE {where}"
+CHANGES = [
+    ("evidence_entries", "leaf", 3, "index = 17", "evidence LEAF_CHANGED entry 17"),
+    ("evidence_entries", "leaf", 80, "index = 620", "evidence LEAF_CHANGED entry 620"),
+    ("access_entries", "leaf", 80, "index = 301", "access LEAF_CHANGED entry 301"),
+    ("access_entries", "leaf", 80, "index = 615", "access LEAF_CHANGED entry 615"),
+    ("evidence_entries", "sealed", 40, "index = 17", "evidence PAYLOAD_CHANGED entry 17"),
+    ("access_entries", "sealed", 40, "index = 600", "access PAYLOAD_CHANGED entry 600"),
+    ("tiles", "hashes", 33, "log = 'evidence' AND level = 1", "evidence TILE_CHANGED tile/1/000"),
+    ("tiles", "hashes", 33, "log = 'access' AND level = 0", "access TILE_CHANGED tile/0/001"),
+    ("heads", "root", 0, "log = 'access'", "access HEAD_CHANGED head"),
+    ("heads", "compact_range", 31, "log = 'evidence'", "evidence HEAD_CHANGED head"),
+]
+
+
+@pytest.mark.parametrize(("table", "column", "at", "where", "place"), CHANGES)
+async def test_a_changed_byte_is_found_and_named(
+    site: Site, table: str, column: str, at: int, where: str, place: str
+) -> None:
+    async with site.restored(table):
+        await site.tell(FLIP.format(table=table, column=column, at=at, where=where))
+        assert await site.found() == [place]
+    assert await site.found() == []
+
+
+SWAP = (
+    "UPDATE {table} SET index = -1 WHERE index = {one}; UPDATE {table} SET index = {one} WHERE index = {other};"
+    " UPDATE {table} SET index = {other} WHERE index = -1"
+)
+EXCHANGE = (
+    "UPDATE evidence_entries a SET sealed = b.sealed, key_id = b.key_id FROM evidence_entries b"
+    " WHERE a.index IN (20, 30) AND b.index = 50 - a.index"
+)
+STATEMENTS = [
+    ("heads", "UPDATE heads SET size = size - 1 WHERE log = 'access'", ["access HEAD_CHANGED head"]),
+    ("heads", "DELETE FROM heads WHERE log = 'access'", ["access HEAD_CHANGED head"]),
+    (
+        "heads",
+        "UPDATE heads SET minimum_index = 610 WHERE log = 'access'",
+        ["access HEAD_CHANGED head", "access TILE_CHANGED tile/0/001"],  # the service believes it and serves less
+    ),
+    ("heads", "UPDATE heads SET minimum_index = 1 WHERE log = 'evidence'", ["evidence HEAD_CHANGED head"]),
+    (
+        "heads",
+        "UPDATE heads SET checkpoint = replace(checkpoint, chr(10) || '630' || chr(10), chr(10) || '629' || chr(10))",
+        ["access CHECKPOINT_INVALID checkpoint"],
+    ),
+    ("evidence_entries", "DELETE FROM evidence_entries WHERE index = 40", ["evidence LEAF_CHANGED entry 40"]),
+    (
+        "access_entries",
+        "DELETE FROM access_entries WHERE index BETWEEN 400 AND 409",
+        ["access LEAF_CHANGED entries 400..409"],
+    ),
+    (
+        "evidence_entries",
+        SWAP.format(table="evidence_entries", one=20, other=30),
+        ["evidence LEAF_CHANGED entry 20", "evidence LEAF_CHANGED entry 30"],
+    ),
+    (
+        "access_entries",
+        SWAP.format(table="access_entries", one=601, other=625),
+        ["access LEAF_CHANGED entry 601", "access LEAF_CHANGED entry 625"],
+    ),
+    (
+        "evidence_entries",
+        EXCHANGE,
+        ["evidence PAYLOAD_CHANGED entry 20", "evidence PAYLOAD_CHANGED entry 30"],
+    ),
+    (
+        "evidence_entries",
+        "UPDATE evidence_entries SET sequence = 5 WHERE index = 3",
+        ["evidence LEAF_CHANGED entry 3"],
+    ),
+    (
+        "evidence_entries",
+        "UPDATE evidence_entries SET request_id = 'req_x' WHERE index = 3",
+        ["evidence PAYLOAD_CHANGED entry 3"],
+    ),
+    (
+        "evidence_entries",
+        "UPDATE evidence_entries SET key_id = '', sealed = '' WHERE index = 3",
+        ["evidence PAYLOAD_CHANGED entry 3"],
+    ),
+    ("tiles", "DELETE FROM tiles WHERE log = 'access' AND level = 1", ["access TILE_CHANGED tile/1/000"]),
+    ("tiles", "DELETE FROM tiles WHERE log = 'access' AND level = 0", ["access TILE_CHANGED tile/0/001"]),
+]
+
+
+@pytest.mark.parametrize(("table", "command", "places"), STATEMENTS)
+async def test_what_somebody_writes_is_found_and_named(site: Site, table: str, command: str, places: list[str]) -> None:
+    async with site.restored(table):
+        await site.tell(command)
+        found = await site.found()
+        assert [place for place in found if place not in places] == []
+        assert set(found) == set(places)
+    assert await site.found() == []
+
+
+async def test_a_damaged_data_key_is_found_by_the_entries_that_it_opens(site: Site) -> None:
+    async with site.restored("data_keys"):
+        await site.tell(
+            "UPDATE data_keys SET wrapped = set_byte(wrapped, 20, get_byte(wrapped, 20) # 1)"
+            " WHERE key_id = (SELECT key_id FROM evidence_entries WHERE index = 17)"
+        )
+        found = await site.found()
+        assert "evidence PAYLOAD_CHANGED entry 17" in found
+        assert {place.split()[1] for place in found} == {"PAYLOAD_CHANGED"}
+
+
+@pytest.mark.parametrize("name", ["tile/0/000", "tile/0/001", "tile/entries/000", "tile/entries/001"])
+async def test_a_changed_file_of_the_cache_is_found_and_named(site: Site, name: str) -> None:
+    file = site.world.folder / "tiles" / "evidence" / name
+    good = file.read_bytes()
+    file.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    try:
+        assert await site.found() == [f"evidence TILE_CHANGED {name}"]
+    finally:
+        file.write_bytes(good)
+
+
+async def test_a_smaller_tree_that_is_signed_again_is_a_fork(site: Site) -> None:
+    rows = await site.world.ask("SELECT leaf FROM evidence_entries ORDER BY index LIMIT 600")
+    tree = grow(Range(), [leaf_hash(row.leaf) for row in rows]).after
+    keys = signer(Log.EVIDENCE)
+    note = keys.sign(Checkpoint(keys.name, tree.size, tree.root).text)
+    last = site.memories[Log.EVIDENCE].tree.size
+    async with site.restored("heads", "evidence_entries"):
+        await site.tell("DELETE FROM evidence_entries WHERE index >= 600")
+        await site.tell(
+            "UPDATE heads SET size = 600, root = :root, compact_range = :range, checkpoint = :note"
+            " WHERE log = 'evidence'",
+            root=tree.root,
+            range=b"".join(tree.hashes),
+            note=note,
+        )
+        assert await site.found() == [f"evidence FORK checkpoint {last}"]
+        assert await site.found(whole=False) == [f"evidence FORK checkpoint {last}"]
+
+
+PLACES = st.sampled_from(
+    [
+        ("evidence_entries", "leaf", "index", "true", "evidence LEAF_CHANGED entry"),
+        ("evidence_entries", "sealed", "index", "true", "evidence PAYLOAD_CHANGED entry"),
+        ("access_entries", "leaf", "index", "true", "access LEAF_CHANGED entr"),
+        (
+            "access_entries",
+            "sealed",
+            "index",
+            "key_id IN (SELECT key_id FROM data_keys)",
+            "access PAYLOAD_CHANGED entry",
+        ),
+        ("tiles", "hashes", "log || level", "level = 1", "TILE_CHANGED tile/1/000"),
+        ("heads", "root", "log", "true", "HEAD_CHANGED head"),
+        ("heads", "compact_range", "log", "true", "HEAD_CHANGED head"),
+    ]
+)
+
+
+@given(PLACES, st.integers(0, 10_000), st.integers(0, 10_000), st.integers(1, 255))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+async def test_any_changed_byte_is_found_where_it_stands(
+    site: Site, place: tuple[str, str, str, str, str], row: int, at: int, mask: int
+) -> None:
+    table, column, key, where, words = place
+    query = f"SELECT {key}, length({column}) FROM {table} WHERE {where} ORDER BY 1"  # noqa: S608 - own names
+    keys = await site.world.ask(query)
+    chosen, length = keys[row % len(keys)]
+    at %= length
+    async with site.restored(table):
+        flip = f"set_byte({column}, {at}, get_byte({column}, {at}) # {mask})"
+        update = f"UPDATE {table} SET {column} = {flip} WHERE {key} = :chosen"  # noqa: S608 - own names
+        await site.tell(update, chosen=chosen)
+        (found,) = await site.found()
+        assert words in found
+        if words.endswith("entry"):
+            assert found == f"{words} {chosen}"
+
+
+async def test_producers_numbers_that_are_dropped_or_repeated_are_told(database: MakeDatabase, tmp_path: Path) -> None:
+    made = Site(World(await database("audit"), tmp_path))
+    await made.append(10)
+    async with made.world.writing(made.world.open()) as logs:
+        await logs.evidence.sequencer.append([made.entry("stats", 9), made.entry("stats", 3)])
+        made.numbers["gateway"] += 2
+        await made.world.call(made.call("acc_1"), logs=logs)
+    files = MemoryFiles(tmp_path / "memory")
+    lookers = [made.looker(log, files.load(log)) for log in Log]
+    findings = Findings(SqlFindings(made.database))
+    watch = Watch(lookers, files, findings, made.world.clock, grace=timedelta(minutes=15))
+    assert await watch.look() == 1
+    made.world.clock.advance(timedelta(minutes=16))
+    assert await watch.look() == 2
+    assert await watch.look() == 0
+    page = await findings.page(10, "")
+    assert {f"{one.observation.log} {one.observation.kind} {one.observation.place}" for one in page.findings} == {
+        "evidence SEQUENCE_REPEATED producer stats 3",
+        "evidence SEQUENCE_GAP producer stats 6..8",
+        "access SEQUENCE_GAP producer gateway 11..12",
+    }
+    gaps = [one for one in page.findings if one.observation.kind == "SEQUENCE_GAP"]
+    assert all(one.found_at == one.seen_at == made.world.clock.now() for one in gaps)
+    made.world.clock.advance(timedelta(minutes=1))
+    assert await watch.look() == 0
+    page = await findings.page(10, "")
+    assert [one for one in page.findings if one.seen_at > one.found_at and one.observation.kind == "SEQUENCE_GAP"]
+
+
+async def test_a_finding_becomes_one_entry_of_the_evidence_log(database: MakeDatabase, tmp_path: Path) -> None:
+    made = Site(World(await database("audit"), tmp_path))
+    await made.append(5)
+    await made.tell("UPDATE evidence_entries SET sealed = 'x' WHERE index = 2")
+    files = MemoryFiles(tmp_path / "memory")
+    lookers = [made.looker(Log.EVIDENCE, files.load(Log.EVIDENCE))]
+    watch = Watch(lookers, files, Findings(SqlFindings(made.database)), made.world.clock, grace=timedelta(0))
+    assert await watch.look() == 1
+    made.world.clock.advance(timedelta(days=2))
+    assert await watch.look() == 0
+    rows = await made.world.ask("SELECT subject, data FROM outbox")
+    assert [row.subject for row in rows] == ["igstats.audit.v1.record.made"]
+    told = json.loads(bytes(rows[0].data)[bytes(rows[0].data).index(b"{") :].partition(b"}")[0] + b"}")
+    assert (told["kind"], told["log"], told["place"]) == ("PAYLOAD_CHANGED", "evidence", "entry 2")
