@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -86,13 +86,12 @@ class World:
 
     def intake(self, logs: Logs | None = None) -> CallIntake:
         log = (logs or self.logs).access
-        return CallIntake(log.sequencer, log.store, TOKENS, WAY, lambda event: event.data)  # type: ignore[arg-type,return-value]
+        return CallIntake(log.sequencer, log.store, TOKENS, WAY, _calls_of)
 
     async def call(self, *calls: CallRecord, logs: Logs | None = None) -> None:
         """Hands over calls as one event after the last one."""
-        position = await (logs or self.logs).access.store.head()
-        event: Any = Event(f"evt_{position.stream_sequence + 1}", "s", "t", MOMENT, calls)  # type: ignore[arg-type]
-        await self.intake(logs).handle([Placed(position.stream_sequence + 1, event)])
+        last = await (logs or self.logs).access.store.head()
+        await self.intake(logs).handle([placed(last.stream_sequence + 1, *calls)])
 
     async def ask(self, query: str) -> list[Any]:
         async with self.database.read() as connection:
@@ -135,6 +134,17 @@ async def running(sequencer: Sequencer) -> AsyncIterator[Sequencer]:
         worker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await worker
+
+
+def placed(position: int, *calls: CallRecord) -> Placed:
+    """An event whose data are the calls themselves."""
+    data: Any = calls
+    return Placed(position, Event(f"evt_{position}", "s", "t", MOMENT, data))
+
+
+def _calls_of(event: Event) -> Sequence[CallRecord]:
+    data: Any = event.data
+    return list(data)
 
 
 def entry(name: str, request_id: str = "", kind: str = "test.made", payload: bytes = b"p") -> NewEntry:

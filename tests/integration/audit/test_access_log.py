@@ -12,13 +12,11 @@ from igstats_audit.revealing import RevealedCalls
 from igstats_audit.tree import Range, grow, leaf_hash
 from igstats_client.merkle import root_of
 from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
-from igstats_kit.events import Event
 from igstats_kit.tables import restrictions, tombstones
-from igstats_kit.tail import Placed
 from prometheus_client import REGISTRY
 from sqlalchemy import Table, delete, insert
 
-from tests.integration.audit.conftest import MOMENT, TOKENS, call
+from tests.integration.audit.conftest import MOMENT, TOKENS, call, placed
 
 World = Any
 """The world of conftest.py."""
@@ -32,10 +30,6 @@ async def fence(world: World, account_id: str, table: Table = tombstones) -> Non
     row = {"token": TOKENS.of("ACCOUNT_ID", account_id), "request_id": "req_1"}
     async with world.database.transaction() as connection:
         await connection.execute(insert(table), row)
-
-
-def placed(position: int, *calls: Any) -> Placed:
-    return Placed(position, Event(f"evt_{position}", "s", "t", MOMENT, calls))  # type: ignore[arg-type]
 
 
 async def test_a_call_is_a_leaf_a_sealed_entry_and_a_row_to_find_it_by(world: World) -> None:

@@ -59,11 +59,13 @@ def tail(sink: Sink, first: int = 1, last: int = 100) -> Tail:
         return SimpleNamespace(state=SimpleNamespace(first_seq=first, last_seq=last))
 
     bus: Any = SimpleNamespace(jetstream=SimpleNamespace(stream_info=stream_info))
-    return Tail(bus, None, WANTED, sink)  # type: ignore[arg-type]
+    database: Any = None
+    return Tail(bus, database, WANTED, sink)
 
 
 async def take(sink: Sink, *messages: Message, first: int = 1) -> list[str]:
-    await tail(sink, first)._take(messages)  # type: ignore[arg-type]
+    given: Any = messages
+    await tail(sink, first)._take(given)
     return [message.end for message in messages]
 
 
