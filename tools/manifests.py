@@ -73,6 +73,9 @@ def environment(manifest: Manifest, manifests: list[Manifest]) -> dict[str, str]
     for source in container(manifest)["envFrom"]:
         variables |= maps[source["configMapRef"]["name"]]
     for variable in container(manifest)["env"]:
+        if "value" in variable:
+            variables[variable["name"]] = variable["value"]
+            continue
         secret = variable["valueFrom"]["secretKeyRef"]
         variables[variable["name"]] = f"${{{secret['name']}/{secret['key']}}}"
     return variables

@@ -13,6 +13,14 @@ DRAIN_SECONDS = 20  # lifecycle: RPCs 10 s, closing hooks a few more
 MANIFESTS = rendered()
 WORKLOADS = of_kind(MANIFESTS, "Deployment", "Job")
 DEPLOYMENTS = of_kind(MANIFESTS, "Deployment")
+MONITOR = "audit-monitor"
+SERVERS = [found for found in DEPLOYMENTS if found["metadata"]["name"] != MONITOR]
+
+
+def service_of(workload: Manifest) -> str:
+    """The service whose image a workload runs."""
+    found: str = workload["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/name"]
+    return found
 
 
 def port(address: str) -> int:
@@ -44,7 +52,7 @@ def test_a_misspelt_field_would_be_found() -> None:
 @pytest.mark.parametrize("kind", ["Deployment", "Job", "Service", "ServiceAccount", "PodDisruptionBudget"])
 def test_every_service_has_one_of_each(kind: str) -> None:
     names = {manifest["metadata"]["name"].removesuffix("-migration") for manifest in of_kind(MANIFESTS, kind)}
-    inside = {"gateway-internal"} if kind == "Service" else set()
+    inside = {"Service": {"gateway-internal"}, "Deployment": {MONITOR}}.get(kind, set())
     assert names == set(SERVICES) | inside
 
 
@@ -75,7 +83,7 @@ def test_a_pod_has_no_privilege(workload: Manifest) -> None:
 @pytest.mark.parametrize("workload", WORKLOADS, ids=name)
 def test_a_pod_has_an_account_of_its_own_and_no_token(workload: Manifest) -> None:
     accounts = {account["metadata"]["name"]: account for account in of_kind(MANIFESTS, "ServiceAccount")}
-    service = workload["metadata"]["name"].removesuffix("-migration")
+    service = service_of(workload)
     assert pod(workload)["serviceAccountName"] == service
     assert pod(workload)["automountServiceAccountToken"] is False
     assert accounts[service]["automountServiceAccountToken"] is False
@@ -87,7 +95,7 @@ def test_a_pod_says_what_it_needs_and_where_it_may_write(workload: Manifest) -> 
     assert set(resources["requests"]) == set(resources["limits"]) == {"cpu", "memory", "ephemeral-storage"}
     writable = {volume["name"]: volume["emptyDir"] for volume in pod(workload)["volumes"] if "emptyDir" in volume}
     limits = {name: volume["sizeLimit"] for name, volume in writable.items()}
-    tiles = {"tiles": "1Gi"} if workload["metadata"]["name"].startswith("audit") else {}
+    tiles = {"tiles": "1Gi"} if service_of(workload) == "audit" and workload["metadata"]["name"] != MONITOR else {}
     assert limits == {"tmp": "64Mi"} | tiles
     assert {volume["name"] for volume in pod(workload)["volumes"]} == {
         mount["name"] for mount in container(workload)["volumeMounts"]
@@ -96,7 +104,7 @@ def test_a_pod_says_what_it_needs_and_where_it_may_write(workload: Manifest) -> 
 
 @pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
 def test_probes_use_the_plaintext_health_port_and_liveness_asks_for_no_dependency(deployment: Manifest) -> None:
-    service = deployment["metadata"]["name"]
+    service = service_of(deployment)
     health = port(environment(deployment, MANIFESTS)[f"IGSTATS_{service.upper()}_HEALTH_LISTEN"])
     found = container(deployment)
     assert found["startupProbe"]["grpc"] == found["readinessProbe"]["grpc"] == {"port": health}
@@ -110,7 +118,7 @@ def test_the_ports_of_a_container_are_those_it_is_told_to_listen_on(deployment: 
     assert {entry["containerPort"] for entry in container(deployment)["ports"]} == told
 
 
-@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
+@pytest.mark.parametrize("deployment", SERVERS, ids=name)
 def test_a_rollout_takes_nothing_away_before_its_successor_is_ready(deployment: Manifest) -> None:
     spec = deployment["spec"]
     assert spec["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
@@ -118,7 +126,7 @@ def test_a_rollout_takes_nothing_away_before_its_successor_is_ready(deployment: 
     assert pod(deployment)["terminationGracePeriodSeconds"] > pause + DRAIN_SECONDS
 
 
-@pytest.mark.parametrize("deployment", DEPLOYMENTS, ids=name)
+@pytest.mark.parametrize("deployment", SERVERS, ids=name)
 def test_replicas_spread_over_zones_and_nodes(deployment: Manifest) -> None:
     constraints = pod(deployment)["topologySpreadConstraints"]
     assert {found["topologyKey"] for found in constraints} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
@@ -149,3 +157,18 @@ def test_a_migration_gets_the_settings_and_secrets_of_its_service(service: str) 
     assert environment(job, MANIFESTS) == environment(server_of, MANIFESTS)
     assert pod(job)["volumes"] == pod(server_of)["volumes"]
     assert mounted(job) == mounted(server_of)
+
+
+def test_the_monitor_is_audit_with_another_argument_and_a_memory_of_its_own() -> None:
+    (watching,) = [found for found in DEPLOYMENTS if found["metadata"]["name"] == MONITOR]
+    (server_of,) = [found for found in DEPLOYMENTS if found["metadata"]["name"] == "audit"]
+    told, folder = environment(watching, MANIFESTS), "IGSTATS_AUDIT_MONITOR_DIRECTORY"
+    assert container(watching)["args"] == ["monitor"]
+    assert container(watching)["image"] == container(server_of)["image"]
+    assert {name: value for name, value in told.items() if name != folder} == environment(server_of, MANIFESTS)
+    assert watching["spec"]["replicas"] == 1
+    assert watching["spec"]["strategy"] == {"type": "Recreate"}
+    (mount,) = [one for one in container(watching)["volumeMounts"] if told[folder].startswith(one["mountPath"])]
+    (volume,) = [one for one in pod(watching)["volumes"] if one["name"] == mount["name"]]
+    others = [found for found in WORKLOADS if found is not watching]
+    assert [found["metadata"]["name"] for found in others if volume in pod(found)["volumes"]] == []
