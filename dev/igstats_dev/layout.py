@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,12 @@ class Layout:
             | environment.special(service, certificate, self.secrets)
         )
         return made | self._public(service) | {name: os.environ[name] for name in _TUNABLE if name in os.environ}
+
+    def monitor_environment(self, audit: Mapping[str, str]) -> dict[str, str]:
+        """What the monitor of the logs is told: all that audit is told, with listeners of its own."""
+        faces = {"LISTEN": "rpc", "HEALTH_LISTEN": "health", "METRICS_LISTEN": "metrics"}
+        own = {f"IGSTATS_AUDIT_{name}": self.address(f"monitor-{face}") for name, face in faces.items()}
+        return {**audit, **own}
 
     def write_environments(self) -> None:
         """Leaves `<service>.env` for a person who runs a service by hand: `set -a; . .igstats/stats.env`."""

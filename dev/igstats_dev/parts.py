@@ -1,4 +1,4 @@
-"""The parts of the stack that are our own programs: four services and the emulator."""
+"""The parts of the stack that are our own programs: four services, the monitor of the logs and the emulator."""
 
 import asyncio
 import sys
@@ -74,6 +74,12 @@ def service(name: str, logs: Path, environment: Mapping[str, str]) -> Process:
     """One of the four services, ready when its health says so."""
     address = environment[f"IGSTATS_{name.upper()}_HEALTH_LISTEN"]
     return Process(python(name, logs, environment, f"igstats_{name}", "serve"), lambda: serving(address))
+
+
+def monitor(logs: Path, environment: Mapping[str, str]) -> Process:
+    """The monitor of the logs, a second process of audit, ready when its health says so."""
+    address = environment["IGSTATS_AUDIT_HEALTH_LISTEN"]
+    return Process(python("monitor", logs, environment, "igstats_audit", "monitor"), lambda: serving(address))
 
 
 def emulator(logs: Path, listen: str) -> Process:

@@ -16,7 +16,7 @@ PREFERRED = {"gateway-http": 8443, "gateway-grpc": 8444, "instagram": 8090, "pos
 NAMES = (
     *PREFERRED,
     "nats-monitor",
-    *(f"{service}-{face}" for service in SERVICES for face in ("rpc", "health", "metrics")),
+    *(f"{program}-{face}" for program in (*SERVICES, "monitor") for face in ("rpc", "health", "metrics")),
 )
 
 

@@ -32,7 +32,7 @@ class NotRunningError(RuntimeError):
 
 
 class Stack:
-    """A running stack. `parts` are supervised by name: postgres, nats, instagram and the services."""
+    """A running stack. `parts` are supervised by name: postgres, nats, instagram, the services, the monitor."""
 
     def __init__(self, layout: Layout, report: Report, services: Sequence[str] = SERVICES) -> None:
         self.layout = layout
@@ -63,7 +63,7 @@ class Stack:
         for service in self.services:  # one by one: alembic keeps its context in a global
             await self._prepare(service)
         self.report.step("databases are up to date")
-        await _together(*(self._add(name, self._service(name)) for name in self._environments))
+        await _together(*(self._add(name, part) for name, part in self._programs().items()))
 
     async def stop(self) -> None:
         """Stops everything: services first, servers last."""
@@ -86,8 +86,12 @@ class Stack:
         except SQLAlchemyError as error:
             raise ProcessError(f"the database of {service} could not be migrated: {error}") from error
 
-    def _service(self, name: str) -> parts.Process:
-        return parts.service(name, self.layout.logs, self.environment(name))
+    def _programs(self) -> dict[str, Part]:
+        logs = self.layout.logs
+        found: dict[str, Part] = {name: parts.service(name, logs, told) for name, told in self._environments.items()}
+        if "audit" in self._environments:
+            found["monitor"] = parts.monitor(logs, self.layout.monitor_environment(self._environments["audit"]))
+        return found
 
 
 def attached(folder: Path, report: Report) -> Stack:

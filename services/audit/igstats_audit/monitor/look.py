@@ -40,13 +40,19 @@ class Looker:
         while True:
             row = await self._rows.head()
             if row is None:
-                return [Observation(self._rows.log, FindingKind.HEAD_CHANGED, "head", "it is missing")]
+                return await self._headless()
             scene, checkpoint = await self._scene(row, now, whole=whole)
             await self._check(scene)
             again = await self._rows.head()
             if again is None or again.minimum_index == row.minimum_index:  # else a cut took what was just looked at
                 self._remember(scene, row, checkpoint, whole=whole)
                 return list(dict.fromkeys(scene.found))
+
+    async def _headless(self) -> list[Observation]:
+        """A log without head: a log that nobody has opened yet, or one that has lost it."""
+        if not self.memory.tree.size and not await self._rows.entries(0, 1):
+            return []
+        return [Observation(self._rows.log, FindingKind.HEAD_CHANGED, "head", "it is missing")]
 
     async def _scene(self, row: HeadRow, now: datetime, *, whole: bool) -> tuple[Scene, Checkpoint | None]:
         log, memory, found = self._rows.log, self.memory, list[Observation]()

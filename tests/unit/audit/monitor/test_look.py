@@ -209,3 +209,11 @@ async def test_a_cut_that_nobody_announced_is_named(world: World) -> None:
     world.cut(300)
     world.cuts.clear()
     assert (await world.places())[0] == "HEAD_CHANGED head"
+
+
+async def test_a_log_that_nobody_has_opened_yet_is_silent(world: World) -> None:
+    fresh = type(world)()
+    fresh.row = None
+    assert await fresh.places() == []
+    world.row = None
+    assert await world.places() == ["HEAD_CHANGED head"]
