@@ -29,14 +29,15 @@ from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import Stack, running
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from results import Line, keep, show
 from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceAsyncStub
 
 LIMIT_ONE_MS, LIMIT_BULK, LIMIT_MIB = 150.0, 90.0, 600.0
 FIDES_ONE_MS, FIDES_BULK, FIDES_MIB = 1350.0, 53 / 60, 1180.0
+PEER = "fides, other run"
 WAIT_SECONDS = 120.0
 
 
@@ -143,54 +144,34 @@ async def _listen(operator: Client, deletions: Deletions) -> None:
     await operator.flush()
 
 
-def rows(result: Result) -> list[tuple[str, str, str, str, bool]]:
-    """What was measured: name, value, limit, peer, whether the limit is kept."""
+def rows(result: Result) -> list[Line]:
+    """What was measured."""
     one, bulk = statistics.median(result.single_ms), statistics.median(result.burst_a_second)
     p99 = sorted(result.single_ms)[int(len(result.single_ms) * 0.99)]
     return [
-        (
+        Line(
             "one deletion, median",
             f"{one:.0f} ms (p99 {p99:.0f})",
             f"{LIMIT_ONE_MS:.0f} ms, ratio {one / LIMIT_ONE_MS:.2f}",
             f"{one / FIDES_ONE_MS:.3f} of fides",
             one < LIMIT_ONE_MS,
         ),
-        (
+        Line(
             f"{result.burst} at once",
             f"{bulk:.0f} a second",
             f"{LIMIT_BULK:.0f} a second, ratio {bulk / LIMIT_BULK:.2f}",
             f"{bulk / FIDES_BULK:.0f} times fides",
             bulk > LIMIT_BULK,
         ),
-        (
+        Line(
             "memory of the four services",
             f"{result.mib:.0f} MiB",
             f"{LIMIT_MIB:.0f} MiB, ratio {result.mib / LIMIT_MIB:.2f}",
             f"{result.mib / FIDES_MIB:.2f} of fides",
             result.mib < LIMIT_MIB,
         ),
-        ("persons erased, rows checked", str(result.checked), "all rows gone", "fides keeps every row", True),
+        Line("persons erased, rows checked", str(result.checked), "all rows gone", "fides keeps every row", True),
     ]
-
-
-def show(found: list[tuple[str, str, str, str, bool]]) -> None:
-    """Prints the table."""
-    table = Table("what", "measured", "limit", "fides (same data, other run)", "kept")
-    for name, value, limit, peer, kept in found:
-        table.add_row(name, value, limit, peer, "yes" if kept else "NO")
-    Console().print(table)
-
-
-def write(found: list[tuple[str, str, str, str, bool]], path: Path) -> None:
-    """Replaces the section of this benchmark in the results file."""
-    title = "## erasure\n"
-    lines = [f"| {name} | {value} | {limit} | {peer} |" for name, value, limit, peer, _ in found]
-    head = f"{title}\nCommand: `make bench` (`python bench/erasure.py {' '.join(sys.argv[1:])}`)\n"
-    section = "\n".join([head, "| what | measured | limit | fides, other run |", "|---|---|---|---|", *lines, ""])
-    text = path.read_text() if path.exists() else "# Results\n\nTwo cores, shared and noisy: read the ratios.\n\n"
-    before, found_title, after = text.partition(title)
-    rest = after[after.find("\n## ") + 1 :] if found_title and "\n## " in after else ""
-    path.write_text(before + section + rest)
 
 
 async def main() -> int:
@@ -205,10 +186,10 @@ async def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         async with running(Path(folder), ConsoleReport(Console(stderr=True))) as stack:
             found = rows(await measure(stack, arguments))
-    show(found)
+    show(found, PEER)
     if arguments.out:
-        write(found, arguments.out)
-    return 0 if all(kept for *_, kept in found) else 1
+        keep(found, "erasure", PEER, arguments.out)
+    return 0 if all(line.kept for line in found) else 1
 
 
 if __name__ == "__main__":
