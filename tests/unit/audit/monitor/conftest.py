@@ -88,7 +88,7 @@ class World:
     def change(self, index: int, **columns: object) -> None:
         """Changes columns of an entry."""
         at = next(at for at, row in enumerate(self.rows) if row.index == index)
-        self.rows[at] = replace(self.rows[at], **columns)  # type: ignore[arg-type]
+        self.rows[at] = replace(self.rows[at], **columns)  # type: ignore[arg-type]  # columns by name
 
     @property
     def size(self) -> int:
