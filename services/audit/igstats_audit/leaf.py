@@ -11,6 +11,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 VERSION = 1
 KIND_SIZE = 32
@@ -47,11 +48,19 @@ def commitment(salt: bytes, payload: bytes) -> bytes:
 
 def encode(leaf: Leaf) -> bytes:
     """Writes a leaf; its time loses the seconds."""
-    minutes = (leaf.minute - _EPOCH) // _MINUTE
-    if not (0 <= minutes <= _LAST_MINUTE and 0 <= leaf.sequence < 1 << 64 and len(leaf.commitment) == _HASH_SIZE):
+    return written(leaf.kind, leaf.producer, leaf.sequence, leaf.minute, leaf.commitment)
+
+
+def written(kind: str, producer: str, sequence: int, moment: datetime, committed: bytes) -> bytes:
+    """Writes the leaf of these values; its time loses the seconds.
+
+    Raises:
+        ValueError: A value does not fit.
+    """
+    minutes = (moment - _EPOCH) // _MINUTE
+    if not (0 <= minutes <= _LAST_MINUTE and 0 <= sequence < 1 << 64 and len(committed) == _HASH_SIZE):
         raise ValueError("a number in the leaf is out of range, or its commitment is not 32 bytes")
-    kind, producer = _name(leaf.kind, KIND_SIZE), _name(leaf.producer, PRODUCER_SIZE)
-    return _LAYOUT.pack(VERSION, kind, producer, leaf.sequence, minutes, leaf.commitment)
+    return _LAYOUT.pack(VERSION, _name(kind, KIND_SIZE), _name(producer, PRODUCER_SIZE), sequence, minutes, committed)
 
 
 def decode(raw: bytes) -> Leaf:
@@ -70,6 +79,7 @@ def decode(raw: bytes) -> Leaf:
 
 
 @functools.lru_cache(maxsize=256)
+@lru_cache(maxsize=1_024)
 def _name(text: str, size: int) -> bytes:
     raw = text.encode("ascii", "replace")
     if not text or not text.isascii() or not text.isprintable() or len(raw) > size:

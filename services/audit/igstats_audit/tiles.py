@@ -5,6 +5,7 @@ disk holds the files of C2SP tlog-tiles under their own names; it is a cache tha
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import secrets
@@ -30,6 +31,7 @@ from igstats_audit.tile_path import (
 from igstats_audit.tree import HASH_SIZE, Node, leaf_hash
 
 TILES_IN_MEMORY = 4_096
+_REST_SECONDS = 1.0
 _TRASH = ".trash"
 
 
@@ -230,18 +232,23 @@ class TileReader:
             self._checkpoint = (head.checkpoint, "".join((self._checkpoint[1], *cosignatures)))
 
     async def run(self, grown: asyncio.Event) -> None:
-        """Writes the full tiles and bundles of every growth to the disk, until cancelled."""
+        """Writes full tiles and bundles to the disk whenever the log rests, until cancelled: appends come first."""
         while True:
             await grown.wait()
-            grown.clear()
-            await self.publish()
+            with contextlib.suppress(TimeoutError):
+                while True:
+                    grown.clear()
+                    await asyncio.wait_for(grown.wait(), _REST_SECONDS)
+            await self.publish(grown)
 
-    async def publish(self) -> None:
-        """Writes those that became full since the last time."""
+    async def publish(self, grown: asyncio.Event | None = None) -> None:
+        """Writes those that became full since the last time; leaves the rest for later when the log grows meanwhile."""
         try:
             head = await self._store.head()
             start = max(self._published, head.minimum_index >> TILE_HEIGHT)
             for place in range(start, head.tree.size >> TILE_HEIGHT):
+                if grown is not None and grown.is_set():
+                    return
                 await self._tiles.leaves(Tile(None, place))
                 await self._tiles.hashes(Tile(0, place))
                 self._published = place + 1
