@@ -1,6 +1,7 @@
 """Encryption at rest: AES-256-GCM under a service's own key, bound to the place where the value is stored."""
 
 import secrets
+from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,6 +26,15 @@ class Sealer:
         """Encrypts `plain`; the same value never looks the same twice."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self._cipher.encrypt(nonce, plain, context.encode())
+
+    def seal_all(self, plains: Sequence[bytes], context: str) -> list[bytes]:
+        """Encrypts many values for one context as `seal` does, with one system call for all their random bytes."""
+        nonces, place = secrets.token_bytes(NONCE_BYTES * len(plains)), context.encode()
+        found = []
+        for number, plain in enumerate(plains):
+            nonce = nonces[number * NONCE_BYTES : (number + 1) * NONCE_BYTES]
+            found.append(nonce + self._cipher.encrypt(nonce, plain, place))
+        return found
 
     def open(self, sealed: bytes, context: str) -> bytes:
         """Decrypts what `seal` made for the same context.

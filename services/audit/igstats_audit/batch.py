@@ -8,33 +8,23 @@ from datetime import date
 
 from igstats_kit.errors import DomainError, Reason, Violation
 
-from igstats_audit.leaf import SALT_SIZE, Leaf, commitment, decode, encode
+from igstats_audit.leaf import SALT_SIZE, commitment, decode, written
 from igstats_audit.model import DataKey, Delivery, Head, Known, Log, NewCall, NewEntry, SealedEntry
 from igstats_audit.note import Checkpoint, NoteSigner
 from igstats_audit.tree import Growth, Range, grow, leaf_hash
 
 
-@dataclass(slots=True, eq=False)
-class Prepared:
-    """An entry with its leaf. It lacks its place, and perhaps its seal."""
+def seal(entries: Sequence[SealedEntry], log: Log, key: DataKey) -> None:
+    """Seals salts and payloads, but for those that this key has sealed before."""
+    todo = [one for one in entries if one.key_id != key.key_id]
+    plains = [one.salt + one.new.payload for one in todo]
+    for one, sealed in zip(todo, key.sealer.seal_all(plains, seal_context(log, key.key_id)), strict=True):
+        one.sealed, one.key_id, one.withheld = sealed, key.key_id, False
 
-    new: NewEntry
-    salt: bytes = field(repr=False)
-    leaf: bytes
-    key_id: str = ""
-    sealed: bytes = field(repr=False, default=b"")
-    withheld: bool = False
 
-    def seal(self, log: Log, key: DataKey) -> None:
-        """Seals salt and payload, unless this key has done so before."""
-        if self.key_id != key.key_id:
-            self.sealed = key.sealer.seal(self.salt + self.new.payload, seal_context(log, key.key_id))
-            self.key_id = key.key_id
-        self.withheld = False
-
-    def withhold(self) -> None:
-        """Drops the content: it belongs to a fenced person."""
-        self.key_id, self.sealed, self.withheld = "", b"", True
+def withhold(one: SealedEntry) -> None:
+    """Drops the content: it belongs to a fenced person."""
+    one.key_id, one.sealed, one.withheld = "", b"", True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +41,7 @@ class Done:
 class Submission:
     """Entries that somebody waits for; they are committed together or not at all."""
 
-    entries: Sequence[Prepared]
+    entries: Sequence[SealedEntry]
     delivery: Delivery | None
     done: asyncio.Future[Done] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -66,9 +56,11 @@ class Plan:
 
     def __init__(self, head: Head, known: Mapping[str, Known], *, unique: bool) -> None:
         self.head = head
-        self.fresh: list[Prepared] = []
+        self.fresh: list[SealedEntry] = []
         self.taken: dict[Submission, list[int]] = {}
-        self._known = dict(known)
+        self._known = known
+        self._places = {name: one.index for name, one in known.items()}
+        self._mine: dict[str, SealedEntry] = {}
         self._unique = unique
 
     @property
@@ -88,16 +80,10 @@ class Plan:
         if self._unique and (reused := next(self._reused(submission), None)) is not None:
             submission.fail(DomainError(Reason.IDEMPOTENCY_KEY_REUSED, entry_id=reused))
             return
-        place = self._place if self._unique else self._next
-        self.taken[submission] = [place(one) for one in submission.entries if self._is_new(one)]
-
-    def sealed(self) -> list[SealedEntry]:
-        """The new entries as they are stored."""
-        first = self.head.tree.size
-        return [
-            SealedEntry(one.new, index, one.leaf, one.key_id, one.sealed)
-            for index, one in enumerate(self.fresh, start=first)
-        ]
+        if self._unique:
+            self.taken[submission] = list(map(self._place, submission.entries))
+        else:
+            self.taken[submission] = [self._next(one) for one in submission.entries if self._is_new(one)]
 
     def grow(self, signer: NoteSigner, today: date) -> tuple[Growth, Head]:
         """What the commit makes of the tree, and the signed head on top of it."""
@@ -116,31 +102,41 @@ class Plan:
                 withheld = sum(one.withheld for one in submission.entries)
                 submission.done.set_result(Done(indexes, growth, checkpoint, withheld))
 
-    def _is_new(self, one: Prepared) -> bool:
+    def _is_new(self, one: SealedEntry) -> bool:
         """Whether the entry came after what the stream has brought so far; always, if it came by no stream."""
         return not isinstance(one.new, NewCall) or not 0 < one.new.position <= self.head.stream_sequence
 
     def _reused(self, submission: Submission) -> Iterator[str]:
+        if not self._places:
+            return
         for one in submission.entries:
-            known = self._known.get(one.new.entry_id)
-            if known is None or not known.salt:  # nobody can say what stands in an erased entry
-                continue
-            if commitment(known.salt, one.new.payload) != decode(known.leaf).commitment:
-                yield one.new.entry_id
+            name = one.new.entry_id
+            if name in self._mine:
+                same = self._mine[name].new.payload == one.new.payload
+            else:
+                same = name not in self._known or _says(self._known[name], one.new.payload)
+            if not same:
+                yield name
 
-    def _next(self, one: Prepared) -> int:
+    def _next(self, one: SealedEntry) -> int:
         self.fresh.append(one)
         return self.head.tree.size + len(self.fresh) - 1
 
-    def _place(self, one: Prepared) -> int:
-        known = self._known.get(one.new.entry_id)
-        if known is None:
-            known = Known(self._next(one), one.leaf, one.salt)
-            self._known[one.new.entry_id] = known
-        return known.index
+    def _place(self, one: SealedEntry) -> int:
+        name = one.new.entry_id
+        place = self._places.get(name)
+        if place is None:
+            place = self._places[name] = self._next(one)
+            self._mine[name] = one
+        return place
 
 
-def prepare(entries: Sequence[NewEntry]) -> list[Prepared]:
+def _says(known: Known, payload: bytes) -> bool:
+    """Whether a payload stands in an entry; of an erased one nobody can tell."""
+    return not known.salt or commitment(known.salt, payload) == decode(known.leaf).commitment
+
+
+def prepare(entries: Sequence[NewEntry]) -> list[SealedEntry]:
     """Makes the leaves of entries.
 
     Raises:
@@ -152,11 +148,11 @@ def prepare(entries: Sequence[NewEntry]) -> list[Prepared]:
         salt = salts[position * SALT_SIZE : (position + 1) * SALT_SIZE]
         committed = commitment(salt, new.payload)
         try:
-            leaf = encode(Leaf(new.kind, new.producer, new.sequence, new.occurred_at, committed))
+            leaf = written(new.kind, new.producer, new.sequence, new.occurred_at, committed)
         except ValueError as error:
             violation = Violation(f"entries[{position}]", str(error))
             raise DomainError(Reason.FIELD_INVALID, violations=[violation]) from error
-        found.append(Prepared(new, salt, leaf))
+        found.append(SealedEntry(new, salt, leaf))
     return found
 
 

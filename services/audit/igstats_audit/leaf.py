@@ -57,7 +57,7 @@ def written(kind: str, producer: str, sequence: int, moment: datetime, committed
     Raises:
         ValueError: A value does not fit.
     """
-    minutes = (moment - _EPOCH) // _MINUTE
+    minutes = int(moment.timestamp() // 60)
     if not (0 <= minutes <= _LAST_MINUTE and 0 <= sequence < 1 << 64 and len(committed) == _HASH_SIZE):
         raise ValueError("a number in the leaf is out of range, or its commitment is not 32 bytes")
     return _LAYOUT.pack(VERSION, _name(kind, KIND_SIZE), _name(producer, PRODUCER_SIZE), sequence, minutes, committed)

@@ -106,18 +106,20 @@ class Entry:
     damaged: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class SealedEntry:
-    """A new entry as it is stored: `sealed` is one ciphertext of salt and payload under the data key `key_id`.
+    """A new entry with its leaf; stored, `sealed` is one ciphertext of salt and payload under the data key `key_id`.
 
-    Both are empty for an entry of a fenced person: its leaf keeps the producer's numbers whole, its content is dropped.
+    Those two stay empty for an entry of a fenced person, which is `withheld`: its leaf keeps the producer's numbers
+    whole, its content is dropped.
     """
 
     new: NewEntry
-    index: int
+    salt: bytes = field(repr=False)
     leaf: bytes
-    key_id: str
-    sealed: bytes = field(repr=False)
+    key_id: str = ""
+    sealed: bytes = field(repr=False, default=b"")
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +196,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One growth of a log: all of it is written, or nothing."""
+    """One growth of a log: all of it is written, or nothing. The first entry stands where the old head ends."""
 
     old: Head
     new: Head

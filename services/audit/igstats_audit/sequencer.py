@@ -13,7 +13,7 @@ from datetime import date
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
 
-from igstats_audit.batch import Done, Plan, Prepared, Submission, prepare, signed
+from igstats_audit.batch import Done, Plan, Submission, prepare, seal, signed, withhold
 from igstats_audit.errors import LogForkedError
 from igstats_audit.model import (
     Acknowledgement,
@@ -28,6 +28,7 @@ from igstats_audit.model import (
     LogTurn,
     NewCall,
     NewEntry,
+    SealedEntry,
     Subject,
 )
 from igstats_audit.note import NoteSigner
@@ -51,7 +52,7 @@ class Sequencer:
         self._unique = store.log is Log.EVIDENCE
         self._queue: asyncio.Queue[Submission] = asyncio.Queue()
         self._head: Head | None = None
-        self._keys: dict[Subject, DataKey] = {}
+        self._keys: dict[str, DataKey] = {}
         self._signed = 0
         self._ended = False
         self.grown = asyncio.Event()
@@ -192,7 +193,7 @@ class Sequencer:
 
     def _grown(self, plan: Plan, today: date) -> Commit:
         growth, new = plan.grow(self._signer, today)
-        return Commit(plan.head, new, plan.sealed(), growth, plan.deliveries)
+        return Commit(plan.head, new, plan.fresh, growth, plan.deliveries)
 
     def _finish(self, plan: Plan, commit: Commit) -> None:
         self._head = commit.new
@@ -202,36 +203,47 @@ class Sequencer:
             ENTRIES_APPENDED.labels(kind=kind).inc(count)
         self.grown.set()
 
-    def _seal_at_once(self, entries: Sequence[Prepared]) -> None:
+    def _seal_at_once(self, entries: Sequence[SealedEntry]) -> None:
         """Seals what needs no question whether its person is fenced, under keys at hand; others commit meanwhile."""
-        for one in entries:
-            key = None if _token(one.new) else self._keys.get(one.new.subject)
-            if key is not None:
-                one.seal(self._store.log, key)
+        if self._store.log is Log.ACCESS:
+            return  # the fence must be asked, and is asked in turn
+        for name, mine in _by_name(entries).items():
+            if name in self._keys:
+                seal(mine, Log.EVIDENCE, self._keys[name])
 
     async def _seal_in_turn(self, turn: LogTurn, plan: Plan) -> Mapping[Subject, DataKey]:
         """Seals the new entries under keys that exist now; what belongs to fenced persons keeps its leaf only."""
         free = await turn.admitted(plan.tokens) if plan.tokens else set()
-        admitted = [one for one in plan.fresh if (token := _token(one.new)) is None or token in free]
-        keys = await turn.keys(list({one.new.subject for one in admitted})) if admitted else {}
+        by_subject: dict[Subject, list[SealedEntry]] = {}
         for one in plan.fresh:
             if (token := _token(one.new)) is None or token in free:
-                one.seal(self._store.log, keys[one.new.subject])
+                by_subject.setdefault(one.new.subject, []).append(one)
             else:
-                one.withhold()
+                withhold(one)
+        keys = await turn.keys(list(by_subject)) if by_subject else {}
+        for subject, mine in by_subject.items():
+            seal(mine, self._store.log, keys[subject])
         return keys
 
     def _keep(self, keys: Mapping[Subject, DataKey]) -> None:
         """Remembers keys that no erasure can take away; every commit asks the table whether they exist."""
         if len(self._keys) > _KEYS_KEPT:
             self._keys.clear()
-        self._keys |= {subject: key for subject, key in keys.items() if subject.token is None}
+        self._keys |= {subject.name: key for subject, key in keys.items() if subject.token is None}
 
     def _require_ours(self, head: Head) -> None:
         """A signature of ours is always the same, so a head that is ours signs to its own checkpoint."""
         ours = signed(self._signer, head.tree, head.epoch)
         if head.tree.size < self._signed or ours.checkpoint != head.checkpoint:
             raise LogForkedError(f"the head of size {head.tree.size} is not one that this log has signed last")
+
+
+def _by_name(entries: Sequence[SealedEntry]) -> dict[str, list[SealedEntry]]:
+    """Entries by the name of their subject: in the evidence log that is the request."""
+    found: dict[str, list[SealedEntry]] = {}
+    for one in entries:
+        found.setdefault(one.new.request_id, []).append(one)
+    return found
 
 
 def _token(entry: NewEntry) -> bytes | None:

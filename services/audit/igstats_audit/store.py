@@ -1,6 +1,7 @@
 """The SQL that writes a log: each commit is one statement, in which every insert depends on the swap of the head."""
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, cast
@@ -8,7 +9,7 @@ from typing import Any, cast
 from igstats_kit.events import Event
 from igstats_kit.fence import admitted
 from igstats_kit.sql import Database
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -25,43 +26,42 @@ _KNOWN = text("SELECT index AS at, day FROM entry_ids WHERE entry_id = ANY(CAST(
 
 # PostgreSQL runs every part of a statement even when the swap hits no row: hence the condition on each insert. A key
 # that was erased meanwhile stops the commit like another head does.
-_ON_SWAP = "WHERE EXISTS (SELECT FROM swapped)"
 _SWAPPED = (
-    "WITH swapped AS (UPDATE heads SET size = :size, root = :root, compact_range = :range, epoch = :epoch,"  # noqa: S608 - own words
+    "WITH swapped AS (UPDATE heads SET size = :size, root = :root, compact_range = :range, epoch = :epoch,"
     " checkpoint = :checkpoint, stream_sequence = :position, day = CAST(:day AS date)"
     " WHERE log = :log AND size = :old_size AND epoch = :old_epoch"
     " AND CAST(:key_count AS bigint) = (SELECT count(*) FROM data_keys WHERE key_id = ANY(CAST(:key_ids AS text[])))"
-    " RETURNING log), tiled AS (INSERT INTO tiles (log, level, place, hashes)"
+    " RETURNING log)"
+)
+# Rows travel as rows of their table: an array for each column costs the driver as much as the commit costs the server.
+_EVIDENCE = (
+    ", e AS MATERIALIZED (SELECT * FROM unnest(CAST(:entries AS evidence_entries[]))),"
+    " added AS (INSERT INTO evidence_entries SELECT * FROM e WHERE EXISTS (SELECT FROM swapped)),"
+    " named AS (INSERT INTO entry_ids (entry_id, index, day, request_id)"
+    " SELECT entry_id, index, day, request_id FROM e WHERE EXISTS (SELECT FROM swapped))"
+)
+_ACCESS = (
+    ", added AS (INSERT INTO access_entries SELECT * FROM unnest(CAST(:entries AS access_entries[]))"
+    " WHERE EXISTS (SELECT FROM swapped)),"
+    " found AS (INSERT INTO calls SELECT * FROM unnest(CAST(:calls AS calls[]))"
+    " WHERE EXISTS (SELECT FROM swapped) ON CONFLICT DO NOTHING)"
+)
+_TILED = (
+    ", tiled AS (INSERT INTO tiles (log, level, place, hashes)"
     " SELECT CAST(:log AS text), t.* FROM unnest(CAST(:tile_levels AS smallint[]), CAST(:tile_places AS bigint[]),"
-    f" CAST(:tile_hashes AS bytea[])) AS t {_ON_SWAP}"
-    " ON CONFLICT (log, level, place) DO UPDATE SET hashes = tiles.hashes || excluded.hashes),"
-    " dated AS (INSERT INTO log_days (log, day, first_index) SELECT CAST(:log AS text), CAST(:day AS date),"
-    f" CAST(:old_size AS bigint) {_ON_SWAP} AND CAST(:dated AS boolean))"
+    " CAST(:tile_hashes AS bytea[])) AS t WHERE EXISTS (SELECT FROM swapped)"
+    " ON CONFLICT (log, level, place) DO UPDATE SET hashes = tiles.hashes || excluded.hashes)"
 )
-_COUNT = " SELECT count(*) FROM swapped"
+_DATED = (
+    ", dated AS (INSERT INTO log_days (log, day, first_index)"
+    " SELECT CAST(:log AS text), CAST(:day AS date), CAST(:old_size AS bigint) WHERE EXISTS (SELECT FROM swapped))"
+)
+_HANDLED = (
+    ", handled AS (INSERT INTO inbox (consumer, event_id) SELECT * FROM unnest(CAST(:consumers AS text[]),"
+    " CAST(:event_ids AS text[])) AS i WHERE EXISTS (SELECT FROM swapped) ON CONFLICT DO NOTHING)"
+)
+_ENTRIES = {Log.EVIDENCE: _EVIDENCE, Log.ACCESS: _ACCESS}
 _RESTART = text("UPDATE heads SET stream_sequence = 0, epoch = epoch + 1 WHERE log = :log")
-_EVIDENCE = text(
-    f"{_SWAPPED}, added AS (INSERT INTO evidence_entries (day, index, entry_id, kind, request_id, producer, sequence,"  # noqa: S608 - own words
-    " leaf, key_id, sealed, occurred_at) SELECT CAST(:day AS date), e.* FROM unnest(CAST(:indexes AS bigint[]),"
-    " CAST(:entry_ids AS text[]), CAST(:kinds AS text[]), CAST(:request_ids AS text[]), CAST(:producers AS text[]),"
-    " CAST(:sequences AS bigint[]), CAST(:leaves AS bytea[]), CAST(:entry_keys AS text[]), CAST(:sealed AS bytea[]),"
-    f" CAST(:times AS timestamptz[])) AS e {_ON_SWAP}),"
-    " named AS (INSERT INTO entry_ids (entry_id, index, day, request_id) SELECT e.entry_id, e.index,"
-    " CAST(:day AS date), e.request_id FROM unnest(CAST(:entry_ids AS text[]), CAST(:indexes AS bigint[]),"
-    f" CAST(:request_ids AS text[])) AS e(entry_id, index, request_id) {_ON_SWAP}),"
-    " handled AS (INSERT INTO inbox (consumer, event_id) SELECT * FROM unnest(CAST(:consumers AS text[]),"
-    f" CAST(:event_ids AS text[])) AS i {_ON_SWAP} ON CONFLICT DO NOTHING){_COUNT}"
-)
-_ACCESS = text(
-    f"{_SWAPPED}, added AS (INSERT INTO access_entries (day, index, sequence, leaf, key_id, sealed)"  # noqa: S608 - own words
-    " SELECT CAST(:day AS date), e.* FROM unnest(CAST(:indexes AS bigint[]), CAST(:sequences AS bigint[]),"
-    f" CAST(:leaves AS bytea[]), CAST(:entry_keys AS text[]), CAST(:sealed AS bytea[])) AS e {_ON_SWAP}),"
-    " found AS (INSERT INTO calls (day, call_id, subject_token, index, called_at, status) SELECT CAST(:day AS date),"
-    " c.* FROM unnest(CAST(:call_ids AS text[]), CAST(:tokens AS bytea[]), CAST(:call_indexes AS bigint[]),"
-    " CAST(:called_at AS timestamptz[]), CAST(:statuses AS integer[])) AS c"
-    f" {_ON_SWAP} ON CONFLICT DO NOTHING){_COUNT}"
-)
-_STATEMENTS = {Log.EVIDENCE: _EVIDENCE, Log.ACCESS: _ACCESS}
 PARTITIONED = {Log.EVIDENCE: (TABLES[Log.EVIDENCE],), Log.ACCESS: (TABLES[Log.ACCESS], "calls")}
 
 
@@ -148,12 +148,26 @@ class SqlLog(EntryStore):
 
 
 async def _swap(connection: AsyncConnection, log: Log, commit: Commit) -> bool:
-    binds = _head_columns(commit.new) | _tile_columns(commit) | _entry_columns(commit)
-    binds |= _evidence_columns(commit) if log is Log.EVIDENCE else _call_columns(commit)
-    old = commit.old
+    """Runs the parts that this commit needs: a part without rows costs as much as one with a row."""
+    old, binds = commit.old, _head_columns(commit.new) | _keys(commit)
     binds |= {"log": log, "old_size": old.tree.size, "old_epoch": old.epoch}
-    binds |= {"dated": bool(commit.entries) and commit.new.day != old.day}
-    return bool(await connection.scalar(_STATEMENTS[log], binds))
+    parts = [_SWAPPED]
+    for part, columns in (
+        (_ENTRIES[log], _evidence_rows(commit) if log is Log.EVIDENCE else _access_rows(commit)),
+        (_TILED, _tile_columns(commit)),
+        (_HANDLED, _event_columns(commit)),
+    ):
+        if any(columns.values()):
+            parts.append(part)
+            binds |= columns
+    if commit.entries and commit.new.day != old.day:
+        parts.append(_DATED)
+    return bool(await connection.scalar(_statement(tuple(parts)), binds))
+
+
+@functools.cache
+def _statement(parts: tuple[str, ...]) -> TextClause:
+    return text("".join((*parts, " SELECT count(*) FROM swapped")))
 
 
 def _head_columns(head: Head) -> dict[str, Any]:
@@ -187,44 +201,50 @@ def _tile_columns(commit: Commit) -> dict[str, Any]:
     }
 
 
-def _entry_columns(commit: Commit) -> dict[str, Any]:
+def _keys(commit: Commit) -> dict[str, Any]:
     keys = {one.key_id for one in commit.entries if one.key_id}
-    return {
-        "indexes": [one.index for one in commit.entries],
-        "sequences": [one.new.sequence for one in commit.entries],
-        "leaves": [one.leaf for one in commit.entries],
-        "entry_keys": [one.key_id for one in commit.entries],
-        "sealed": [one.sealed for one in commit.entries],
-        "key_ids": list(keys),
-        "key_count": len(keys),
-    }
+    return {"key_ids": list(keys), "key_count": len(keys)}
 
 
-def _evidence_columns(commit: Commit) -> dict[str, Any]:
+def _evidence_rows(commit: Commit) -> dict[str, Any]:
+    """Rows of evidence_entries, in the order of its columns."""
+    day = commit.new.day
+    rows = [
+        (
+            index,
+            day,
+            one.new.entry_id,
+            one.new.kind,
+            one.new.request_id,
+            one.new.producer,
+            one.new.sequence,
+            one.leaf,
+            one.key_id,
+            one.sealed,
+            one.new.occurred_at,
+        )
+        for index, one in enumerate(commit.entries, start=commit.old.tree.size)
+    ]
+    return {"entries": rows}
+
+
+def _access_rows(commit: Commit) -> dict[str, Any]:
+    """Rows of access_entries and of calls, in the order of their columns; what is withheld is not to be found."""
+    day, numbered = commit.new.day, list(enumerate(commit.entries, start=commit.old.tree.size))
+    calls = [
+        (one.new.entry_id, day, one.new.token, index, one.new.occurred_at, one.new.status)
+        for index, one in numbered
+        if one.key_id and isinstance(one.new, NewCall)
+    ]
+    rows = [(index, day, one.new.sequence, one.leaf, one.key_id, one.sealed) for index, one in numbered]
+    return {"entries": rows, "calls": calls}
+
+
+def _event_columns(commit: Commit) -> dict[str, Any]:
     events = [
         (delivery.consumer, cast("Event", event).id) for delivery in commit.deliveries for event in delivery.events
     ]
-    return {
-        "entry_ids": [one.new.entry_id for one in commit.entries],
-        "kinds": [one.new.kind for one in commit.entries],
-        "request_ids": [one.new.request_id for one in commit.entries],
-        "producers": [one.new.producer for one in commit.entries],
-        "times": [one.new.occurred_at for one in commit.entries],
-        "consumers": [consumer for consumer, _ in events],
-        "event_ids": [event_id for _, event_id in events],
-    }
-
-
-def _call_columns(commit: Commit) -> dict[str, Any]:
-    """The index for searches; what was withheld is not found."""
-    found = [(one.index, one.new) for one in commit.entries if one.key_id and isinstance(one.new, NewCall)]
-    return {
-        "call_ids": [call.entry_id for _, call in found],
-        "tokens": [call.token for _, call in found],
-        "call_indexes": [index for index, _ in found],
-        "called_at": [call.occurred_at for _, call in found],
-        "statuses": [call.status for _, call in found],
-    }
+    return {"consumers": [consumer for consumer, _ in events], "event_ids": [event_id for _, event_id in events]}
 
 
 def _partition(table: str, day: date) -> str:

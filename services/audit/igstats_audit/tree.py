@@ -185,21 +185,31 @@ class Growth:
         return found
 
     def inclusions(self, indexes: Sequence[int]) -> list[list[bytes]]:
-        """Proofs of appended leaves in the tree after."""
+        """Proofs of appended leaves in the tree after. Neighbours share all of a path but its beginning."""
         if any(index < self.before.size for index in indexes):
             raise ValueError("the leaf was there before")
-        old, rest, size = self.before.nodes, ends(self.after), self.after.size
-        return [self._inclusion(index, size, old, rest) for index in indexes]
+        if not indexes:
+            return []
+        first, last = min(indexes), max(indexes)
+        tails = self._tails(first, last)
+        return [list(tails[index - first]) for index in indexes]
 
-    def _inclusion(self, index: int, size: int, old: Hashes, rest: Mapping[int, Sequence[bytes]]) -> list[bytes]:
-        top = peak_level(index, size)
-        found: list[bytes] = []
-        for level in range(top):
-            first, hashes = self.rows[level]
-            place = (index >> level) ^ 1
-            found.append(hashes[place - first] if place >= first else old[Node(level, place)])
-        found += rest[top]
-        return found
+    def _tails(self, first: int, last: int) -> list[tuple[bytes, ...]]:
+        """The paths of the leaves from first to last, made from the top down: a node's path is its parent's, begun."""
+        old, rest, size = self.before.nodes, ends(self.after), self.after.size
+        above: dict[int, tuple[bytes, ...]] = {}
+        for level in range(len(self.rows) - 1, -1, -1):
+            start, hashes = self.rows[level]
+            here: dict[int, tuple[bytes, ...]] = {}
+            for place in range(first >> level, min(last >> level, (size >> level) - 1) + 1):
+                tail = above.get(place >> 1)
+                if tail is None:
+                    here[place] = rest[level]
+                else:
+                    side = place ^ 1
+                    here[place] = (hashes[side - start] if side >= start else old[Node(level, side)], *tail)
+            above = here
+        return list(above.values())
 
 
 def grow(before: Range, leaves: Sequence[bytes]) -> Growth:

@@ -67,7 +67,7 @@ async def test_a_commit_on_an_old_head_writes_nothing(log: Log) -> None:
         old = await log.proofs.head()
         await writer.append([log.entry("first")])
     growth = grow(old.tree, [b"x" * 32] * 256)
-    late = SealedEntry(log.entry("late"), 7, b"leaf", "", b"")
+    late = SealedEntry(log.entry("late"), b"salt", b"leaf")
     new = Head(growth.after, old.epoch + 1, "late", day=MOMENT.date())
     commit = Commit(old, new, [late], growth, [Delivery("audit-records", [Event("evt_1", "s", "t", MOMENT, b"")])])
     assert not await log.store.swap(commit)
@@ -84,7 +84,7 @@ async def test_a_commit_of_another_epoch_or_under_a_key_that_is_gone_writes_noth
         head = await log.proofs.head()
     growth, at_work = grow(head.tree, []), replace(head, epoch=head.epoch + 1)
     assert not await log.store.swap(Commit(replace(head, epoch=9), replace(head, epoch=10), [], growth))
-    sealed = SealedEntry(log.entry("e0"), 0, b"leaf", "key_gone", b"sealed")
+    sealed = SealedEntry(log.entry("e0"), b"salt", b"leaf", "key_gone", b"sealed")
     assert not await log.store.swap(Commit(head, at_work, [sealed], growth))
     assert await log.store.swap(Commit(head, at_work, [], growth))
 

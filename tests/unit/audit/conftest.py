@@ -76,21 +76,21 @@ class MemoryLog:
         self.commits += 1
         self.claimed += commit.deliveries
         self.newest = commit.new
-        self.kept += [self._entry(one, commit.new.day) for one in commit.entries]
+        self.kept += [self._entry(len(self.kept) + at, one, commit.new.day) for at, one in enumerate(commit.entries)]
         for level in range(TILE_HEIGHT, len(commit.growth.rows), TILE_HEIGHT):
             first, hashes = commit.growth.rows[level]
             for at, value in enumerate(hashes, start=first):
                 place = level // TILE_HEIGHT, at // TILE_WIDTH
                 self.rows[place] = self.rows.get(place, b"") + value
 
-    def _entry(self, one: SealedEntry, day: date) -> Entry:
+    def _entry(self, index: int, one: SealedEntry, day: date) -> Entry:
         new, salt, payload = one.new, b"", b""
         if one.key_id:
             (key,) = [key for key in self.data_keys.values() if key.key_id == one.key_id]
             plain = key.sealer.open(one.sealed, seal_context(self.log, key.key_id))
             salt, payload = plain[:SALT_SIZE], plain[SALT_SIZE:]
         names = (new.entry_id, new.kind, new.request_id, new.producer, new.sequence)
-        return Entry(one.index, day, *names, one.leaf, salt, payload, new.occurred_at)
+        return Entry(index, day, *names, one.leaf, salt, payload, new.occurred_at)
 
     async def make_days(self, days: Sequence[date]) -> None:
         assert days
