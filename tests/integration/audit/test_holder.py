@@ -14,7 +14,7 @@ from igstats_kit.holder import HolderRunner
 from igstats_kit.receipt import Signer
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
-from igstats_kit.subjects import Subjects
+from igstats_kit.subjects import Case, Subjects
 from igstats_kit.testing.certificates import Authority
 from igstats_kit.testing.conformance import Candidate, Conformance
 from igstats_kit.testing.coordinator import Coordinator, Person
@@ -54,3 +54,17 @@ async def test_audit_passes_the_conformance_suite(
     candidate = Candidate("audit", DECLARATIONS, own, build, seed, somebody)
     async with world.writing(), nats.operator(certificates.issue("operator")) as operator:
         assert await Conformance(candidate, coordinator, speaker, operator).check() == []
+
+
+async def test_an_access_package_holds_what_is_sealed_and_nothing_of_the_neighbour(
+    database: MakeDatabase, tmp_path: Path
+) -> None:
+    world = World(await database("audit"), tmp_path)
+    async with world.writing():
+        await world.call(call("req_1"), call("req_2", "acc_2"), call("req_3"))
+    subjects = Subjects(DECLARATIONS, REST, {"calls": RevealedCalls(world.access.store.entries)})
+    case = Case("req_x", (TOKENS.of("ACCOUNT_ID", "acc_1"),))
+    async with world.database.transaction() as connection:
+        found = [row async for store, row in subjects.export(connection, case) if store == "calls"]
+    assert [row["call_id"] for row in found] == ["req_1", "req_3"]
+    assert {(row["ip_address"], row["user_agent"]) for row in found} == {("192.0.2.7", "curl/8")}

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -68,6 +69,13 @@ async def _removal(worker: RetentionWorker, store: str, *, dry_run: bool = False
 async def test_a_day_partition_goes_on_the_thirtieth_day_and_not_before(kept: Database) -> None:
     assert await _removal(_worker(kept, calls), "calls") == Removal("calls", removed=6, skipped=0)
     assert await _days(kept) == [date(2026, 10, 25), date(2026, 10, 26)]
+
+
+async def test_what_a_service_removes_itself_is_left_to_it(kept: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = replace(calls.info["data"], retention=days(30, column="day", partitioned=True, own=True))
+    monkeypatch.setitem(calls.info, "data", left)
+    assert calls.name not in {removal.store for removal in await _worker(kept, calls).run_once()}
+    assert len(await _days(kept)) == 5
 
 
 async def test_a_dry_run_counts_and_changes_nothing(kept: Database) -> None:
