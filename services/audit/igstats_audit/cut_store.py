@@ -5,7 +5,8 @@ from datetime import date, datetime
 
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.sql import Database
-from sqlalchemy import text
+from igstats_kit.tables import restrictions
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_audit.entry_store import TABLES, partition
@@ -29,6 +30,11 @@ _ADVANCE = text(
 _FORGET_LEAVES = text("DELETE FROM tiles WHERE log = :log AND level = 0")
 _KEEP_LEAVES = text("INSERT INTO tiles (log, level, place, hashes) VALUES (:log, 0, :place, :leaves)")
 _FORGET_DAYS = text("DELETE FROM log_days WHERE log = :log AND day <= CAST(:day AS date)")
+_FORGET_KEYS = text(
+    "DELETE FROM data_keys d USING entry_ids e WHERE e.day <= CAST(:day AS date) AND e.request_id <> ''"
+    " AND d.log = 'evidence' AND d.subject = e.request_id AND NOT EXISTS"
+    " (SELECT FROM entry_ids n WHERE n.request_id = e.request_id AND n.day > CAST(:day AS date))"
+)
 _FORGET_IDS = text("DELETE FROM entry_ids WHERE day <= CAST(:day AS date)")
 
 
@@ -74,6 +80,7 @@ class SqlCuts:
             await connection.execute(_KEEP_LEAVES, {"log": plan.log} | kept)
         await connection.execute(_FORGET_DAYS, {"log": plan.log, "day": plan.day})
         if plan.log is Log.EVIDENCE:
+            await connection.execute(_FORGET_KEYS, {"day": plan.day})
             await connection.execute(_FORGET_IDS, {"day": plan.day})
 
     async def _old_days(self, connection: AsyncConnection, plan: CutPlan) -> Sequence[date]:
@@ -94,9 +101,10 @@ class SqlCuts:
 
     async def _withdraw(self, connection: AsyncConnection, entries: str, calls: str) -> bool:
         """Deletes all but the rows of restricted persons; False when there are none of those."""
-        held = f"SELECT c.index FROM {calls} c JOIN restrictions r ON r.token = c.subject_token"  # noqa: S608 - own names
-        if not await connection.scalar(text(f"SELECT EXISTS({held})")):
+        tokens = {"tokens": list((await connection.execute(select(restrictions.c.token))).scalars())}
+        held = f"SELECT index FROM {calls} WHERE subject_token = ANY(CAST(:tokens AS bytea[]))"  # noqa: S608 - own names
+        if not tokens["tokens"] or not await connection.scalar(text(f"SELECT EXISTS({held})"), tokens):
             return False
-        await connection.execute(text(f"DELETE FROM {entries} WHERE index NOT IN ({held})"))  # noqa: S608 - own names
-        await connection.execute(text(f"DELETE FROM {calls} WHERE index NOT IN ({held})"))  # noqa: S608 - own names
+        for table in (entries, calls):
+            await connection.execute(text(f"DELETE FROM {table} WHERE index NOT IN ({held})"), tokens)  # noqa: S608 - own names
         return True

@@ -173,17 +173,20 @@ async def test_calls_of_restricted_persons_stay_until_the_restriction_ends(world
     assert await world.ask("SELECT to_regclass('calls_20261123')") == [(None,)]
 
 
-async def test_evidence_is_cut_after_its_years_with_its_ids(world: World) -> None:
+async def test_evidence_is_cut_after_its_years_with_its_ids_and_keys(world: World) -> None:
     async with world.writing() as logs:
-        await logs.evidence.sequencer.append([entry("old")])
+        await logs.evidence.sequencer.append([entry("old"), entry("mine", "req_1"), entry("long", "req_2")])
         world.clock.advance(timedelta(days=729))
         await logs.cut.run(world.clock.now().date())
         assert (await logs.evidence.proofs.entry(0)).entry_id == "old"
+        await logs.evidence.sequencer.append([entry("young", "req_2")])
         world.clock.advance(timedelta(days=1))
         await logs.cut.run(world.clock.now().date())
         assert await reason_of(logs.evidence.proofs.entry(0)) is Reason.ENTRY_CUT
     ids = [row[0] for row in await world.ask("SELECT entry_id FROM entry_ids ORDER BY index")]
-    assert ids == [f"cut/{Log.EVIDENCE}/1"]
+    assert ids == ["young", f"cut/{Log.EVIDENCE}/3"]
+    keys = [row[0] for row in await world.ask("SELECT subject FROM data_keys ORDER BY subject")]
+    assert keys == ["", "req_2"]
 
 
 async def test_rooms_for_the_next_days_are_there_before_them(world: World) -> None:
