@@ -99,7 +99,8 @@ async def list_facts(config: ServiceConfig, caller: ServiceConfig, world: World,
     rpc = RpcServer(config, ACCESS)
     add_InspectionServiceServicer_to_server(InspectionServicer(world.facts), rpc.server)
     channels = Channels(caller)
-    pages, token = [], ""
+    pages: list[list[KeyFacts]] = []
+    token = ""
     try:
         stub: Any = InspectionServiceStub(channels.to("gateway", f"127.0.0.1:{await rpc.start()}"))
         while not pages or token:
