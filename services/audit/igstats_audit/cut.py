@@ -55,6 +55,7 @@ class Cut:
             try:
                 await self.make_days()
                 await self.run(self._clock.now().date())
+                await self.tidy()
             except DomainError as error:
                 _log.warning("cut waits", reason=error.reason)
                 await asyncio.sleep(_RETRY_SECONDS)
@@ -77,6 +78,11 @@ class Cut:
         """
         return [await self._cut(log, aging, today) for log, aging in self._logs.items()]
 
+    async def tidy(self) -> None:
+        """Removes from this process's memory and disk what is cut; nobody is shown it any more anyway."""
+        for aging in self._logs.values():
+            await aging.tiles.prune((await aging.store.head()).minimum_index)
+
     async def _cut(self, log: Log, aging: Aging, today: date) -> CutPlan:
         plan = await self._plan(log, aging, today - timedelta(days=aging.days))
         if plan.end > plan.start:
@@ -84,7 +90,6 @@ class Cut:
         await self._cuts.cut(plan)
         if plan.end > plan.start:
             aging.store.forget_days()
-            await aging.tiles.prune(plan.end)
         MINIMUM_INDEX.labels(log=log).set(plan.end)
         return plan
 

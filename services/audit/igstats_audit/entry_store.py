@@ -109,13 +109,19 @@ class EntryStore:
         """Reads the leaves from start up to but without end, or without the first that is cut or not there."""
         async with self._database.read() as connection:
             days = await self._known_days(connection, end)
-            found: list[bytes] = []
-            if start < min(end, days.size) and days.day(start) is None:
-                found = await self._kept_leaves(connection, start, end)
-            for day, first, after in days.spans(start + len(found), end):
-                if first != start + len(found):
-                    break
-                found += await self._leaves(connection, day, first, after)
+            found = await self._leaves_by(connection, days, start, end)
+            if days is not self._days:  # a day was cut meanwhile, by another process perhaps
+                found = await self._leaves_by(connection, await self._known_days(connection, end), start, end)
+        return found
+
+    async def _leaves_by(self, connection: AsyncConnection, days: DayMap, start: int, end: int) -> list[bytes]:
+        found: list[bytes] = []
+        if start < min(end, days.size) and days.day(start) is None:
+            found = await self._kept_leaves(connection, start, end)
+        for day, first, after in days.spans(start + len(found), end):
+            if first != start + len(found):
+                break
+            found += await self._leaves(connection, day, first, after)
         return found
 
     async def _kept_leaves(self, connection: AsyncConnection, start: int, end: int) -> list[bytes]:

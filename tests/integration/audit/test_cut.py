@@ -90,6 +90,7 @@ async def test_files_below_the_minimum_index_are_gone_and_those_that_hold_living
         await reader.publish()
         assert (world.folder / "tiles" / "access" / path(0, 0)).exists()
         await world.logs.cut.run(MOMENT.date() + THIRTY)
+        await world.logs.cut.tidy()
     elsewhere = world.open("elsewhere").access.files
     for files in (reader, elsewhere):
         for name, content in before.items():
@@ -156,6 +157,17 @@ async def test_two_processes_cut_once(world: World) -> None:
         await world.call(call("later"), logs=other)
     assert await world.ask("SELECT count(*) FROM tiles WHERE log = 'access' AND level = 0") == [(1,)]
     assert (await world.access.proofs.head()).tree.size == 312
+
+
+async def test_a_process_learns_of_a_cut_that_another_has_made(world: World) -> None:
+    other = world.open("other").access
+    async with world.writing():
+        await three_days(world, 300, 10)
+        before = await other.store.leaves(256, 310)
+        assert (await other.proofs.entry(5)).payload
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+    assert await other.store.leaves(256, 310) == before
+    assert await reason_of(other.proofs.entry(5)) is Reason.ENTRY_CUT
 
 
 async def test_calls_of_restricted_persons_stay_until_the_restriction_ends(world: World) -> None:
