@@ -56,6 +56,23 @@ class Reason(StrEnum):
     ENTRY_CUT = "ENTRY_CUT"
     LOG_FILE_NOT_FOUND = "LOG_FILE_NOT_FOUND"
     SECURITY_AUDIT_NOT_FOUND = "SECURITY_AUDIT_NOT_FOUND"
+    PROOF_CODE_INVALID = "PROOF_CODE_INVALID"
+    PROOF_CODE_EXPIRED = "PROOF_CODE_EXPIRED"
+    PROOF_TRIES_EXHAUSTED = "PROOF_TRIES_EXHAUSTED"
+    PROOF_NOT_AVAILABLE = "PROOF_NOT_AVAILABLE"
+    LOGIN_STATE_INVALID = "LOGIN_STATE_INVALID"
+    STATUS_CODE_UNKNOWN = "STATUS_CODE_UNKNOWN"
+    PACKAGE_LINK_INVALID = "PACKAGE_LINK_INVALID"
+    HOLD_NOT_FOUND = "HOLD_NOT_FOUND"
+    HOLD_TOO_WIDE = "HOLD_TOO_WIDE"
+    PREVIEW_NOT_FOUND = "PREVIEW_NOT_FOUND"
+    SECOND_PERSON_REQUIRED = "SECOND_PERSON_REQUIRED"
+    EXTENSION_NOT_ALLOWED = "EXTENSION_NOT_ALLOWED"
+    CORRECTION_NOT_POSSIBLE = "CORRECTION_NOT_POSSIBLE"
+    SIGNED_REQUEST_INVALID = "SIGNED_REQUEST_INVALID"
+    SUBJECT_OPTED_OUT = "SUBJECT_OPTED_OUT"
+    BREACH_NOT_FOUND = "BREACH_NOT_FOUND"
+    AGENT_UNKNOWN = "AGENT_UNKNOWN"
 
 
 @dataclass(frozen=True)
@@ -236,5 +253,64 @@ CATALOGUE: Mapping[Reason, PublicError] = {
     ),
     Reason.SECURITY_AUDIT_NOT_FOUND: PublicError(
         "NOT_FOUND", "There is no such security audit.", "List the security audits and use one of their ids."
+    ),
+    Reason.PROOF_CODE_INVALID: PublicError(
+        "INVALID_ARGUMENT",
+        "The code is wrong.",
+        "Type the newest code that you were sent; tries_left says how often you can.",
+    ),
+    Reason.PROOF_CODE_EXPIRED: PublicError("FAILED_PRECONDITION", "The code is too old.", "Ask for a new one."),
+    Reason.PROOF_TRIES_EXHAUSTED: PublicError(
+        "RESOURCE_EXHAUSTED", "Too many wrong codes.", "Ask for a new one after the time that retry_after names."
+    ),
+    Reason.PROOF_NOT_AVAILABLE: PublicError(
+        "FAILED_PRECONDITION",
+        "This way of proving who you are is not open for the request.",
+        "Use one of those that the status page offers.",
+    ),
+    Reason.LOGIN_STATE_INVALID: PublicError(
+        "FAILED_PRECONDITION", "The sign-in is too old or was used before.", "Begin it again from the status page."
+    ),
+    Reason.STATUS_CODE_UNKNOWN: PublicError(
+        "NOT_FOUND", "No request has this code.", "Check the code; it is letters and digits only."
+    ),
+    Reason.PACKAGE_LINK_INVALID: PublicError(
+        "NOT_FOUND", "The link is wrong or was used before.", "Ask for a new link on the status page."
+    ),
+    Reason.HOLD_NOT_FOUND: PublicError(
+        "NOT_FOUND", "There is no such hold.", "List the holds and use one of their ids."
+    ),
+    Reason.HOLD_TOO_WIDE: PublicError(
+        "INVALID_ARGUMENT", "A hold must not keep everything of a person.", "Name the stores that the ground needs."
+    ),
+    Reason.PREVIEW_NOT_FOUND: PublicError("NOT_FOUND", "No preview was asked for.", "Ask for one with PreviewRequest."),
+    Reason.SECOND_PERSON_REQUIRED: PublicError(
+        "PERMISSION_DENIED", "The same officer cannot approve twice.", "Ask another officer."
+    ),
+    Reason.EXTENSION_NOT_ALLOWED: PublicError(
+        "FAILED_PRECONDITION",
+        "The due time cannot be extended.",
+        "Answer in time: it was extended before, or the time for the notice is over.",
+    ),
+    Reason.CORRECTION_NOT_POSSIBLE: PublicError(
+        "INVALID_ARGUMENT",
+        "No such field can be corrected.",
+        "Use a field that the data categories mark as correctable.",
+    ),
+    Reason.SIGNED_REQUEST_INVALID: PublicError(
+        "UNAUTHENTICATED",
+        "The signed request does not verify.",
+        "Sign it with the secret of an app that is registered here.",
+    ),
+    Reason.SUBJECT_OPTED_OUT: PublicError(
+        "PERMISSION_DENIED", "The person has opted out of this disclosure.", "Leave the person out."
+    ),
+    Reason.BREACH_NOT_FOUND: PublicError(
+        "NOT_FOUND", "There is no such breach.", "List the breaches and use one of their ids."
+    ),
+    Reason.AGENT_UNKNOWN: PublicError(
+        "PERMISSION_DENIED",
+        "The agent is not registered, or its signature does not verify.",
+        "Register the agent's key first.",
     ),
 }

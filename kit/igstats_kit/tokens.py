@@ -32,6 +32,8 @@ _RULES: Mapping[str, Callable[[str], str]] = {
     "EMAIL": _email,
     "ACCOUNT_ID": _plain,
     "CONTACT_ID": _plain,
+    "EMAIL_SHA256": _plain,
+    "APP_USER_ID": _plain,
 }
 KINDS = frozenset(_RULES)
 

@@ -26,6 +26,7 @@ from igstats_privacy.access import access
 from igstats_privacy.changes import Changes
 from igstats_privacy.config import PrivacyConfig
 from igstats_privacy.consumer import ReceiptConsumer
+from igstats_privacy.declarations import DECLARATIONS
 from igstats_privacy.events import RECEIPTS, STREAMS
 from igstats_privacy.exports import Exports
 from igstats_privacy.fanout import Fanout
@@ -39,7 +40,7 @@ from igstats_privacy.reconciler import Reconciler
 from igstats_privacy.registry import Registry
 from igstats_privacy.request_servicer import RequestServicer
 from igstats_privacy.requests import Requests
-from igstats_privacy.tables import DECLARATIONS
+from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.triage import Triage
 from igstats_privacy.upstream import AuditEvidence, StatsProfiles
 
@@ -56,7 +57,8 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
     channels = Channels(config)
 
-    sealer = Sealer(read_secret(config.seal_key))
+    seal_key = read_secret(config.seal_key)
+    sealer, codes = Sealer(seal_key), StatusCodes(seal_key)
     identifiers = Identifiers(sealer, Tokens(read_secret(config.suppression_key)))
     changes = Changes()
     fanout = Fanout(clock, SystemRandom().random)
@@ -64,7 +66,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     exports = Exports(database, sealer, identifiers, clock, config.export_days)
     profiles = StatsProfiles(channels.to("stats", config.stats_address))
     triage = Triage(database, fanout, profiles, identifiers, changes, clock)
-    requests = Requests(database, fanout, identifiers, changes, clock, triage.wake)
+    requests = Requests(database, fanout, identifiers, changes, clock, triage.wake, codes)
     leases = Leases(database, identifiers, changes, clock)
     receipts = Receipts(fanout, clock, config.backup_days)
     reconciler = Reconciler(database, fanout, exports, changes, clock)

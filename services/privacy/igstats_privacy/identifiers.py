@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from igstats_kit.seal import Sealer
 from igstats_kit.tokens import Tokens, normalise
 
-from igstats_privacy.model import Identifier, Naming
+from igstats_privacy.model import Correction, Identifier, Naming
 
 
 class Identifiers:
@@ -19,12 +19,15 @@ class Identifiers:
     def seal(self, request_id: str, naming: Naming) -> bytes:
         """The names in a request as they are stored."""
         pairs = [[one.kind, one.value] for one in naming.identifiers]
-        return self._sealer.seal(json.dumps([naming.account_id, pairs]).encode(), _place(request_id))
+        wrong = [[one.field, one.value] for one in naming.corrections]
+        content = [naming.account_id, pairs, wrong, naming.reply_address, naming.language]
+        return self._sealer.seal(json.dumps(content).encode(), _place(request_id))
 
     def open(self, request_id: str, sealed: bytes) -> Naming:
         """The names that `seal` stored for this request."""
-        account_id, pairs = json.loads(self._sealer.open(sealed, _place(request_id)))
-        return Naming(account_id, tuple(Identifier(kind, value) for kind, value in pairs))
+        account_id, pairs, wrong, reply, language = json.loads(self._sealer.open(sealed, _place(request_id)))
+        identifiers = tuple(Identifier(kind, value) for kind, value in pairs)
+        return Naming(account_id, identifiers, tuple(Correction(name, value) for name, value in wrong), reply, language)
 
     def tokens(self, identifiers: Sequence[Identifier]) -> tuple[bytes, ...]:
         """The keyed tokens of the identifiers, in their order."""

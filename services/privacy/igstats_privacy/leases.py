@@ -9,7 +9,7 @@ from igstats_privacy import task_store
 from igstats_privacy.changes import Changes
 from igstats_privacy.errors import holder_unknown, task_not_owned
 from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.model import Identifier, Lease, TaskKey
+from igstats_privacy.model import Lease, Naming, TaskKey
 from igstats_privacy.task_store import Leased
 
 
@@ -39,10 +39,14 @@ class Leases:
         return self._opened(leased)
 
     def _opened(self, leased: Sequence[Leased]) -> list[Lease]:
-        persons: dict[str, tuple[tuple[Identifier, ...], tuple[bytes, ...]]] = {}
+        persons: dict[str, tuple[Naming, tuple[bytes, ...]]] = {}
         for one in leased:
             name = one.task.request_id
             if name not in persons:
-                identifiers = self._identifiers.open(name, one.sealed).identifiers
-                persons[name] = identifiers, self._identifiers.tokens(identifiers)
-        return [Lease(one.task, one.right, *persons[one.task.request_id], one.attempt, one.due_at) for one in leased]
+                naming = self._identifiers.open(name, one.sealed)
+                persons[name] = naming, self._identifiers.tokens(naming.identifiers)
+        return [_lease(one, *persons[one.task.request_id]) for one in leased]
+
+
+def _lease(one: Leased, naming: Naming, tokens: tuple[bytes, ...]) -> Lease:
+    return Lease(one.task, one.right, naming.identifiers, tokens, one.attempt, one.due_at, naming.corrections)

@@ -23,6 +23,13 @@ PHASES: Mapping[Right, tuple[Phase, ...]] = {
     Right.ACCESS: (Phase.EXPORT, Phase.ATTEST),
     Right.RESTRICTION: (Phase.RESTRICT, Phase.ATTEST),
     Right.LIFTING: (Phase.LIFT, Phase.ATTEST),
+    Right.CORRECTION: (Phase.CORRECT, Phase.ATTEST),
+    Right.PORTABILITY: (Phase.EXPORT, Phase.ATTEST),
+    Right.OBJECTION: (Phase.OBJECT, Phase.ATTEST),
+    Right.OPT_OUT: (Phase.OBJECT, Phase.ATTEST),
+    Right.OPT_IN: (Phase.RESUME, Phase.ATTEST),
+    Right.CATEGORIES: (Phase.ATTEST,),
+    Right.PREVIEW: (Phase.PREVIEW, Phase.ATTEST),
 }
 """What every holder does for a right, in order."""
 
@@ -32,6 +39,10 @@ _STATES: Mapping[Phase, State] = {
     Phase.EXPORT: State.EXECUTING,
     Phase.RESTRICT: State.EXECUTING,
     Phase.LIFT: State.EXECUTING,
+    Phase.CORRECT: State.EXECUTING,
+    Phase.OBJECT: State.EXECUTING,
+    Phase.RESUME: State.EXECUTING,
+    Phase.PREVIEW: State.EXECUTING,
     Phase.SWEEP: State.VERIFYING,
     Phase.ATTEST: State.VERIFYING,
 }
@@ -107,6 +118,13 @@ _DECISIVE: Mapping[Right, frozenset[Outcome]] = {
     Right.ACCESS: frozenset({Outcome.EXPORTED, Outcome.NOT_HELD}),
     Right.RESTRICTION: frozenset({Outcome.RESTRICTED, Outcome.NOT_HELD}),
     Right.LIFTING: frozenset({Outcome.LIFTED, Outcome.NOT_HELD}),
+    Right.CORRECTION: frozenset({Outcome.CORRECTED, Outcome.NOT_HELD}),
+    Right.PORTABILITY: frozenset({Outcome.EXPORTED, Outcome.NOT_HELD}),
+    Right.OBJECTION: frozenset({Outcome.OPTED_OUT}),
+    Right.OPT_OUT: frozenset({Outcome.OPTED_OUT}),
+    Right.OPT_IN: frozenset({Outcome.OPTED_IN}),
+    Right.CATEGORIES: frozenset({Outcome.DONE}),
+    Right.PREVIEW: frozenset({Outcome.DONE}),
 }
 _PREPARING = frozenset({Phase.FENCE, Phase.SWEEP})
 

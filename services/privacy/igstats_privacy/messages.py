@@ -5,19 +5,22 @@ from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from igstats.holder.v1 import description_pb2, holder_tasks_service_pb2, identifier_pb2, receipt_pb2, task_pb2
-from igstats.privacy.v1 import request_pb2
+from igstats.privacy.v1 import privacy_service_pb2, request_pb2
 from igstats_kit.describe import digest
 from igstats_kit.receipt import key_id
 
 from igstats_privacy.model import (
     Cause,
+    Correction,
     Erasure,
     Holder,
     Identifier,
     Lease,
+    NewRequest,
     Outcome,
     Phase,
     Receipt,
+    Regime,
     Right,
     Shown,
     State,
@@ -62,6 +65,34 @@ def read_identifier(one: identifier_pb2.Identifier) -> Identifier:
     return Identifier(kind, one.value)
 
 
+def read_regime(regime: request_pb2.Regime.ValueType) -> Regime:
+    """A law that validation let pass."""
+    return Regime(request_pb2.Regime.Name(regime).removeprefix("REGIME_")) if regime else Regime.GDPR
+
+
+def read_time(moment: Timestamp) -> datetime:
+    """A point in time as it came."""
+    return moment.ToDatetime(UTC)
+
+
+def new_request(message: privacy_service_pb2.OpenRequestRequest) -> NewRequest:
+    """What a door hands in."""
+    return NewRequest(
+        right=read_right(message.right),
+        door=message.door,
+        account_id=message.account_id,
+        identifiers=tuple(map(read_identifier, message.identifiers)),
+        idempotency_key=message.idempotency_key,
+        identity_proof=message.identity_proof,
+        regime=read_regime(message.regime),
+        corrections=tuple(Correction(one.field, one.value) for one in message.corrections),
+        reply_address=message.reply_address,
+        language=message.language,
+        parent_id=message.parent_id,
+        received_at=read_time(message.received_time) if message.HasField("received_time") else None,
+    )
+
+
 def read_right(right: task_pb2.Right.ValueType) -> Right:
     """A right that validation let pass."""
     return Right(task_pb2.Right.Name(right).removeprefix("RIGHT_"))
@@ -95,6 +126,16 @@ def request(shown: Shown) -> request_pb2.Request:
         overdue=shown.overdue,
         reason=one.reason,
         tasks=map(task_status, shown.tasks),
+        regime=request_pb2.Regime.Value(f"REGIME_{one.regime}"),
+        subject_class=request_pb2.SubjectClass.Value(f"SUBJECT_CLASS_{one.subject_class}"),
+        parent_id=one.parent_id,
+        duplicate_of=one.duplicate_of,
+        wait=request_pb2.Wait.Value(f"WAIT_{one.wait}"),
+        wait_until_time=stamp(one.wait_until),
+        confirm_due_time=stamp(one.confirm_due_at),
+        extended_time=stamp(one.extended_at),
+        identity_proof=one.identity_proof,
+        status_code=shown.status_code,
     )
 
 
@@ -168,6 +209,7 @@ def task(lease: Lease) -> task_pb2.Task:
         tokens=lease.tokens,
         attempt=lease.attempt,
         due_time=stamp(lease.due_at),
+        corrections=[task_pb2.Correction(field=one.field, value=one.value) for one in lease.corrections],
     )
 
 

@@ -1,6 +1,7 @@
 """What the privacy service talks about: requests, tasks, receipts, holders. Pure values, no input or output."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from datetime import datetime
 from enum import StrEnum
 
@@ -12,6 +13,43 @@ class Right(StrEnum):
     ERASURE = "ERASURE"
     RESTRICTION = "RESTRICTION"
     LIFTING = "LIFTING"
+    CORRECTION = "CORRECTION"
+    PORTABILITY = "PORTABILITY"
+    OBJECTION = "OBJECTION"
+    OPT_OUT = "OPT_OUT"
+    OPT_IN = "OPT_IN"
+    CATEGORIES = "CATEGORIES"
+    PREVIEW = "PREVIEW"
+
+
+class Regime(StrEnum):
+    """Names of igstats.privacy.v1.Regime without prefix; one that is not stated reads as GDPR."""
+
+    GDPR = "GDPR"
+    CCPA = "CCPA"
+    GDPR_AND_CCPA = "GDPR_AND_CCPA"
+    VOLUNTARY = "VOLUNTARY"
+
+
+class SubjectClass(StrEnum):
+    """Names of igstats.privacy.v1.SubjectClass without prefix."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    CONTACT = "CONTACT"
+    TENANT = "TENANT"
+    CALLER = "CALLER"
+    PROFILE_OWNER = "PROFILE_OWNER"
+    UNCONNECTED_OWNER = "UNCONNECTED_OWNER"
+    COMMENTER = "COMMENTER"
+
+
+class Wait(StrEnum):
+    """Names of igstats.privacy.v1.Wait without prefix: what a request waits for in TRIAGE."""
+
+    UNSPECIFIED = "UNSPECIFIED"
+    APPROVAL = "APPROVAL"
+    SECOND_APPROVAL = "SECOND_APPROVAL"
+    WINDOW = "WINDOW"
 
 
 class Phase(StrEnum):
@@ -24,6 +62,10 @@ class Phase(StrEnum):
     EXPORT = "EXPORT"
     RESTRICT = "RESTRICT"
     LIFT = "LIFT"
+    CORRECT = "CORRECT"
+    OBJECT = "OBJECT"
+    RESUME = "RESUME"
+    PREVIEW = "PREVIEW"
 
 
 class State(StrEnum):
@@ -66,6 +108,9 @@ class Outcome(StrEnum):
     EXPORTED = "EXPORTED"
     RESTRICTED = "RESTRICTED"
     LIFTED = "LIFTED"
+    CORRECTED = "CORRECTED"
+    OPTED_OUT = "OPTED_OUT"
+    OPTED_IN = "OPTED_IN"
 
 
 class Cause(StrEnum):
@@ -81,7 +126,15 @@ class Identifier:
     """One name of a person; `kind` is a name of igstats.holder.v1.IdentifierKind without prefix."""
 
     kind: str
-    value: str = field(repr=False)
+    value: str = attribute(repr=False)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A value that the person says is wrong; `field` is "store.column" of a holder's description."""
+
+    field: str
+    value: str = attribute(repr=False)
 
 
 @dataclass(frozen=True)
@@ -90,6 +143,9 @@ class Naming:
 
     account_id: str
     identifiers: tuple[Identifier, ...]
+    corrections: tuple[Correction, ...] = ()
+    reply_address: str = attribute(default="", repr=False)
+    language: str = ""
 
 
 @dataclass(frozen=True, order=True)
@@ -122,6 +178,12 @@ class NewRequest:
     identifiers: tuple[Identifier, ...]
     idempotency_key: str
     identity_proof: str = ""
+    regime: Regime = Regime.GDPR
+    corrections: tuple[Correction, ...] = ()
+    reply_address: str = attribute(default="", repr=False)
+    language: str = ""
+    parent_id: str = ""
+    received_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +203,14 @@ class Request:
     effective_at: datetime | None
     blocked: bool
     reason: str
+    regime: Regime = Regime.GDPR
+    subject_class: SubjectClass = SubjectClass.UNSPECIFIED
+    parent_id: str = ""
+    duplicate_of: str = ""
+    wait: Wait = Wait.UNSPECIFIED
+    wait_until: datetime | None = None
+    confirm_due_at: datetime | None = None
+    extended_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -201,6 +271,7 @@ class Shown:
     overdue: bool
     tasks: tuple[Task, ...] = ()
     account_id: str = ""
+    status_code: str = ""
 
 
 @dataclass(frozen=True)
@@ -213,6 +284,7 @@ class Lease:
     tokens: tuple[bytes, ...]
     attempt: int
     due_at: datetime
+    corrections: tuple[Correction, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from igstats_kit.interceptors.chain import Context
 
 from igstats_privacy import messages
 from igstats_privacy.errors import field_invalid
-from igstats_privacy.model import NewRequest
 from igstats_privacy.public_messages import page_token, read_page_token
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
@@ -25,15 +24,8 @@ class PrivacyServicer(PrivacyServiceServicer):
         self, request: pb.OpenRequestRequest, _context: Context
     ) -> pb.OpenRequestResponse:
         """Opens a request."""
-        new = NewRequest(
-            messages.read_right(request.right),
-            request.door,
-            request.account_id,
-            tuple(map(messages.read_identifier, request.identifiers)),
-            request.idempotency_key,
-            request.identity_proof,
-        )
-        return pb.OpenRequestResponse(request=messages.request(await self._requests.open(new)))
+        opened = await self._requests.open(messages.new_request(request))
+        return pb.OpenRequestResponse(request=messages.request(opened))
 
     async def GetRequest(  # noqa: N802 - gRPC name
         self, request: pb.GetRequestRequest, _context: Context

@@ -13,7 +13,7 @@ from ulid import ULID
 from igstats_privacy.errors import field_invalid
 from igstats_privacy.identity import contact_belongs
 from igstats_privacy.messages import explanation, stamp
-from igstats_privacy.model import Identifier, NewRequest, Right, Shown, Task
+from igstats_privacy.model import Correction, Identifier, NewRequest, Regime, Right, Shown, Task, Wait
 
 _DOOR = "api"
 
@@ -30,6 +30,8 @@ def new_request(message: api.CreateRequestRequest, account_id: str) -> NewReques
         account_id=account_id,
         identifiers=tuple(_identifiers(message.subject, account_id)),
         idempotency_key=message.request_key or str(ULID()),
+        regime=Regime(message.regime or Regime.GDPR),
+        corrections=tuple(Correction(one.field, one.value) for one in message.corrections),
     )
 
 
@@ -44,6 +46,8 @@ def _identifiers(subject: api.Subject, account_id: str) -> Iterable[Identifier]:
         yield Identifier("CONTACT_ID", subject.contact_id)
     if subject.own_account:
         yield Identifier("ACCOUNT_ID", account_id)
+    if subject.email:
+        yield Identifier("EMAIL", subject.email)
 
 
 def privacy_request(shown: Shown) -> api.PrivacyRequest:
@@ -61,6 +65,11 @@ def privacy_request(shown: Shown) -> api.PrivacyRequest:
         blocked=one.blocked,
         overdue=shown.overdue,
         steps=map(_step, shown.tasks),
+        regime=one.regime,
+        wait=one.wait if one.wait is not Wait.UNSPECIFIED else "",
+        extended_time=stamp(one.extended_at),
+        duplicate_of=one.duplicate_of,
+        status_code=shown.status_code,
     )
 
 

@@ -19,6 +19,7 @@ from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.lifecycle import FINAL, RUNNING, Move, moved
 from igstats_privacy.model import Change, Identifier, Naming, NewRequest, Phase, Request, Shown, State, Task
 from igstats_privacy.reference import new_reference
+from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.store import Connection
 
 _PAGE = 50
@@ -37,7 +38,9 @@ class Requests:
         changes: Changes,
         clock: Clock,
         wake_triage: Callable[[], None],
+        codes: StatusCodes,
     ) -> None:
+        self._codes = codes
         self._database = database
         self._fanout = fanout
         self._identifiers = identifiers
@@ -56,7 +59,7 @@ class Requests:
             raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
         request = self._received(new)
         async with self._database.statement() as connection:
-            sealed = self._identifiers.seal(request.request_id, Naming(new.account_id, identifiers))
+            sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
             change = Change(request.request_id, None, State.RECEIVED)
             facts = events.requests_changed([change], request.received_at)
             key = _digest(new.door, new.account_id, new.idempotency_key)
@@ -67,7 +70,7 @@ class Requests:
         return self._shown(request, account_id=new.account_id)
 
     def _received(self, new: NewRequest) -> Request:
-        now = self._clock.now()
+        now = new.received_at or self._clock.now()
         return Request(
             request_id=f"req_{str(ULID()).lower()}",
             reference=new_reference(),
@@ -82,11 +85,14 @@ class Requests:
             effective_at=None,
             blocked=False,
             reason="",
+            regime=new.regime,
+            parent_id=new.parent_id,
         )
 
     def _content(self, new: NewRequest, identifiers: Sequence[Identifier]) -> bytes:
         tokens = sorted(token.hex() for token in self._identifiers.tokens(identifiers))
-        return _digest(new.right, new.identity_proof, *tokens)
+        wrong = sorted(_digest(one.field, one.value).hex() for one in new.corrections)
+        return _digest(new.right, new.identity_proof, *tokens, *wrong)
 
     async def _known(self, connection: Connection, new: NewRequest, key: bytes, content: bytes) -> Shown:
         known, before = await store.keyed(connection, key)
@@ -204,7 +210,11 @@ class Requests:
 
     def _shown(self, request: Request, tasks: Sequence[Task] = (), account_id: str = "") -> Shown:
         overdue = request.closed_at is None and request.due_at <= self._clock.now()
-        return Shown(request, overdue, tuple(tasks), account_id)
+        return Shown(request, overdue, tuple(tasks), account_id, self._codes.of(request.request_id))
+
+
+def _naming(new: NewRequest, identifiers: tuple[Identifier, ...]) -> Naming:
+    return Naming(new.account_id, identifiers, new.corrections, new.reply_address, new.language)
 
 
 async def _wait(awake: asyncio.Event) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 from igstats_kit.outbox import Posted, post, post_binds, posting
@@ -10,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_privacy.events import Fact
-from igstats_privacy.model import Acceptance, Request, Right, State, Waiting
+from igstats_privacy.model import Acceptance, Regime, Request, Right, State, SubjectClass, Wait, Waiting
 from igstats_privacy.tables import idempotency, request_identifiers, requests
 
 Connection: TypeAlias = AsyncConnection
@@ -18,6 +19,18 @@ Connection: TypeAlias = AsyncConnection
 
 _NAMES = [field.name for field in fields(Request)]
 _REQUEST = [requests.columns[name] for name in _NAMES]
+_ENUMS: Mapping[str, type[StrEnum]] = {
+    "right": Right,
+    "state": State,
+    "regime": Regime,
+    "subject_class": SubjectClass,
+    "wait": Wait,
+}
+# What no request has when it is opened.
+_UNSET = (
+    *("closed_at", "effective_at", "blocked", "reason", "subject_class", "duplicate_of"),
+    *("wait", "wait_until", "confirm_due_at", "extended_at"),
+)
 _WAITING = text(
     "SELECT r.request_id, r.right, r.state, r.identity_proof, i.sealed FROM requests r"
     " JOIN request_identifiers i USING (request_id)"
@@ -35,9 +48,11 @@ _OPEN = text(
     "WITH claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"  # noqa: S608 - only our own constants are put in
     " VALUES (:key_digest, :content_digest, :request_id, :received_at) ON CONFLICT DO NOTHING RETURNING request_id),"
     ' added AS (INSERT INTO requests (request_id, reference, "right", state, account_token, door, identity_proof,'
-    " received_at, due_at, blocked, reason) SELECT c.request_id, CAST(:reference AS text), CAST(:right AS text),"
+    " received_at, due_at, blocked, reason, regime, parent_id)"
+    " SELECT c.request_id, CAST(:reference AS text), CAST(:right AS text),"
     " CAST(:state AS text), CAST(:account_token AS bytea), CAST(:door AS text), CAST(:identity_proof AS text),"
-    " CAST(:received_at AS timestamptz), CAST(:due_at AS timestamptz), false, '' FROM claimed c),"
+    " CAST(:received_at AS timestamptz), CAST(:due_at AS timestamptz), false, '', CAST(:regime AS text),"
+    " CAST(:parent_id AS text) FROM claimed c),"
     " named AS (INSERT INTO request_identifiers (request_id, sealed, created_at)"
     " SELECT c.request_id, CAST(:sealed AS bytea), CAST(:received_at AS timestamptz) FROM claimed c),"
     f" {posting('EXISTS (SELECT FROM claimed)')} SELECT event_id, sequence FROM posted"
@@ -99,7 +114,7 @@ async def add(
     """
     values, posted = {field.name: getattr(request, field.name) for field in fields(Request)}, drafted(facts)
     binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | post_binds(posted)
-    for unset in ("closed_at", "effective_at", "blocked", "reason"):
+    for unset in _UNSET:
         del binds[unset]
     rows = (await connection.execute(_OPEN, binds)).all()
     if rows:
@@ -152,7 +167,7 @@ async def page(
 
 def _request(row: Sequence[Any]) -> Request:
     values = dict(zip(_NAMES, row, strict=True))
-    return Request(**values | {"right": Right(values["right"]), "state": State(values["state"])})
+    return Request(**values | {name: enum(values[name]) for name, enum in _ENUMS.items()})
 
 
 async def waiting(connection: Connection, after: str, limit: int) -> list[Waiting]:

@@ -3,7 +3,6 @@
 from typing import Any
 
 from igstats_kit.declare import (
-    Declarations,
     Retention,
     anchor,
     days,
@@ -15,7 +14,6 @@ from igstats_kit.declare import (
     plain,
     through,
 )
-from igstats_kit.tables import KIT_TABLES
 from sqlalchemy import (
     ARRAY,
     BigInteger,
@@ -33,8 +31,6 @@ from sqlalchemy import (
     text,
 )
 
-from igstats_privacy.events import STREAMS
-
 metadata = MetaData()
 
 # CCPA 7101 asks for 24 months of records about requests.
@@ -47,11 +43,11 @@ def _time(name: str, *, nullable: bool = False, exported: bool = False) -> Colum
     return Column(name, DateTime(timezone=True), nullable=nullable, info=plain(exported=exported))
 
 
-def _text(name: str, *, exported: bool = False) -> Column[Any]:
-    return Column(name, Text, nullable=False, info=plain(exported=exported))
+def _text(name: str, *, exported: bool = False, default: str | None = None) -> Column[Any]:
+    return Column(name, Text, nullable=False, server_default=default, info=plain(exported=exported))
 
 
-def _of_requester(column: str, retention: Retention, *, erased: bool = False) -> dict[str, Any]:
+def of_requester(column: str, retention: Retention, *, erased: bool = False) -> dict[str, Any]:
     """Rows about the person behind a request. The ledger stays until it expires; copies of data go with the person."""
     return declared(
         subjects=[through("request_tokens", column)],
@@ -79,11 +75,19 @@ requests = Table(
     Column("blocked", Boolean, nullable=False, info=plain()),
     _text("reason", exported=True),
     _time("overdue_at", nullable=True),
+    _text("regime", exported=True, default="GDPR"),
+    _text("subject_class", exported=True, default="UNSPECIFIED"),
+    _text("parent_id", exported=True, default=""),
+    _text("duplicate_of", exported=True, default=""),
+    _text("wait", exported=True, default="UNSPECIFIED"),
+    _time("wait_until", nullable=True, exported=True),
+    _time("confirm_due_at", nullable=True, exported=True),
+    _time("extended_at", nullable=True, exported=True),
     Index("requests_account_token", "account_token", "request_id"),
     Index("requests_waiting", "request_id", postgresql_where=text("state IN ('RECEIVED', 'TRIAGE')")),
     Index("requests_open", "request_id", postgresql_where=text("closed_at IS NULL")),
     Index("requests_settling", "effective_at", postgresql_where=text("state = 'SETTLING'")),
-    info=_of_requester("request_id", days(_LEDGER_DAYS, column="received_at")),
+    info=of_requester("request_id", days(_LEDGER_DAYS, column="received_at")),
 )
 
 request_identifiers = Table(
@@ -92,7 +96,7 @@ request_identifiers = Table(
     Column("request_id", Text, primary_key=True, info=plain()),
     Column("sealed", LargeBinary, nullable=False, info=personal("user.unique_id", exported=False)),
     _time("created_at"),
-    info=_of_requester("request_id", days(_LEDGER_DAYS)),
+    info=of_requester("request_id", days(_LEDGER_DAYS)),
 )
 
 request_tokens = Table(
@@ -193,7 +197,7 @@ erasure_ledger = Table(
     Column("request_id", Text, nullable=False, unique=True, info=plain()),
     Column("tokens", ARRAY(LargeBinary), nullable=False, info=plain()),
     _time("accepted_at"),
-    info=_of_requester("request_id", days(_LEDGER_DAYS, column="accepted_at")),
+    info=of_requester("request_id", days(_LEDGER_DAYS, column="accepted_at")),
 )
 
 ledger_head = Table(
@@ -212,7 +216,7 @@ exports = Table(
     _time("created_at"),
     _time("expires_at"),
     Index("exports_expires_at", "expires_at"),
-    info=_of_requester("request_id", days(_EXPORT_DAYS), erased=True),
+    info=of_requester("request_id", days(_EXPORT_DAYS), erased=True),
 )
 
 export_shares = Table(
@@ -224,7 +228,7 @@ export_shares = Table(
     Column("row_count", BigInteger, nullable=False, info=plain()),
     _time("created_at"),
     PrimaryKeyConstraint("request_id", "holder"),
-    info=_of_requester("request_id", days(_EXPORT_DAYS), erased=True),
+    info=of_requester("request_id", days(_EXPORT_DAYS), erased=True),
 )
 
 export_parts = Table(
@@ -238,7 +242,5 @@ export_parts = Table(
     Column("sealed", LargeBinary, nullable=False, info=personal("user", exported=False)),
     _time("created_at"),
     PrimaryKeyConstraint("request_id", "holder", "number"),
-    info=_of_requester("request_id", days(_EXPORT_DAYS), erased=True),
+    info=of_requester("request_id", days(_EXPORT_DAYS), erased=True),
 )
-
-DECLARATIONS = Declarations([*metadata.sorted_tables, *KIT_TABLES], {stream.name: stream.data for stream in STREAMS})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from igstats_kit.clock import Clock
@@ -134,7 +134,7 @@ class Triage:
         given, account_id = naming.identifiers, naming.account_id
         proof = request.identity_proof or identity.proof(given, account_id, connected=found.connected)
         completed = normalised(identity.merged(given, found.identifiers))
-        return _Finding(request, Naming(account_id, completed), proof)
+        return _Finding(request, replace(naming, identifiers=completed), proof)
 
     async def _resolve(self, profiles: Mapping[str, Naming]) -> dict[str, Resolution]:
         if not profiles or self._unreachable:

@@ -34,6 +34,7 @@ from igstats_privacy.receipts import Receipts
 from igstats_privacy.reconciler import Reconciler
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
+from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.triage import Resolution, Triage
 from sqlalchemy import delete, select
 from ulid import ULID
@@ -129,7 +130,10 @@ class Office:
         self.registry = Registry(database, fanout, self.changes, self.clock)
         self.exports = Exports(database, sealer, self.identifiers, self.clock, 7)
         self.triage = Triage(database, fanout, self.profiles, self.identifiers, self.changes, self.clock)
-        self.requests = Requests(database, fanout, self.identifiers, self.changes, self.clock, self.triage.wake)
+        self.codes = StatusCodes(bytes(32))
+        self.requests = Requests(
+            database, fanout, self.identifiers, self.changes, self.clock, self.triage.wake, self.codes
+        )
         self.leases = Leases(database, self.identifiers, self.changes, self.clock)
         self.ledger = Ledger(database, self.clock)
         self.receipts = Receipts(fanout, self.clock, BACKUP_DAYS)

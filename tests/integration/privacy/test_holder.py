@@ -14,9 +14,9 @@ from igstats_kit.testing.clock import FakeClock
 from igstats_kit.testing.conformance import Candidate, Conformance
 from igstats_kit.testing.coordinator import Coordinator, Person
 from igstats_kit.testing.nats import Nats
+from igstats_privacy.declarations import DECLARATIONS
 from igstats_privacy.exports import Piece
 from igstats_privacy.model import Right
-from igstats_privacy.tables import DECLARATIONS
 
 from tests.integration.privacy.conftest import Office, new_signer
 from tests.integration.privacy.test_exports import pieces

@@ -5,7 +5,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from igstats_kit.sql import Database
 from igstats_kit.tables import KIT_METADATA
-from igstats_privacy.tables import DECLARATIONS, metadata
+from igstats_privacy.declarations import DECLARATIONS
+from igstats_privacy.tables import metadata
 from sqlalchemy import Connection, MetaData
 
 

@@ -11,7 +11,7 @@ from igstats.holder.v1.receipt_pb2 import Outcome as SentOutcome
 from igstats.holder.v1.receipt_pb2 import Receipt, Retained, SignedReceipt
 from igstats.holder.v1.task_pb2 import Phase as SentPhase
 from igstats.holder.v1.task_pb2 import Right as SentRight
-from igstats.privacy.v1.request_pb2 import RequestState, TaskState
+from igstats.privacy.v1.request_pb2 import Regime, RequestState, SubjectClass, TaskState, Wait
 from igstats_kit.errors import DomainError, Reason
 from igstats_privacy import messages, model, public_messages
 from igstats_privacy.model import Cause, Identifier, Outcome, Phase, Right, Task
@@ -28,11 +28,18 @@ ACCOUNT = "acc_01jd3zmg6m0000000000000000"
         (model.Outcome, "OUTCOME_", SentOutcome),
         (model.State, "REQUEST_STATE_", RequestState),
         (model.TaskState, "TASK_STATE_", TaskState),
-        (model.Right, "REQUEST_KIND_", api.RequestKind),
+        (model.Regime, "REGIME_", Regime),
+        (model.SubjectClass, "SUBJECT_CLASS_", SubjectClass),
+        (model.Wait, "WAIT_", Wait),
     ],
 )
 def test_the_model_has_the_protos_words(ours: type[StrEnum], prefix: str, theirs: Any) -> None:
     assert {f"{prefix}{name}" for name in ours} | {f"{prefix}UNSPECIFIED"} == set(theirs.keys())
+
+
+def test_accounts_can_ask_for_every_right_but_the_officers_preview() -> None:
+    public = {name.removeprefix("REQUEST_KIND_") for name in api.RequestKind.keys()} - {"UNSPECIFIED"}  # noqa: SIM118 - not a dict
+    assert public == set(model.Right) - {model.Right.PREVIEW}
 
 
 def said(**changes: Any) -> Receipt:

@@ -36,6 +36,18 @@ class _RequestKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """Storage only."""
     REQUEST_KIND_LIFTING: _RequestKind.ValueType  # 4
     """End of a restriction."""
+    REQUEST_KIND_CORRECTION: _RequestKind.ValueType  # 5
+    """Correction of wrong values."""
+    REQUEST_KIND_PORTABILITY: _RequestKind.ValueType  # 6
+    """What the person provided, machine-readable."""
+    REQUEST_KIND_OBJECTION: _RequestKind.ValueType  # 7
+    """Objection to processing on legitimate interests."""
+    REQUEST_KIND_OPT_OUT: _RequestKind.ValueType  # 8
+    """Opt-out of sale and sharing."""
+    REQUEST_KIND_OPT_IN: _RequestKind.ValueType  # 9
+    """End of an opt-out or objection."""
+    REQUEST_KIND_CATEGORIES: _RequestKind.ValueType  # 10
+    """Disclosure of categories, sources, purposes and recipients."""
 
 class RequestKind(_RequestKind, metaclass=_RequestKindEnumTypeWrapper):
     """Which right."""
@@ -50,7 +62,41 @@ REQUEST_KIND_RESTRICTION: RequestKind.ValueType  # 3
 """Storage only."""
 REQUEST_KIND_LIFTING: RequestKind.ValueType  # 4
 """End of a restriction."""
+REQUEST_KIND_CORRECTION: RequestKind.ValueType  # 5
+"""Correction of wrong values."""
+REQUEST_KIND_PORTABILITY: RequestKind.ValueType  # 6
+"""What the person provided, machine-readable."""
+REQUEST_KIND_OBJECTION: RequestKind.ValueType  # 7
+"""Objection to processing on legitimate interests."""
+REQUEST_KIND_OPT_OUT: RequestKind.ValueType  # 8
+"""Opt-out of sale and sharing."""
+REQUEST_KIND_OPT_IN: RequestKind.ValueType  # 9
+"""End of an opt-out or objection."""
+REQUEST_KIND_CATEGORIES: RequestKind.ValueType  # 10
+"""Disclosure of categories, sources, purposes and recipients."""
 global___RequestKind = RequestKind
+
+@typing.final
+class Correction(google.protobuf.message.Message):
+    """A value that is wrong."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Field as "store.column", for example "contacts.name"; DescribeCategories and exports use the same names."""
+    value: builtins.str
+    """The right value."""
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+        value: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "value", b"value"]) -> None: ...
+
+global___Correction = Correction
 
 @typing.final
 class Subject(google.protobuf.message.Message):
@@ -62,6 +108,7 @@ class Subject(google.protobuf.message.Message):
     USERNAME_FIELD_NUMBER: builtins.int
     CONTACT_ID_FIELD_NUMBER: builtins.int
     OWN_ACCOUNT_FIELD_NUMBER: builtins.int
+    EMAIL_FIELD_NUMBER: builtins.int
     instagram_user_id: builtins.str
     """Instagram's id of the person's professional account."""
     username: builtins.str
@@ -70,6 +117,8 @@ class Subject(google.protobuf.message.Message):
     """Id of a contact person of the calling account (con_...)."""
     own_account: builtins.bool
     """The calling account itself: contacts, billing, keys, usage and call log."""
+    email: builtins.str
+    """Mail address of the person."""
     def __init__(
         self,
         *,
@@ -77,8 +126,9 @@ class Subject(google.protobuf.message.Message):
         username: builtins.str = ...,
         contact_id: builtins.str = ...,
         own_account: builtins.bool = ...,
+        email: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["contact_id", b"contact_id", "instagram_user_id", b"instagram_user_id", "own_account", b"own_account", "username", b"username"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["contact_id", b"contact_id", "email", b"email", "instagram_user_id", b"instagram_user_id", "own_account", b"own_account", "username", b"username"]) -> None: ...
 
 global___Subject = Subject
 
@@ -162,6 +212,11 @@ class PrivacyRequest(google.protobuf.message.Message):
     BLOCKED_FIELD_NUMBER: builtins.int
     OVERDUE_FIELD_NUMBER: builtins.int
     STEPS_FIELD_NUMBER: builtins.int
+    REGIME_FIELD_NUMBER: builtins.int
+    WAIT_FIELD_NUMBER: builtins.int
+    EXTENDED_TIME_FIELD_NUMBER: builtins.int
+    DUPLICATE_OF_FIELD_NUMBER: builtins.int
+    STATUS_CODE_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id (req_...)."""
     reference: builtins.str
@@ -174,6 +229,14 @@ class PrivacyRequest(google.protobuf.message.Message):
     """True while a person must look at some step."""
     overdue: builtins.bool
     """True when the due time passed while open."""
+    regime: builtins.str
+    """Law it is made under: GDPR, CCPA, GDPR_AND_CCPA or VOLUNTARY."""
+    wait: builtins.str
+    """What it waits for before acceptance: APPROVAL, SECOND_APPROVAL, WINDOW, or empty."""
+    duplicate_of: builtins.str
+    """Live request of the same person and right that this one repeats."""
+    status_code: builtins.str
+    """Opens the public status page, /privacy/requests/<status code>."""
     @property
     def received_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it came."""
@@ -194,6 +257,10 @@ class PrivacyRequest(google.protobuf.message.Message):
     def steps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Step]:
         """Steps by holder and phase."""
 
+    @property
+    def extended_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the due time was extended; unset when it was not."""
+
     def __init__(
         self,
         *,
@@ -208,9 +275,14 @@ class PrivacyRequest(google.protobuf.message.Message):
         blocked: builtins.bool = ...,
         overdue: builtins.bool = ...,
         steps: collections.abc.Iterable[global___Step] | None = ...,
+        regime: builtins.str = ...,
+        wait: builtins.str = ...,
+        extended_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        duplicate_of: builtins.str = ...,
+        status_code: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["closed_time", b"closed_time", "due_time", b"due_time", "effective_time", b"effective_time", "received_time", b"received_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["blocked", b"blocked", "closed_time", b"closed_time", "due_time", b"due_time", "effective_time", b"effective_time", "kind", b"kind", "overdue", b"overdue", "received_time", b"received_time", "reference", b"reference", "request_id", b"request_id", "state", b"state", "steps", b"steps"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["closed_time", b"closed_time", "due_time", b"due_time", "effective_time", b"effective_time", "extended_time", b"extended_time", "received_time", b"received_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["blocked", b"blocked", "closed_time", b"closed_time", "due_time", b"due_time", "duplicate_of", b"duplicate_of", "effective_time", b"effective_time", "extended_time", b"extended_time", "kind", b"kind", "overdue", b"overdue", "received_time", b"received_time", "reference", b"reference", "regime", b"regime", "request_id", b"request_id", "state", b"state", "status_code", b"status_code", "steps", b"steps", "wait", b"wait"]) -> None: ...
 
 global___PrivacyRequest = PrivacyRequest
 
@@ -223,13 +295,21 @@ class CreateRequestRequest(google.protobuf.message.Message):
     REQUEST_KEY_FIELD_NUMBER: builtins.int
     KIND_FIELD_NUMBER: builtins.int
     SUBJECT_FIELD_NUMBER: builtins.int
+    CORRECTIONS_FIELD_NUMBER: builtins.int
+    REGIME_FIELD_NUMBER: builtins.int
     request_key: builtins.str
     """Idempotency key; the header Idempotency-Key sets it over HTTP. Generated when empty."""
     kind: global___RequestKind.ValueType
     """Which right."""
+    regime: builtins.str
+    """Law it is made under: GDPR, CCPA, GDPR_AND_CCPA, VOLUNTARY; empty reads as GDPR."""
     @property
     def subject(self) -> global___Subject:
         """Who it is about."""
+
+    @property
+    def corrections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Correction]:
+        """For corrections: what is wrong."""
 
     def __init__(
         self,
@@ -237,9 +317,11 @@ class CreateRequestRequest(google.protobuf.message.Message):
         request_key: builtins.str = ...,
         kind: global___RequestKind.ValueType = ...,
         subject: global___Subject | None = ...,
+        corrections: collections.abc.Iterable[global___Correction] | None = ...,
+        regime: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["subject", b"subject"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["kind", b"kind", "request_key", b"request_key", "subject", b"subject"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["corrections", b"corrections", "kind", b"kind", "regime", b"regime", "request_key", b"request_key", "subject", b"subject"]) -> None: ...
 
 global___CreateRequestRequest = CreateRequestRequest
 

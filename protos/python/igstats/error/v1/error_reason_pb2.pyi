@@ -114,6 +114,40 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The log has no such file. Example metadata: {"path": "tile/0/123"}."""
     ERROR_REASON_SECURITY_AUDIT_NOT_FOUND: _ErrorReason.ValueType  # 45
     """No such security audit."""
+    ERROR_REASON_PROOF_CODE_INVALID: _ErrorReason.ValueType  # 46
+    """The code is wrong, or none was sent for this request. Example metadata: {"tries_left": "2"}."""
+    ERROR_REASON_PROOF_CODE_EXPIRED: _ErrorReason.ValueType  # 47
+    """The code is too old."""
+    ERROR_REASON_PROOF_TRIES_EXHAUSTED: _ErrorReason.ValueType  # 48
+    """Too many wrong codes; a new one can be sent later."""
+    ERROR_REASON_PROOF_NOT_AVAILABLE: _ErrorReason.ValueType  # 49
+    """This way of proving the identity is not open for the request."""
+    ERROR_REASON_LOGIN_STATE_INVALID: _ErrorReason.ValueType  # 50
+    """The sign-in was not begun here, is too old, or was used before."""
+    ERROR_REASON_STATUS_CODE_UNKNOWN: _ErrorReason.ValueType  # 51
+    """No request has this status code."""
+    ERROR_REASON_PACKAGE_LINK_INVALID: _ErrorReason.ValueType  # 52
+    """The link of the package is wrong or was used before."""
+    ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 53
+    """No such hold."""
+    ERROR_REASON_HOLD_TOO_WIDE: _ErrorReason.ValueType  # 54
+    """A hold would keep everything of a person: name field groups."""
+    ERROR_REASON_PREVIEW_NOT_FOUND: _ErrorReason.ValueType  # 55
+    """No preview was asked for."""
+    ERROR_REASON_SECOND_PERSON_REQUIRED: _ErrorReason.ValueType  # 56
+    """The same officer cannot approve twice."""
+    ERROR_REASON_EXTENSION_NOT_ALLOWED: _ErrorReason.ValueType  # 57
+    """The due time cannot be extended: it was before, or the time for the notice is over."""
+    ERROR_REASON_CORRECTION_NOT_POSSIBLE: _ErrorReason.ValueType  # 58
+    """No such field can be corrected. Example metadata: {"field": "contacts.name"}."""
+    ERROR_REASON_SIGNED_REQUEST_INVALID: _ErrorReason.ValueType  # 59
+    """The signed request of Meta does not verify."""
+    ERROR_REASON_SUBJECT_OPTED_OUT: _ErrorReason.ValueType  # 60
+    """The person has opted out of this disclosure."""
+    ERROR_REASON_BREACH_NOT_FOUND: _ErrorReason.ValueType  # 61
+    """No such breach."""
+    ERROR_REASON_AGENT_UNKNOWN: _ErrorReason.ValueType  # 62
+    """The agent is not registered or its signature does not verify."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of an error, carried as `reason` in
@@ -214,4 +248,38 @@ ERROR_REASON_LOG_FILE_NOT_FOUND: ErrorReason.ValueType  # 44
 """The log has no such file. Example metadata: {"path": "tile/0/123"}."""
 ERROR_REASON_SECURITY_AUDIT_NOT_FOUND: ErrorReason.ValueType  # 45
 """No such security audit."""
+ERROR_REASON_PROOF_CODE_INVALID: ErrorReason.ValueType  # 46
+"""The code is wrong, or none was sent for this request. Example metadata: {"tries_left": "2"}."""
+ERROR_REASON_PROOF_CODE_EXPIRED: ErrorReason.ValueType  # 47
+"""The code is too old."""
+ERROR_REASON_PROOF_TRIES_EXHAUSTED: ErrorReason.ValueType  # 48
+"""Too many wrong codes; a new one can be sent later."""
+ERROR_REASON_PROOF_NOT_AVAILABLE: ErrorReason.ValueType  # 49
+"""This way of proving the identity is not open for the request."""
+ERROR_REASON_LOGIN_STATE_INVALID: ErrorReason.ValueType  # 50
+"""The sign-in was not begun here, is too old, or was used before."""
+ERROR_REASON_STATUS_CODE_UNKNOWN: ErrorReason.ValueType  # 51
+"""No request has this status code."""
+ERROR_REASON_PACKAGE_LINK_INVALID: ErrorReason.ValueType  # 52
+"""The link of the package is wrong or was used before."""
+ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 53
+"""No such hold."""
+ERROR_REASON_HOLD_TOO_WIDE: ErrorReason.ValueType  # 54
+"""A hold would keep everything of a person: name field groups."""
+ERROR_REASON_PREVIEW_NOT_FOUND: ErrorReason.ValueType  # 55
+"""No preview was asked for."""
+ERROR_REASON_SECOND_PERSON_REQUIRED: ErrorReason.ValueType  # 56
+"""The same officer cannot approve twice."""
+ERROR_REASON_EXTENSION_NOT_ALLOWED: ErrorReason.ValueType  # 57
+"""The due time cannot be extended: it was before, or the time for the notice is over."""
+ERROR_REASON_CORRECTION_NOT_POSSIBLE: ErrorReason.ValueType  # 58
+"""No such field can be corrected. Example metadata: {"field": "contacts.name"}."""
+ERROR_REASON_SIGNED_REQUEST_INVALID: ErrorReason.ValueType  # 59
+"""The signed request of Meta does not verify."""
+ERROR_REASON_SUBJECT_OPTED_OUT: ErrorReason.ValueType  # 60
+"""The person has opted out of this disclosure."""
+ERROR_REASON_BREACH_NOT_FOUND: ErrorReason.ValueType  # 61
+"""No such breach."""
+ERROR_REASON_AGENT_UNKNOWN: ErrorReason.ValueType  # 62
+"""The agent is not registered or its signature does not verify."""
 global___ErrorReason = ErrorReason

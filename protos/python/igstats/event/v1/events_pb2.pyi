@@ -114,6 +114,34 @@ class RequestChanged(google.protobuf.message.Message):
 global___RequestChanged = RequestChanged
 
 @typing.final
+class ValuesCorrected(google.protobuf.message.Message):
+    """Values of a person were corrected at a holder. Subject igstats.<holder>.v1.value.corrected. Digests only."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    HOLDER_FIELD_NUMBER: builtins.int
+    CORRECTED_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """The request."""
+    holder: builtins.str
+    """The holder."""
+    @property
+    def corrected(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[igstats.holder.v1.receipt_pb2.Corrected]:
+        """What changed."""
+
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+        holder: builtins.str = ...,
+        corrected: collections.abc.Iterable[igstats.holder.v1.receipt_pb2.Corrected] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["corrected", b"corrected", "holder", b"holder", "request_id", b"request_id"]) -> None: ...
+
+global___ValuesCorrected = ValuesCorrected
+
+@typing.final
 class RequestClosed(google.protobuf.message.Message):
     """A request ended. Subject igstats.privacy.v1.request.closed. Lists every registered holder, so that a missing one shows."""
 

@@ -137,6 +137,8 @@ class FieldDescription(google.protobuf.message.Message):
     CATEGORY_FIELD_NUMBER: builtins.int
     EXPORTED_FIELD_NUMBER: builtins.int
     NEEDLE_FIELD_NUMBER: builtins.int
+    PROVENANCE_FIELD_NUMBER: builtins.int
+    CORRECTABLE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name inside the store."""
     category: builtins.str
@@ -145,6 +147,10 @@ class FieldDescription(google.protobuf.message.Message):
     """Whether an access or portability export includes it."""
     needle: builtins.bool
     """Whether the sweep searches it for the needles of an erased person."""
+    provenance: builtins.str
+    """Where it comes from: provided, observed, derived or aggregate; empty when category is."""
+    correctable: builtins.bool
+    """Whether a person can have it corrected."""
     def __init__(
         self,
         *,
@@ -152,8 +158,10 @@ class FieldDescription(google.protobuf.message.Message):
         category: builtins.str = ...,
         exported: builtins.bool = ...,
         needle: builtins.bool = ...,
+        provenance: builtins.str = ...,
+        correctable: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["category", b"category", "exported", b"exported", "name", b"name", "needle", b"needle"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["category", b"category", "correctable", b"correctable", "exported", b"exported", "name", b"name", "needle", b"needle", "provenance", b"provenance"]) -> None: ...
 
 global___FieldDescription = FieldDescription
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"igstats/holder/v1/identifier.proto\x12\x11igstats.holder.v1\x1a\x1b\x62uf/validate/validate.proto\"d\n\nIdentifier\x12;\n\x04kind\x18\x01 \x01(\x0e\x32!.igstats.holder.v1.IdentifierKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x05value\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc0\x02*\xd1\x01\n\x0eIdentifierKind\x12\x1f\n\x1bIDENTIFIER_KIND_UNSPECIFIED\x10\x00\x12%\n!IDENTIFIER_KIND_INSTAGRAM_USER_ID\x10\x01\x12\x1c\n\x18IDENTIFIER_KIND_USERNAME\x10\x02\x12\x19\n\x15IDENTIFIER_KIND_EMAIL\x10\x03\x12\x1e\n\x1aIDENTIFIER_KIND_ACCOUNT_ID\x10\x04\x12\x1e\n\x1aIDENTIFIER_KIND_CONTACT_ID\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"igstats/holder/v1/identifier.proto\x12\x11igstats.holder.v1\x1a\x1b\x62uf/validate/validate.proto\"d\n\nIdentifier\x12;\n\x04kind\x18\x01 \x01(\x0e\x32!.igstats.holder.v1.IdentifierKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x19\n\x05value\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc0\x02*\x94\x02\n\x0eIdentifierKind\x12\x1f\n\x1bIDENTIFIER_KIND_UNSPECIFIED\x10\x00\x12%\n!IDENTIFIER_KIND_INSTAGRAM_USER_ID\x10\x01\x12\x1c\n\x18IDENTIFIER_KIND_USERNAME\x10\x02\x12\x19\n\x15IDENTIFIER_KIND_EMAIL\x10\x03\x12\x1e\n\x1aIDENTIFIER_KIND_ACCOUNT_ID\x10\x04\x12\x1e\n\x1aIDENTIFIER_KIND_CONTACT_ID\x10\x05\x12 \n\x1cIDENTIFIER_KIND_EMAIL_SHA256\x10\x06\x12\x1f\n\x1bIDENTIFIER_KIND_APP_USER_ID\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_IDENTIFIER'].fields_by_name['value']._loaded_options = None
   _globals['_IDENTIFIER'].fields_by_name['value']._serialized_options = b'\272H\007r\005\020\001\030\300\002'
   _globals['_IDENTIFIERKIND']._serialized_start=189
-  _globals['_IDENTIFIERKIND']._serialized_end=398
+  _globals['_IDENTIFIERKIND']._serialized_end=465
   _globals['_IDENTIFIER']._serialized_start=86
   _globals['_IDENTIFIER']._serialized_end=186
 # @@protoc_insertion_point(module_scope)

@@ -35,6 +35,10 @@ class _IdentifierKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper.
     """Id of an account of ours (acc_...)."""
     IDENTIFIER_KIND_CONTACT_ID: _IdentifierKind.ValueType  # 5
     """Id of a contact person of an account (con_...)."""
+    IDENTIFIER_KIND_EMAIL_SHA256: _IdentifierKind.ValueType  # 6
+    """SHA-256 of the normalised mail address in hex: what OpenDSR and DROP send instead of the address."""
+    IDENTIFIER_KIND_APP_USER_ID: _IdentifierKind.ValueType  # 7
+    """Instagram's id of a person for one app of ours, as Meta's callbacks send it: "<app id>:<user id>"."""
 
 class IdentifierKind(_IdentifierKind, metaclass=_IdentifierKindEnumTypeWrapper):
     """What kind of name a person is found by."""
@@ -51,6 +55,10 @@ IDENTIFIER_KIND_ACCOUNT_ID: IdentifierKind.ValueType  # 4
 """Id of an account of ours (acc_...)."""
 IDENTIFIER_KIND_CONTACT_ID: IdentifierKind.ValueType  # 5
 """Id of a contact person of an account (con_...)."""
+IDENTIFIER_KIND_EMAIL_SHA256: IdentifierKind.ValueType  # 6
+"""SHA-256 of the normalised mail address in hex: what OpenDSR and DROP send instead of the address."""
+IDENTIFIER_KIND_APP_USER_ID: IdentifierKind.ValueType  # 7
+"""Instagram's id of a person for one app of ours, as Meta's callbacks send it: "<app id>:<user id>"."""
 global___IdentifierKind = IdentifierKind
 
 @typing.final

@@ -26,21 +26,23 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from igstats.holder.v1 import task_pb2 as igstats_dot_holder_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1figstats/holder/v1/receipt.proto\x12\x11igstats.holder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cigstats/holder/v1/task.proto\"*\n\nStoreCount\x12\r\n\x05store\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"x\n\x08Retained\x12\r\n\x05store\x18\x01 \x01(\t\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\x12\x0e\n\x06ground\x18\x03 \x01(\t\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\"\xe9\x03\n\x07Receipt\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\'\n\x05right\x18\x04 \x01(\x0e\x32\x18.igstats.holder.v1.Right\x12\'\n\x05phase\x18\x05 \x01(\x0e\x32\x18.igstats.holder.v1.Phase\x12+\n\x07outcome\x18\x06 \x01(\x0e\x32\x1a.igstats.holder.v1.Outcome\x12-\n\x06\x63ounts\x18\x07 \x03(\x0b\x32\x1d.igstats.holder.v1.StoreCount\x12-\n\x08retained\x18\x08 \x03(\x0b\x32\x1b.igstats.holder.v1.Retained\x12\x1b\n\x13processor_reference\x18\t \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rexecuted_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x64\x65scription_digest\x18\x0c \x01(\x0c\x12\x17\n\x0f\x65\x61rlier_digests\x18\r \x03(\x0c\x12\x13\n\x0b\x65xplanation\x18\x0e \x01(\t\"C\n\rSignedReceipt\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\t*\xef\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTCOME_DONE\x10\x01\x12\x12\n\x0eOUTCOME_ERASED\x10\x02\x12\x14\n\x10OUTCOME_NOT_HELD\x10\x03\x12\x14\n\x10OUTCOME_RETAINED\x10\x04\x12\x1e\n\x1aOUTCOME_AWAITING_PROCESSOR\x10\x05\x12\x17\n\x13OUTCOME_NEEDS_HUMAN\x10\x06\x12\x14\n\x10OUTCOME_EXPORTED\x10\x07\x12\x16\n\x12OUTCOME_RESTRICTED\x10\x08\x12\x12\n\x0eOUTCOME_LIFTED\x10\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1figstats/holder/v1/receipt.proto\x12\x11igstats.holder.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cigstats/holder/v1/task.proto\"B\n\tCorrected\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x12\n\nold_digest\x18\x02 \x01(\x0c\x12\x12\n\nnew_digest\x18\x03 \x01(\x0c\"*\n\nStoreCount\x12\r\n\x05store\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"x\n\x08Retained\x12\r\n\x05store\x18\x01 \x01(\t\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\x12\x0e\n\x06ground\x18\x03 \x01(\t\x12.\n\nuntil_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\"\x9a\x04\n\x07Receipt\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\'\n\x05right\x18\x04 \x01(\x0e\x32\x18.igstats.holder.v1.Right\x12\'\n\x05phase\x18\x05 \x01(\x0e\x32\x18.igstats.holder.v1.Phase\x12+\n\x07outcome\x18\x06 \x01(\x0e\x32\x1a.igstats.holder.v1.Outcome\x12-\n\x06\x63ounts\x18\x07 \x03(\x0b\x32\x1d.igstats.holder.v1.StoreCount\x12-\n\x08retained\x18\x08 \x03(\x0b\x32\x1b.igstats.holder.v1.Retained\x12\x1b\n\x13processor_reference\x18\t \x01(\t\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rexecuted_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12\x64\x65scription_digest\x18\x0c \x01(\x0c\x12\x17\n\x0f\x65\x61rlier_digests\x18\r \x03(\x0c\x12\x13\n\x0b\x65xplanation\x18\x0e \x01(\t\x12/\n\tcorrected\x18\x0f \x03(\x0b\x32\x1c.igstats.holder.v1.Corrected\"C\n\rSignedReceipt\x12\x0f\n\x07receipt\x18\x01 \x01(\x0c\x12\x11\n\tsignature\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\t*\xb3\x02\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTCOME_DONE\x10\x01\x12\x12\n\x0eOUTCOME_ERASED\x10\x02\x12\x14\n\x10OUTCOME_NOT_HELD\x10\x03\x12\x14\n\x10OUTCOME_RETAINED\x10\x04\x12\x1e\n\x1aOUTCOME_AWAITING_PROCESSOR\x10\x05\x12\x17\n\x13OUTCOME_NEEDS_HUMAN\x10\x06\x12\x14\n\x10OUTCOME_EXPORTED\x10\x07\x12\x16\n\x12OUTCOME_RESTRICTED\x10\x08\x12\x12\n\x0eOUTCOME_LIFTED\x10\t\x12\x15\n\x11OUTCOME_CORRECTED\x10\n\x12\x15\n\x11OUTCOME_OPTED_OUT\x10\x0b\x12\x14\n\x10OUTCOME_OPTED_IN\x10\x0c\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'igstats.holder.v1.receipt_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOME']._serialized_start=845
-  _globals['_OUTCOME']._serialized_end=1084
-  _globals['_STORECOUNT']._serialized_start=117
-  _globals['_STORECOUNT']._serialized_end=159
-  _globals['_RETAINED']._serialized_start=161
-  _globals['_RETAINED']._serialized_end=281
-  _globals['_RECEIPT']._serialized_start=284
-  _globals['_RECEIPT']._serialized_end=773
-  _globals['_SIGNEDRECEIPT']._serialized_start=775
-  _globals['_SIGNEDRECEIPT']._serialized_end=842
+  _globals['_OUTCOME']._serialized_start=962
+  _globals['_OUTCOME']._serialized_end=1269
+  _globals['_CORRECTED']._serialized_start=117
+  _globals['_CORRECTED']._serialized_end=183
+  _globals['_STORECOUNT']._serialized_start=185
+  _globals['_STORECOUNT']._serialized_end=227
+  _globals['_RETAINED']._serialized_start=229
+  _globals['_RETAINED']._serialized_end=349
+  _globals['_RECEIPT']._serialized_start=352
+  _globals['_RECEIPT']._serialized_end=890
+  _globals['_SIGNEDRECEIPT']._serialized_start=892
+  _globals['_SIGNEDRECEIPT']._serialized_end=959
 # @@protoc_insertion_point(module_scope)

@@ -47,6 +47,12 @@ class _OutcomeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     """The restriction is in force."""
     OUTCOME_LIFTED: _Outcome.ValueType  # 9
     """The restriction is gone."""
+    OUTCOME_CORRECTED: _Outcome.ValueType  # 10
+    """Values were overwritten and pinned."""
+    OUTCOME_OPTED_OUT: _Outcome.ValueType  # 11
+    """The objection or opt-out is in force."""
+    OUTCOME_OPTED_IN: _Outcome.ValueType  # 12
+    """The objection or opt-out is gone."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """How a task ended at a holder. There is no "skipped" and no single overall word."""
@@ -71,7 +77,39 @@ OUTCOME_RESTRICTED: Outcome.ValueType  # 8
 """The restriction is in force."""
 OUTCOME_LIFTED: Outcome.ValueType  # 9
 """The restriction is gone."""
+OUTCOME_CORRECTED: Outcome.ValueType  # 10
+"""Values were overwritten and pinned."""
+OUTCOME_OPTED_OUT: Outcome.ValueType  # 11
+"""The objection or opt-out is in force."""
+OUTCOME_OPTED_IN: Outcome.ValueType  # 12
+"""The objection or opt-out is gone."""
 global___Outcome = Outcome
+
+@typing.final
+class Corrected(google.protobuf.message.Message):
+    """What a correction did to one field: digests of the values, never the values."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    OLD_DIGEST_FIELD_NUMBER: builtins.int
+    NEW_DIGEST_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Field as "store.column"."""
+    old_digest: builtins.bytes
+    """SHA-256 of the canonical JSON of the old value under the request id; empty when there was none."""
+    new_digest: builtins.bytes
+    """The same of the new value."""
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+        old_digest: builtins.bytes = ...,
+        new_digest: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "new_digest", b"new_digest", "old_digest", b"old_digest"]) -> None: ...
+
+global___Corrected = Corrected
 
 @typing.final
 class StoreCount(google.protobuf.message.Message):
@@ -154,6 +192,7 @@ class Receipt(google.protobuf.message.Message):
     DESCRIPTION_DIGEST_FIELD_NUMBER: builtins.int
     EARLIER_DIGESTS_FIELD_NUMBER: builtins.int
     EXPLANATION_FIELD_NUMBER: builtins.int
+    CORRECTED_FIELD_NUMBER: builtins.int
     task_id: builtins.str
     """The task."""
     request_id: builtins.str
@@ -192,6 +231,10 @@ class Receipt(google.protobuf.message.Message):
     def earlier_digests(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """For ATTEST: SHA-256 of the holder's earlier receipts of this request, in phase order."""
 
+    @property
+    def corrected(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Corrected]:
+        """Fields that CORRECT changed."""
+
     def __init__(
         self,
         *,
@@ -209,9 +252,10 @@ class Receipt(google.protobuf.message.Message):
         description_digest: builtins.bytes = ...,
         earlier_digests: collections.abc.Iterable[builtins.bytes] | None = ...,
         explanation: builtins.str = ...,
+        corrected: collections.abc.Iterable[global___Corrected] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["effective_time", b"effective_time", "executed_time", b"executed_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["counts", b"counts", "description_digest", b"description_digest", "earlier_digests", b"earlier_digests", "effective_time", b"effective_time", "executed_time", b"executed_time", "explanation", b"explanation", "holder", b"holder", "outcome", b"outcome", "phase", b"phase", "processor_reference", b"processor_reference", "request_id", b"request_id", "retained", b"retained", "right", b"right", "task_id", b"task_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["corrected", b"corrected", "counts", b"counts", "description_digest", b"description_digest", "earlier_digests", b"earlier_digests", "effective_time", b"effective_time", "executed_time", b"executed_time", "explanation", b"explanation", "holder", b"holder", "outcome", b"outcome", "phase", b"phase", "processor_reference", b"processor_reference", "request_id", b"request_id", "retained", b"retained", "right", b"right", "task_id", b"task_id"]) -> None: ...
 
 global___Receipt = Receipt
 

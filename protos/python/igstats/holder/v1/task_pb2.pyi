@@ -37,6 +37,20 @@ class _RightEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumType
     """GDPR article 18: storage only."""
     RIGHT_LIFTING: _Right.ValueType  # 4
     """End of a restriction."""
+    RIGHT_CORRECTION: _Right.ValueType  # 5
+    """GDPR article 16, CCPA right to correct."""
+    RIGHT_PORTABILITY: _Right.ValueType  # 6
+    """GDPR article 20: what the person provided, machine-readable."""
+    RIGHT_OBJECTION: _Right.ValueType  # 7
+    """GDPR article 21: no processing on legitimate interests any more."""
+    RIGHT_OPT_OUT: _Right.ValueType  # 8
+    """CCPA: no sale or sharing of the person's data."""
+    RIGHT_OPT_IN: _Right.ValueType  # 9
+    """End of an opt-out or an objection, by the person."""
+    RIGHT_CATEGORIES: _Right.ValueType  # 10
+    """CCPA right to know categories, sources, purposes and recipients; no copy of data."""
+    RIGHT_PREVIEW: _Right.ValueType  # 11
+    """Dry run for an officer: what an erasure would touch and what would stay. Changes nothing."""
 
 class Right(_Right, metaclass=_RightEnumTypeWrapper):
     """Which right a request exercises."""
@@ -51,6 +65,20 @@ RIGHT_RESTRICTION: Right.ValueType  # 3
 """GDPR article 18: storage only."""
 RIGHT_LIFTING: Right.ValueType  # 4
 """End of a restriction."""
+RIGHT_CORRECTION: Right.ValueType  # 5
+"""GDPR article 16, CCPA right to correct."""
+RIGHT_PORTABILITY: Right.ValueType  # 6
+"""GDPR article 20: what the person provided, machine-readable."""
+RIGHT_OBJECTION: Right.ValueType  # 7
+"""GDPR article 21: no processing on legitimate interests any more."""
+RIGHT_OPT_OUT: Right.ValueType  # 8
+"""CCPA: no sale or sharing of the person's data."""
+RIGHT_OPT_IN: Right.ValueType  # 9
+"""End of an opt-out or an objection, by the person."""
+RIGHT_CATEGORIES: Right.ValueType  # 10
+"""CCPA right to know categories, sources, purposes and recipients; no copy of data."""
+RIGHT_PREVIEW: Right.ValueType  # 11
+"""Dry run for an officer: what an erasure would touch and what would stay. Changes nothing."""
 global___Right = Right
 
 class _Phase:
@@ -75,6 +103,14 @@ class _PhaseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumType
     """Install the restriction."""
     PHASE_LIFT: _Phase.ValueType  # 7
     """Take the restriction away."""
+    PHASE_CORRECT: _Phase.ValueType  # 8
+    """Overwrite what the person says is wrong, and pin it against the next sync."""
+    PHASE_OBJECT: _Phase.ValueType  # 9
+    """Install the objection or the opt-out: no disclosure to third parties any more."""
+    PHASE_RESUME: _Phase.ValueType  # 10
+    """Take the objection or the opt-out away."""
+    PHASE_PREVIEW: _Phase.ValueType  # 11
+    """Count what an erasure would touch."""
 
 class Phase(_Phase, metaclass=_PhaseEnumTypeWrapper):
     """One step of a request at every holder. The next phase starts when every holder has settled the last one."""
@@ -95,7 +131,76 @@ PHASE_RESTRICT: Phase.ValueType  # 6
 """Install the restriction."""
 PHASE_LIFT: Phase.ValueType  # 7
 """Take the restriction away."""
+PHASE_CORRECT: Phase.ValueType  # 8
+"""Overwrite what the person says is wrong, and pin it against the next sync."""
+PHASE_OBJECT: Phase.ValueType  # 9
+"""Install the objection or the opt-out: no disclosure to third parties any more."""
+PHASE_RESUME: Phase.ValueType  # 10
+"""Take the objection or the opt-out away."""
+PHASE_PREVIEW: Phase.ValueType  # 11
+"""Count what an erasure would touch."""
 global___Phase = Phase
+
+@typing.final
+class Correction(google.protobuf.message.Message):
+    """A value that the person says is wrong. Travels only in answers of LeaseTasks, never on NATS."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: builtins.int
+    VALUE_FIELD_NUMBER: builtins.int
+    field: builtins.str
+    """Field as "store.column" of the holder's description, for example "contacts.name"."""
+    value: builtins.str
+    """The right value."""
+    def __init__(
+        self,
+        *,
+        field: builtins.str = ...,
+        value: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["field", b"field", "value", b"value"]) -> None: ...
+
+global___Correction = Correction
+
+@typing.final
+class Hold(google.protobuf.message.Message):
+    """A field group that must stay although its subject is erased."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: builtins.int
+    HOLDER_FIELD_NUMBER: builtins.int
+    STORES_FIELD_NUMBER: builtins.int
+    GROUND_FIELD_NUMBER: builtins.int
+    UNTIL_TIME_FIELD_NUMBER: builtins.int
+    hold_id: builtins.str
+    """Id (hld_...)."""
+    holder: builtins.str
+    """Holder that the group is at."""
+    ground: builtins.str
+    """Legal ground, for example "legal_claims"."""
+    @property
+    def stores(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Stores that stay, as in the holder's description."""
+
+    @property
+    def until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it ends unless reviewed before."""
+
+    def __init__(
+        self,
+        *,
+        hold_id: builtins.str = ...,
+        holder: builtins.str = ...,
+        stores: collections.abc.Iterable[builtins.str] | None = ...,
+        ground: builtins.str = ...,
+        until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["until_time", b"until_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["ground", b"ground", "hold_id", b"hold_id", "holder", b"holder", "stores", b"stores", "until_time", b"until_time"]) -> None: ...
+
+global___Hold = Hold
 
 @typing.final
 class Task(google.protobuf.message.Message):
@@ -112,6 +217,8 @@ class Task(google.protobuf.message.Message):
     TOKENS_FIELD_NUMBER: builtins.int
     ATTEMPT_FIELD_NUMBER: builtins.int
     DUE_TIME_FIELD_NUMBER: builtins.int
+    CORRECTIONS_FIELD_NUMBER: builtins.int
+    HOLDS_FIELD_NUMBER: builtins.int
     task_id: builtins.str
     """"<request_id>/<holder>/<phase>": the same in every delivery."""
     request_id: builtins.str
@@ -136,6 +243,14 @@ class Task(google.protobuf.message.Message):
     def due_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the whole request must be answered."""
 
+    @property
+    def corrections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Correction]:
+        """For CORRECT: what to overwrite. Fields of other holders' stores are among them."""
+
+    @property
+    def holds(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hold]:
+        """For ERASE, SWEEP and PREVIEW: what stays at this holder."""
+
     def __init__(
         self,
         *,
@@ -148,8 +263,10 @@ class Task(google.protobuf.message.Message):
         tokens: collections.abc.Iterable[builtins.bytes] | None = ...,
         attempt: builtins.int = ...,
         due_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        corrections: collections.abc.Iterable[global___Correction] | None = ...,
+        holds: collections.abc.Iterable[global___Hold] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["due_time", b"due_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "due_time", b"due_time", "holder", b"holder", "identifiers", b"identifiers", "phase", b"phase", "request_id", b"request_id", "right", b"right", "task_id", b"task_id", "tokens", b"tokens"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "corrections", b"corrections", "due_time", b"due_time", "holder", b"holder", "holds", b"holds", "identifiers", b"identifiers", "phase", b"phase", "request_id", b"request_id", "right", b"right", "task_id", b"task_id", "tokens", b"tokens"]) -> None: ...
 
 global___Task = Task

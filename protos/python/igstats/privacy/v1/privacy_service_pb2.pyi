@@ -29,6 +29,12 @@ class OpenRequestRequest(google.protobuf.message.Message):
     DOOR_FIELD_NUMBER: builtins.int
     ACCOUNT_ID_FIELD_NUMBER: builtins.int
     IDENTITY_PROOF_FIELD_NUMBER: builtins.int
+    REGIME_FIELD_NUMBER: builtins.int
+    CORRECTIONS_FIELD_NUMBER: builtins.int
+    REPLY_ADDRESS_FIELD_NUMBER: builtins.int
+    LANGUAGE_FIELD_NUMBER: builtins.int
+    PARENT_ID_FIELD_NUMBER: builtins.int
+    RECEIVED_TIME_FIELD_NUMBER: builtins.int
     idempotency_key: builtins.str
     """Chosen by the caller, unique within door and account. Same key and same content: same request."""
     right: igstats.holder.v1.task_pb2.Right.ValueType
@@ -39,9 +45,25 @@ class OpenRequestRequest(google.protobuf.message.Message):
     """Account on whose behalf, if any."""
     identity_proof: builtins.str
     """How the door proved the identity, in words, when it did; the request then skips IDENTITY_PENDING."""
+    regime: igstats.privacy.v1.request_pb2.Regime.ValueType
+    """Law it is made under."""
+    reply_address: builtins.str
+    """Where answers go; empty when the door answers itself. Sealed, destroyed when the request ends."""
+    language: builtins.str
+    """Language of the answers, BCP 47."""
+    parent_id: builtins.str
+    """Request that this one continues, previews or restricts for."""
     @property
     def identifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[igstats.holder.v1.identifier_pb2.Identifier]:
         """Who the person is."""
+
+    @property
+    def corrections(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[igstats.holder.v1.task_pb2.Correction]:
+        """For CORRECTION: what is wrong."""
+
+    @property
+    def received_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the person's wish reached us, when that was before this call; not in the future."""
 
     def __init__(
         self,
@@ -52,8 +74,15 @@ class OpenRequestRequest(google.protobuf.message.Message):
         door: builtins.str = ...,
         account_id: builtins.str = ...,
         identity_proof: builtins.str = ...,
+        regime: igstats.privacy.v1.request_pb2.Regime.ValueType = ...,
+        corrections: collections.abc.Iterable[igstats.holder.v1.task_pb2.Correction] | None = ...,
+        reply_address: builtins.str = ...,
+        language: builtins.str = ...,
+        parent_id: builtins.str = ...,
+        received_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "door", b"door", "idempotency_key", b"idempotency_key", "identifiers", b"identifiers", "identity_proof", b"identity_proof", "right", b"right"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["received_time", b"received_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "corrections", b"corrections", "door", b"door", "idempotency_key", b"idempotency_key", "identifiers", b"identifiers", "identity_proof", b"identity_proof", "language", b"language", "parent_id", b"parent_id", "received_time", b"received_time", "regime", b"regime", "reply_address", b"reply_address", "right", b"right"]) -> None: ...
 
 global___OpenRequestRequest = OpenRequestRequest
 

@@ -126,6 +126,106 @@ TASK_STATE_BLOCKED: TaskState.ValueType  # 5
 """Settled for now with NEEDS_HUMAN or not settled in time: a person must look. Blocks the request."""
 global___TaskState = TaskState
 
+class _Regime:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _RegimeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Regime.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    REGIME_UNSPECIFIED: _Regime.ValueType  # 0
+    """Not stated: read as GDPR, the stricter one."""
+    REGIME_GDPR: _Regime.ValueType  # 1
+    """GDPR and UK GDPR."""
+    REGIME_CCPA: _Regime.ValueType  # 2
+    """CCPA as amended by CPRA."""
+    REGIME_GDPR_AND_CCPA: _Regime.ValueType  # 3
+    """Both."""
+    REGIME_VOLUNTARY: _Regime.ValueType  # 4
+    """Neither: answered as the policy promises."""
+
+class Regime(_Regime, metaclass=_RegimeEnumTypeWrapper):
+    """Law that a request is made under. Clocks of all that apply are kept; the strictest wins."""
+
+REGIME_UNSPECIFIED: Regime.ValueType  # 0
+"""Not stated: read as GDPR, the stricter one."""
+REGIME_GDPR: Regime.ValueType  # 1
+"""GDPR and UK GDPR."""
+REGIME_CCPA: Regime.ValueType  # 2
+"""CCPA as amended by CPRA."""
+REGIME_GDPR_AND_CCPA: Regime.ValueType  # 3
+"""Both."""
+REGIME_VOLUNTARY: Regime.ValueType  # 4
+"""Neither: answered as the policy promises."""
+global___Regime = Regime
+
+class _SubjectClass:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _SubjectClassEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_SubjectClass.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    SUBJECT_CLASS_UNSPECIFIED: _SubjectClass.ValueType  # 0
+    """Not known yet."""
+    SUBJECT_CLASS_CONTACT: _SubjectClass.ValueType  # 1
+    """A contact person at a customer."""
+    SUBJECT_CLASS_TENANT: _SubjectClass.ValueType  # 2
+    """A customer: the end of a contract, not a right of a person."""
+    SUBJECT_CLASS_CALLER: _SubjectClass.ValueType  # 3
+    """Somebody whose calls are in the API log."""
+    SUBJECT_CLASS_PROFILE_OWNER: _SubjectClass.ValueType  # 4
+    """Owner of a connected Instagram profile."""
+    SUBJECT_CLASS_UNCONNECTED_OWNER: _SubjectClass.ValueType  # 5
+    """Owner of a profile that was only read by others."""
+    SUBJECT_CLASS_COMMENTER: _SubjectClass.ValueType  # 6
+    """Somebody who commented on or is mentioned in another's post."""
+
+class SubjectClass(_SubjectClass, metaclass=_SubjectClassEnumTypeWrapper):
+    """Who the person is to us; each class has its own path."""
+
+SUBJECT_CLASS_UNSPECIFIED: SubjectClass.ValueType  # 0
+"""Not known yet."""
+SUBJECT_CLASS_CONTACT: SubjectClass.ValueType  # 1
+"""A contact person at a customer."""
+SUBJECT_CLASS_TENANT: SubjectClass.ValueType  # 2
+"""A customer: the end of a contract, not a right of a person."""
+SUBJECT_CLASS_CALLER: SubjectClass.ValueType  # 3
+"""Somebody whose calls are in the API log."""
+SUBJECT_CLASS_PROFILE_OWNER: SubjectClass.ValueType  # 4
+"""Owner of a connected Instagram profile."""
+SUBJECT_CLASS_UNCONNECTED_OWNER: SubjectClass.ValueType  # 5
+"""Owner of a profile that was only read by others."""
+SUBJECT_CLASS_COMMENTER: SubjectClass.ValueType  # 6
+"""Somebody who commented on or is mentioned in another's post."""
+global___SubjectClass = SubjectClass
+
+class _Wait:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _WaitEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Wait.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    WAIT_UNSPECIFIED: _Wait.ValueType  # 0
+    """Nothing."""
+    WAIT_APPROVAL: _Wait.ValueType  # 1
+    """An officer's approval."""
+    WAIT_SECOND_APPROVAL: _Wait.ValueType  # 2
+    """The approval of a second officer."""
+    WAIT_WINDOW: _Wait.ValueType  # 3
+    """The end of the window in which the owner can take the erasure back; the data is restricted meanwhile."""
+
+class Wait(_Wait, metaclass=_WaitEnumTypeWrapper):
+    """What a request waits for before it is accepted."""
+
+WAIT_UNSPECIFIED: Wait.ValueType  # 0
+"""Nothing."""
+WAIT_APPROVAL: Wait.ValueType  # 1
+"""An officer's approval."""
+WAIT_SECOND_APPROVAL: Wait.ValueType  # 2
+"""The approval of a second officer."""
+WAIT_WINDOW: Wait.ValueType  # 3
+"""The end of the window in which the owner can take the erasure back; the data is restricted meanwhile."""
+global___Wait = Wait
+
 @typing.final
 class Request(google.protobuf.message.Message):
     """A request about a person's rights. Never holds the identifiers."""
@@ -146,6 +246,16 @@ class Request(google.protobuf.message.Message):
     OVERDUE_FIELD_NUMBER: builtins.int
     REASON_FIELD_NUMBER: builtins.int
     TASKS_FIELD_NUMBER: builtins.int
+    REGIME_FIELD_NUMBER: builtins.int
+    SUBJECT_CLASS_FIELD_NUMBER: builtins.int
+    PARENT_ID_FIELD_NUMBER: builtins.int
+    DUPLICATE_OF_FIELD_NUMBER: builtins.int
+    WAIT_FIELD_NUMBER: builtins.int
+    WAIT_UNTIL_TIME_FIELD_NUMBER: builtins.int
+    CONFIRM_DUE_TIME_FIELD_NUMBER: builtins.int
+    EXTENDED_TIME_FIELD_NUMBER: builtins.int
+    IDENTITY_PROOF_FIELD_NUMBER: builtins.int
+    STATUS_CODE_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id (req_...)."""
     reference: builtins.str
@@ -164,6 +274,20 @@ class Request(google.protobuf.message.Message):
     """True when due_time has passed while open."""
     reason: builtins.str
     """Reason of a denial."""
+    regime: global___Regime.ValueType
+    """Law it is made under."""
+    subject_class: global___SubjectClass.ValueType
+    """Who the person is to us."""
+    parent_id: builtins.str
+    """Request that this one continues, previews or restricts for; empty for none."""
+    duplicate_of: builtins.str
+    """Live request of the same person and right that this one repeats; it shares that one's due time."""
+    wait: global___Wait.ValueType
+    """What it waits for before acceptance."""
+    identity_proof: builtins.str
+    """How the identity was proved, in words; empty while it is not."""
+    status_code: builtins.str
+    """Unguessable, alphanumeric: opens the public status page."""
     @property
     def received_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it came."""
@@ -184,6 +308,18 @@ class Request(google.protobuf.message.Message):
     def tasks(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___TaskStatus]:
         """Tasks by holder and phase."""
 
+    @property
+    def wait_until_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """Until when it waits, for WAIT_WINDOW."""
+
+    @property
+    def confirm_due_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When receipt must be confirmed (CCPA: 10 business days); unset where no law asks."""
+
+    @property
+    def extended_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When the due time was extended; unset when it was not."""
+
     def __init__(
         self,
         *,
@@ -201,9 +337,19 @@ class Request(google.protobuf.message.Message):
         overdue: builtins.bool = ...,
         reason: builtins.str = ...,
         tasks: collections.abc.Iterable[global___TaskStatus] | None = ...,
+        regime: global___Regime.ValueType = ...,
+        subject_class: global___SubjectClass.ValueType = ...,
+        parent_id: builtins.str = ...,
+        duplicate_of: builtins.str = ...,
+        wait: global___Wait.ValueType = ...,
+        wait_until_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        confirm_due_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        extended_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        identity_proof: builtins.str = ...,
+        status_code: builtins.str = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["closed_time", b"closed_time", "due_time", b"due_time", "effective_time", b"effective_time", "received_time", b"received_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "blocked", b"blocked", "closed_time", b"closed_time", "door", b"door", "due_time", b"due_time", "effective_time", b"effective_time", "overdue", b"overdue", "reason", b"reason", "received_time", b"received_time", "reference", b"reference", "request_id", b"request_id", "right", b"right", "state", b"state", "tasks", b"tasks"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["closed_time", b"closed_time", "confirm_due_time", b"confirm_due_time", "due_time", b"due_time", "effective_time", b"effective_time", "extended_time", b"extended_time", "received_time", b"received_time", "wait_until_time", b"wait_until_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "blocked", b"blocked", "closed_time", b"closed_time", "confirm_due_time", b"confirm_due_time", "door", b"door", "due_time", b"due_time", "duplicate_of", b"duplicate_of", "effective_time", b"effective_time", "extended_time", b"extended_time", "identity_proof", b"identity_proof", "overdue", b"overdue", "parent_id", b"parent_id", "reason", b"reason", "received_time", b"received_time", "reference", b"reference", "regime", b"regime", "request_id", b"request_id", "right", b"right", "state", b"state", "status_code", b"status_code", "subject_class", b"subject_class", "tasks", b"tasks", "wait", b"wait", "wait_until_time", b"wait_until_time"]) -> None: ...
 
 global___Request = Request
 

@@ -45,19 +45,25 @@ class Subject(google.protobuf.message.Message):
 
     IDENTIFIERS_FIELD_NUMBER: builtins.int
     CONNECTED_FIELD_NUMBER: builtins.int
+    ACCOUNT_IDS_FIELD_NUMBER: builtins.int
     connected: builtins.bool
     """Whether the account holds a live connection to every profile named."""
     @property
     def identifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[igstats.holder.v1.identifier_pb2.Identifier]:
         """The given identifiers of profiles, completed by those that stats holds for the same profile."""
 
+    @property
+    def account_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Accounts that hold a connection to one of the profiles: they are told (GDPR article 19)."""
+
     def __init__(
         self,
         *,
         identifiers: collections.abc.Iterable[igstats.holder.v1.identifier_pb2.Identifier] | None = ...,
         connected: builtins.bool = ...,
+        account_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["connected", b"connected", "identifiers", b"identifiers"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_ids", b"account_ids", "connected", b"connected", "identifiers", b"identifiers"]) -> None: ...
 
 global___Subject = Subject
 

@@ -1,0 +1,9 @@
+"""Everything that privacy stores, declared: its own tables, those of its rooms, the kit's, and its streams."""
+
+from igstats_kit.declare import Declarations
+from igstats_kit.tables import KIT_TABLES
+
+from igstats_privacy.events import STREAMS
+from igstats_privacy.tables import metadata
+
+DECLARATIONS = Declarations([*metadata.sorted_tables, *KIT_TABLES], {stream.name: stream.data for stream in STREAMS})
