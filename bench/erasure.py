@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import grpc
-from igstats.event.v1.events_pb2 import RequestClosed
+from igstats.event.v1.events_pb2 import RequestsClosed
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
 from igstats.holder.v1.task_pb2 import Right
 from igstats.privacy.v1.privacy_service_pb2 import OpenRequestRequest
@@ -61,10 +61,10 @@ class Deletions:
 
     def on_closed(self, message: Msg) -> None:
         """Takes one request.closed event."""
-        event = RequestClosed.FromString(message.data)
-        future = self._closed.setdefault(event.request_id, asyncio.get_running_loop().create_future())
-        if not future.done():
-            future.set_result(event.state)
+        for event in RequestsClosed.FromString(message.data).closings:
+            future = self._closed.setdefault(event.request_id, asyncio.get_running_loop().create_future())
+            if not future.done():
+                future.set_result(event.state)
 
     async def run(self, person: Somebody) -> None:
         """Deletes one person; returns when the request is closed and fulfilled."""

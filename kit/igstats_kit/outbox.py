@@ -11,7 +11,7 @@ from itertools import accumulate
 from typing import Any
 
 from google.protobuf.message import Message
-from igstats.event.v1.events_pb2 import AccessRecorded, ReceiptsIssued, RecordMade, RequestClosed
+from igstats.event.v1.events_pb2 import AccessRecorded, ReceiptsIssued, RecordMade, RequestsClosed
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
@@ -45,7 +45,7 @@ _REMOVE = text("DELETE FROM outbox WHERE event_id = ANY(CAST(:event_ids AS text[
 _ENTRIES: Mapping[str, Callable[[Any], int]] = {
     ReceiptsIssued.DESCRIPTOR.full_name: lambda event: len(event.receipts),
     RecordMade.DESCRIPTOR.full_name: lambda event: len(event.records),
-    RequestClosed.DESCRIPTOR.full_name: lambda _: 1,
+    RequestsClosed.DESCRIPTOR.full_name: lambda event: len(event.closings),
     AccessRecorded.DESCRIPTOR.full_name: lambda event: len(event.records),
 }
 _LOGS = {AccessRecorded.DESCRIPTOR.full_name: "access"}

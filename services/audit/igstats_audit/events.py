@@ -4,7 +4,14 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from igstats.event.v1.events_pb2 import AccessRecord, AccessRecorded, ReceiptsIssued, RecordMade, RequestClosed
+from igstats.event.v1.events_pb2 import (
+    AccessRecord,
+    AccessRecorded,
+    ReceiptsIssued,
+    RecordMade,
+    RequestClosed,
+    RequestsClosed,
+)
 from igstats.holder.v1.receipt_pb2 import Receipt, SignedReceipt
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Event, Stream, Subscription
@@ -59,20 +66,20 @@ def _receipt(signed: SignedReceipt, holder: str, sequence: int) -> NewEntry:
 
 
 def closings(event: Event) -> list[NewEntry]:
-    """An entry for a closed request; nothing for other changes."""
-    if event.type != RequestClosed.DESCRIPTOR.full_name:
+    """An entry for each closed request; nothing for other changes."""
+    if event.type != RequestsClosed.DESCRIPTOR.full_name:
         return []
-    closed = RequestClosed.FromString(event.data)
     return [
         NewEntry(
-            entry_id=event.id,
+            entry_id=f"{event.id}/{number}",
             kind=REQUEST_CLOSED,
             request_id=closed.request_id,
             producer=publisher(event),
-            payload=event.data,
+            payload=closed.SerializeToString(deterministic=True),
             occurred_at=_time(closed.closed_time),
-            sequence=event.sequence,
+            sequence=numbered(event, number),
         )
+        for number, closed in enumerate(RequestsClosed.FromString(event.data).closings)
     ]
 
 

@@ -5,7 +5,14 @@ from datetime import datetime, timedelta
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from igstats.event.v1.events_pb2 import HolderOutcome, RequestChanged, RequestClosed, RequestsChanged, TasksOffered
+from igstats.event.v1.events_pb2 import (
+    HolderOutcome,
+    RequestChanged,
+    RequestClosed,
+    RequestsChanged,
+    RequestsClosed,
+    TasksOffered,
+)
 from igstats_kit.declare import days, impersonal_store
 from igstats_kit.events import Stream, Subscription
 
@@ -90,22 +97,21 @@ def requests_changed(changes: Sequence[Change], now: datetime) -> list[Fact]:
 def requests_closed(
     closed: Mapping[str, State], words: Mapping[str, Sequence[HolderWord]], now: datetime
 ) -> list[Fact]:
-    """One message per request that has ended, with the last word of every registered holder."""
+    """One message per 512 requests that have ended, each with the last word of every registered holder."""
     moment = _at(now)
-    return [
-        (
-            REQUEST_CLOSED,
-            RequestClosed(
-                request_id=request_id,
-                state=_state(state),
-                closed_time=moment,
-                holders=[
-                    HolderOutcome(
-                        holder=word.holder, outcome=f"OUTCOME_{word.outcome}", receipt_digest=word.receipt_digest
-                    )
-                    for word in words.get(request_id, ())
-                ],
-            ),
+    made = [
+        RequestClosed(
+            request_id=request_id,
+            state=_state(state),
+            closed_time=moment,
+            holders=map(_word, words.get(request_id, ())),
         )
         for request_id, state in closed.items()
     ]
+    return [
+        (REQUEST_CLOSED, RequestsClosed(closings=made[start : start + _LIMIT])) for start in range(0, len(made), _LIMIT)
+    ]
+
+
+def _word(word: HolderWord) -> HolderOutcome:
+    return HolderOutcome(holder=word.holder, outcome=f"OUTCOME_{word.outcome}", receipt_digest=word.receipt_digest)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from igstats.audit.v1 import audit_service_pb2 as pb
 from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
-from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestClosed
+from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestClosed, RequestsClosed
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, StoreCount
 from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats_audit import events
@@ -80,8 +80,9 @@ class Deletion:
         closing.closed_time.FromDatetime(MOMENT)
         for holder in holders:
             closing.holders.add(holder=holder, outcome="OUTCOME_ERASED", receipt_digest=self.digests[holder][-1])
-        name = RequestClosed.DESCRIPTOR.full_name
-        return Event("evt_closed", "igstats.privacy.v1.request.closed", name, MOMENT, closing.SerializeToString())
+        data = RequestsClosed(closings=[closing]).SerializeToString()
+        name = RequestsClosed.DESCRIPTOR.full_name
+        return Event("evt_closed", "igstats.privacy.v1.request.closed", name, MOMENT, data)
 
     @property
     def keys(self) -> dict[str, list[bytes]]:

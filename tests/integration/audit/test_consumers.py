@@ -20,6 +20,7 @@ from igstats.event.v1.events_pb2 import (
     RecordMade,
     RequestChanged,
     RequestClosed,
+    RequestsClosed,
 )
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt
 from igstats.holder.v1.task_pb2 import Phase, Right
@@ -83,7 +84,7 @@ class Scene:
             listed.append(HolderOutcome(holder=holder, outcome="ERASED", receipt_digest=digest))
         closed = RequestClosed(request_id=request_id, state="FULFILLED", holders=listed)
         closed.closed_time.GetCurrentTime()
-        await self.publish("privacy", "request.closed", closed)
+        await self.publish("privacy", "request.closed", RequestsClosed(closings=[closed]))
 
     async def evidence(self, request_id: str) -> bytes:
         """What the person gets, once audit has everything."""
@@ -187,9 +188,10 @@ async def test_records_of_every_service_reach_the_log(scene: Scene) -> None:
 
 async def test_only_the_end_of_a_request_is_an_entry(scene: Scene) -> None:
     await scene.publish("privacy", "request.changed", RequestChanged(request_id="req_1"), "changed")
-    await scene.publish("privacy", "request.closed", RequestClosed(request_id="req_1", state="DENIED"), "closed")
+    ended = RequestsClosed(closings=[RequestClosed(request_id="req_1", state="DENIED")])
+    await scene.publish("privacy", "request.closed", ended, "closed")
     await scene.handled("closed")
-    assert await scene.count(evidence_entries, entry_id="closed") == await scene.count(evidence_entries) == 1
+    assert await scene.count(evidence_entries, entry_id="closed/0") == await scene.count(evidence_entries) == 1
 
 
 def answered(number: int) -> AccessRecorded:

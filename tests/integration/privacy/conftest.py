@@ -7,7 +7,7 @@ import pytest_asyncio
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import Message
-from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestClosed, RequestsChanged, TasksOffered
+from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestClosed, RequestsChanged, RequestsClosed, TasksOffered
 from igstats.holder.v1.description_pb2 import HolderDescription
 from igstats.holder.v1.holder_tasks_service_pb2 import RegisterHolderRequest
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
@@ -185,7 +185,8 @@ class Office:
         return found
 
     async def closings(self) -> list[RequestClosed]:
-        return [RequestClosed.FromString(data) for data in await self.posted(RequestClosed)]
+        found = [RequestsClosed.FromString(data) for data in await self.posted(RequestsClosed)]
+        return [one for message in found for one in message.closings]
 
     async def changed(self) -> list[tuple[str, str]]:
         found = [RequestsChanged.FromString(data) for data in await self.posted(RequestsChanged)]

@@ -16,7 +16,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from igstats.api.v1 import request_service_pb2 as api
 from igstats.api.v1.request_service_pb2_grpc import RequestServiceStub
-from igstats.event.v1.events_pb2 import RequestClosed
+from igstats.event.v1.events_pb2 import RequestsClosed
 from igstats.holder.v1 import holder_tasks_service_pb2 as holder_pb
 from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceStub
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
@@ -182,7 +182,7 @@ async def test_an_account_is_deleted_at_every_holder_and_watched_to_its_end(
         (holder, phase) for holder in ("gateway", "privacy") for phase in ("FENCE", "ERASE", "SWEEP", "ATTEST")
     }
     assert {step.state for step in seen[-1].steps} == {"SETTLED"}
-    closed = RequestClosed.FromString((await closings.next_msg(timeout=10)).data)
+    (closed,) = RequestsClosed.FromString((await closings.next_msg(timeout=10)).data).closings
     assert closed.request_id == made.request_id
     assert [(word.holder, word.outcome) for word in closed.holders] == [
         ("gateway", "OUTCOME_NOT_HELD"),

@@ -15,6 +15,7 @@ from igstats.event.v1.events_pb2 import (
     RecordMade,
     RequestChanged,
     RequestClosed,
+    RequestsClosed,
 )
 from igstats.holder.v1.receipt_pb2 import Receipt, SignedReceipt
 from igstats_audit import events
@@ -55,9 +56,9 @@ def test_a_closing_is_an_entry_that_names_the_receipts_it_counts_on() -> None:
     listed = [HolderOutcome(holder="stats", receipt_digest=b"\xab"), HolderOutcome(holder="mail")]
     closed = RequestClosed(request_id="req_1", state="FULFILLED", holders=listed)
     closed.closed_time.FromDatetime(MOMENT)
-    (found,) = events.closings(event("igstats.privacy.v1.request.closed", closed))
+    (found,) = events.closings(event("igstats.privacy.v1.request.closed", RequestsClosed(closings=[closed])))
     assert (found.entry_id, found.kind, found.request_id, found.producer) == (
-        "evt_1",
+        "evt_1/0",
         "request.closed",
         "req_1",
         "privacy",

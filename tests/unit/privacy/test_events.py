@@ -1,4 +1,4 @@
-from igstats.event.v1.events_pb2 import RequestClosed, RequestsChanged, TasksOffered
+from igstats.event.v1.events_pb2 import RequestsChanged, RequestsClosed, TasksOffered
 from igstats_kit.testing.clock import START
 from igstats_privacy import events
 from igstats_privacy.model import Change, HolderWord, Outcome, Phase, State, TaskKey
@@ -30,9 +30,9 @@ def test_changes_of_one_transaction_travel_together() -> None:
 def test_a_closing_of_a_request_that_nobody_worked_on_lists_no_word() -> None:
     closed = {"req_1": State.FULFILLED, "req_2": State.WITHDRAWN}
     words = {"req_1": [HolderWord("stats", Outcome.NOT_HELD, b"d" * 32)]}
-    done, withdrawn = [message for _, message in events.requests_closed(closed, words, START)]
-    assert isinstance(done, RequestClosed)
-    assert isinstance(withdrawn, RequestClosed)
+    ((_, message),) = events.requests_closed(closed, words, START)
+    assert isinstance(message, RequestsClosed)
+    done, withdrawn = message.closings
     assert [(word.holder, word.outcome) for word in done.holders] == [("stats", "OUTCOME_NOT_HELD")]
     assert (withdrawn.state, len(withdrawn.holders)) == ("REQUEST_STATE_WITHDRAWN", 0)
 

@@ -142,8 +142,28 @@ class ValuesCorrected(google.protobuf.message.Message):
 global___ValuesCorrected = ValuesCorrected
 
 @typing.final
+class RequestsClosed(google.protobuf.message.Message):
+    """Requests ended. Subject igstats.privacy.v1.request.closed."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CLOSINGS_FIELD_NUMBER: builtins.int
+    @property
+    def closings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___RequestClosed]:
+        """The closings of one transaction, at most 512; each becomes an entry of the evidence log."""
+
+    def __init__(
+        self,
+        *,
+        closings: collections.abc.Iterable[global___RequestClosed] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["closings", b"closings"]) -> None: ...
+
+global___RequestsClosed = RequestsClosed
+
+@typing.final
 class RequestClosed(google.protobuf.message.Message):
-    """A request ended. Subject igstats.privacy.v1.request.closed. Lists every registered holder, so that a missing one shows."""
+    """A request ended. Lists every registered holder, so that a missing one shows."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
