@@ -10,17 +10,18 @@ from igstats_kit.record import record
 from igstats_kit.sql import Database
 from ulid import ULID
 
-from igstats_privacy import events, store, task_store
+from igstats_privacy import store, task_store
 from igstats_privacy.changes import Changes
 from igstats_privacy.clocks import answer_due
 from igstats_privacy.errors import request_not_found
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.lifecycle import FINAL, RUNNING, Move, moved
-from igstats_privacy.model import Change, Identifier, Naming, NewRequest, Phase, Request, Shown, State, Task
+from igstats_privacy.model import Identifier, Naming, NewRequest, Phase, Request, Shown, State, Task
+from igstats_privacy.openings import Openings
 from igstats_privacy.reference import new_reference
 from igstats_privacy.status_codes import StatusCodes
-from igstats_privacy.store import Connection
+from igstats_privacy.store import Connection, Opening
 
 _PAGE = 50
 _LONGEST_PAGE = 200
@@ -42,6 +43,7 @@ class Requests:
     ) -> None:
         self._codes = codes
         self._database = database
+        self._openings = Openings(database)
         self._fanout = fanout
         self._identifiers = identifiers
         self._changes = changes
@@ -58,14 +60,11 @@ class Requests:
         if not identifiers:
             raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
         request = self._received(new)
-        async with self._database.statement() as connection:
-            sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
-            change = Change(request.request_id, None, State.RECEIVED)
-            facts = events.requests_changed([change], request.received_at)
-            key = _digest(new.door, new.account_id, new.idempotency_key)
-            content = self._content(new, identifiers)
-            if not await store.add(connection, request, sealed, key, content, facts):
-                return await self._known(connection, new, key, content)
+        sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
+        key = _digest(new.door, new.account_id, new.idempotency_key)
+        content = self._content(new, identifiers)
+        if not await self._openings.add(Opening(request, sealed, key, content)):
+            return await self._known(new, key, content)
         self._wake_triage()
         return self._shown(request, account_id=new.account_id)
 
@@ -94,11 +93,12 @@ class Requests:
         wrong = sorted(_digest(one.field, one.value).hex() for one in new.corrections)
         return _digest(new.right, new.identity_proof, *tokens, *wrong)
 
-    async def _known(self, connection: Connection, new: NewRequest, key: bytes, content: bytes) -> Shown:
-        known, before = await store.keyed(connection, key)
-        if before != content:
-            raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED)
-        return self._shown(known, await task_store.of_request(connection, known.request_id), new.account_id)
+    async def _known(self, new: NewRequest, key: bytes, content: bytes) -> Shown:
+        async with self._database.read() as connection:
+            known, before = await store.keyed(connection, key)
+            if before != content:
+                raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED)
+            return self._shown(known, await task_store.of_request(connection, known.request_id), new.account_id)
 
     async def get(self, request_id: str, account_id: str | None = None) -> Shown:
         """A request with its tasks; of this account only, when one is given. Otherwise it tells who opened it.

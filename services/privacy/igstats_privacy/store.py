@@ -1,7 +1,7 @@
 """SQL of requests: opening, reading, triage and state changes. Set-based: one statement serves a whole batch."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -26,10 +26,9 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
     "subject_class": SubjectClass,
     "wait": Wait,
 }
-# What no request has when it is opened.
-_UNSET = (
-    *("closed_at", "effective_at", "blocked", "reason", "subject_class", "duplicate_of"),
-    *("wait", "wait_until", "confirm_due_at", "extended_at"),
+_OPENED = (
+    *("request_id", "reference", "right", "state", "account_token", "door", "identity_proof"),
+    *("received_at", "due_at", "confirm_due_at", "regime", "parent_id"),
 )
 _WAITING = text(
     "SELECT r.request_id, r.right, r.state, r.identity_proof, i.sealed FROM requests r"
@@ -44,18 +43,26 @@ _LOCK_OPEN = text(
     'SELECT request_id, "right", state FROM requests WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))'
     " ORDER BY request_id FOR UPDATE"
 )
+# Keys in one order for everybody: who claims several at once waits for a twin instead of blocking it.
 _OPEN = text(
-    "WITH claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"  # noqa: S608 - only our own constants are put in
-    " VALUES (:key_digest, :content_digest, :request_id, :received_at) ON CONFLICT DO NOTHING RETURNING request_id),"
+    "WITH given AS (SELECT * FROM unnest(CAST(:keys AS bytea[]), CAST(:contents AS bytea[]), CAST(:sealed AS bytea[]),"  # noqa: S608 - only our own constants are put in
+    " CAST(:request_id AS text[]), CAST(:reference AS text[]), CAST(:right AS text[]), CAST(:state AS text[]),"
+    " CAST(:account_token AS bytea[]), CAST(:door AS text[]), CAST(:identity_proof AS text[]),"
+    " CAST(:received_at AS timestamptz[]), CAST(:due_at AS timestamptz[]), CAST(:confirm_due_at AS timestamptz[]),"
+    ' CAST(:regime AS text[]), CAST(:parent_id AS text[])) AS g(key, content, sealed, request_id, reference, "right",'
+    " state, account_token, door, identity_proof, received_at, due_at, confirm_due_at, regime, parent_id)),"
+    " claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"
+    " SELECT key, content, request_id, received_at FROM given ORDER BY key ON CONFLICT DO NOTHING"
+    " RETURNING request_id),"
+    " fresh AS (SELECT * FROM given WHERE request_id IN (SELECT request_id FROM claimed)),"
     ' added AS (INSERT INTO requests (request_id, reference, "right", state, account_token, door, identity_proof,'
-    " received_at, due_at, blocked, reason, regime, parent_id)"
-    " SELECT c.request_id, CAST(:reference AS text), CAST(:right AS text),"
-    " CAST(:state AS text), CAST(:account_token AS bytea), CAST(:door AS text), CAST(:identity_proof AS text),"
-    " CAST(:received_at AS timestamptz), CAST(:due_at AS timestamptz), false, '', CAST(:regime AS text),"
-    " CAST(:parent_id AS text) FROM claimed c),"
+    " received_at, due_at, confirm_due_at, blocked, reason, regime, parent_id)"
+    ' SELECT request_id, reference, "right", state, account_token, door, identity_proof,'
+    " received_at, due_at, confirm_due_at, false, '', regime, parent_id FROM fresh),"
     " named AS (INSERT INTO request_identifiers (request_id, sealed, created_at)"
-    " SELECT c.request_id, CAST(:sealed AS bytea), CAST(:received_at AS timestamptz) FROM claimed c),"
-    f" {posting('EXISTS (SELECT FROM claimed)')} SELECT event_id, sequence FROM posted"
+    " SELECT request_id, sealed, received_at FROM fresh),"
+    f" {posting('EXISTS (SELECT FROM claimed)')} SELECT request_id, NULL AS event_id, NULL::bigint AS sequence"
+    " FROM claimed UNION ALL SELECT NULL, event_id, sequence FROM posted"
 )
 # The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.
 _ACCEPT = text(
@@ -105,21 +112,32 @@ def drafted(facts: Sequence[Fact]) -> list[Posted]:
     return [Posted.of(subject, message) for subject, message in facts]
 
 
-async def add(
-    connection: Connection, request: Request, sealed_naming: bytes, key: bytes, content: bytes, facts: Sequence[Fact]
-) -> bool:
-    """Writes a new request under its idempotency key, in one statement; False when the key stands for one already.
+@dataclass(frozen=True)
+class Opening:
+    """A new request with its sealed names, under the digest of its idempotency key and that of its content."""
 
-    A concurrent call with the same key waits here until the first has committed.
+    request: Request
+    sealed: bytes
+    key: bytes
+    content: bytes
+
+
+async def add(connection: Connection, openings: Sequence[Opening], facts: Sequence[Fact]) -> set[str]:
+    """Writes new requests in one statement; answers the ids of those whose key stood for no request yet.
+
+    `facts` are posted if any was added. A concurrent call with the same key waits here until the first has committed.
     """
-    values, posted = {field.name: getattr(request, field.name) for field in fields(Request)}, drafted(facts)
-    binds = values | {"sealed": sealed_naming, "key_digest": key, "content_digest": content} | post_binds(posted)
-    for unset in _UNSET:
-        del binds[unset]
-    rows = (await connection.execute(_OPEN, binds)).all()
-    if rows:
-        post(connection, posted, rows)
-    return bool(rows)
+    posted = drafted(facts)
+    binds: dict[str, Any] = {name: [getattr(one.request, name) for one in openings] for name in _OPENED}
+    binds |= {
+        "keys": [one.key for one in openings],
+        "contents": [one.content for one in openings],
+        "sealed": [one.sealed for one in openings],
+    }
+    rows = (await connection.execute(_OPEN, binds | post_binds(posted))).all()
+    if posted and rows:
+        post(connection, posted, [row for row in rows if row.event_id is not None])
+    return {row.request_id for row in rows if row.request_id is not None}
 
 
 async def keyed(connection: Connection, key: bytes) -> tuple[Request, bytes]:
