@@ -1,7 +1,11 @@
-"""Writes new requests. Those that come while a write runs go together in the next: a burst costs a few commits."""
+"""Writes new requests. Those that come while a write runs go together in the next: a burst costs a few commits.
+
+The same holds for what follows: triage hears of them when nobody waits to be written any more, or when they fill a
+batch of its own, so that a burst stays together through all phases.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.outbox import enqueue_all
@@ -11,7 +15,7 @@ from igstats_privacy import events, store
 from igstats_privacy.model import Change, State
 from igstats_privacy.store import Opening
 
-_MOST = 256
+_MOST = 128
 
 _Waiting = tuple[Opening, "asyncio.Future[bool]"]
 
@@ -19,8 +23,9 @@ _Waiting = tuple[Opening, "asyncio.Future[bool]"]
 class Openings:
     """One writer at a time; nobody waits for company."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, written: Callable[[], None]) -> None:
         self._database = database
+        self._written = written
         self._waiting: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -39,10 +44,15 @@ class Openings:
         return await written
 
     async def _write_all(self) -> None:
+        untold = 0
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
                 await self._settle(batch)
+                untold += len(batch)
+                if untold >= _MOST or not self._waiting:
+                    self._written()
+                    untold = 0
         finally:
             self._writer = None
 

@@ -43,7 +43,7 @@ class Requests:
     ) -> None:
         self._codes = codes
         self._database = database
-        self._openings = Openings(database)
+        self._openings = Openings(database, wake_triage)
         self._fanout = fanout
         self._identifiers = identifiers
         self._changes = changes
@@ -65,7 +65,6 @@ class Requests:
         content = self._content(new, identifiers)
         if not await self._openings.add(Opening(request, sealed, key, content)):
             return await self._known(new, key, content)
-        self._wake_triage()
         return self._shown(request, account_id=new.account_id)
 
     def _received(self, new: NewRequest) -> Request:

@@ -39,7 +39,7 @@ async def test_one_key_for_two_wishes_refuses_the_second_and_nobody_else(office:
 
 
 async def test_a_request_that_cannot_be_written_harms_no_other(office: Office) -> None:
-    openings = Openings(office.database)
+    openings = Openings(office.database, lambda: None)
     good = [await opening(office, number) for number in range(8)]
     bad = await opening(office, 99)
     broken = replace(bad, request=replace(bad.request, door="a zero\0byte"))  # PostgreSQL stores no such text
