@@ -169,16 +169,19 @@ class Ageing:
     small: int
     large_ms: float
     small_ms: float
+    drop_ms: float
 
     @classmethod
     async def measured(cls, postgres: Postgres, folder: Path, large: int, day: date) -> "Ageing":
         """Fills a day of each size and ends it."""
         small = large // 10
-        small_ms = await _ended(postgres, folder, "bench_small", small, day)
-        return cls(large, small, await _ended(postgres, folder, "bench_large", large, day), small_ms)
+        small_ms, _ = await _ended(postgres, folder, "bench_small", small, day)
+        large_ms, drop_ms = await _ended(postgres, folder, "bench_large", large, day)
+        return cls(large, small, large_ms, small_ms, drop_ms)
 
 
-async def _ended(postgres: Postgres, folder: Path, name: str, size: int, day: date) -> float:
+async def _ended(postgres: Postgres, folder: Path, name: str, size: int, day: date) -> tuple[float, float]:
+    """Milliseconds until the day has left the log, and from then until its tables are gone."""
     moment = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=12)
     async with own_logs(postgres, folder, name, moment) as (logs, clock):
         for position, first in enumerate(range(0, size, _BATCH), start=1):
@@ -197,4 +200,6 @@ async def _ended(postgres: Postgres, folder: Path, name: str, size: int, day: da
         taken = (time.perf_counter() - began) * 1000
         if max(plan.end - plan.start for plan in plans) != size:
             raise RuntimeError("the cut did not take the whole day")
-        return taken
+        began = time.perf_counter()
+        await logs.cut.tidy()
+        return taken, (time.perf_counter() - began) * 1000

@@ -79,7 +79,8 @@ class Cut:
         return [await self._cut(log, aging, today) for log, aging in self._logs.items()]
 
     async def tidy(self) -> None:
-        """Removes from this process's memory and disk what is cut; nobody is shown it any more anyway."""
+        """Removes what is cut from database, memory and disk; nobody is shown it any more anyway."""
+        await self._cuts.drop()
         for aging in self._logs.values():
             await aging.tiles.prune((await aging.store.head()).minimum_index)
 

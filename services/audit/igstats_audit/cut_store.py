@@ -1,4 +1,8 @@
-"""The SQL of the cut: whole partitions go, whatever they hold, in one commit with the new minimum index."""
+"""The SQL of the cut: whole partitions leave, whatever they hold, in one commit with the new minimum index.
+
+What has left is nobody's any more, and is dropped at once afterwards: the file system needs longer the larger the day
+was, and no writer of the log should wait for that.
+"""
 
 from collections.abc import Sequence
 from datetime import date, datetime
@@ -21,6 +25,11 @@ _END = text(
 _PARTITIONS = text(
     "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid"
     " WHERE i.inhparent = CAST(:parent AS regclass)"
+)
+_TAKEN_OUT = "cut_"
+_LEFT = text(
+    "SELECT c.relname FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = CAST(current_schema() AS regnamespace)"
+    " AND starts_with(c.relname, CAST(:prefix AS text))"
 )
 # The epoch counts cuts, too: a writer on the head from before must read anew.
 _ADVANCE = text(
@@ -50,7 +59,7 @@ class SqlCuts:
             return await connection.scalar(_END, {"log": log, "day": day}) or 0
 
     async def cut(self, plan: CutPlan) -> None:
-        """Drops the days of the plan and advances the minimum index, in one commit.
+        """Takes the days of the plan out of the log and advances the minimum index, in one commit: O(1).
 
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE; also when the days have changed since the plan was made.
@@ -66,7 +75,19 @@ class SqlCuts:
             if plan.end != plan.start:
                 await self._advance(connection, plan)
             for day in await self._old_days(connection, plan):
-                await self._drop(connection, plan.log, day)
+                await self._take_out(connection, plan.log, day)
+
+    async def drop(self) -> None:
+        """Drops what cuts have taken out, also those that a crash left behind.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        async with self._database.read() as connection:
+            left = (await connection.execute(_LEFT, {"prefix": _TAKEN_OUT})).scalars().all()
+        for table in left:
+            async with self._database.statement() as connection:
+                await connection.execute(text(f"DROP TABLE IF EXISTS {table}"))
 
     async def _advance(self, connection: AsyncConnection, plan: CutPlan) -> None:
         if await connection.scalar(_END, {"log": plan.log, "day": plan.day}) != plan.end:
@@ -89,15 +110,18 @@ class SqlCuts:
         days = [datetime.strptime(name.removeprefix(f"{table}_"), "%Y%m%d").date() for name in names]  # noqa: DTZ007 - a date has no zone
         return sorted(day for day in days if day <= plan.day)
 
-    async def _drop(self, connection: AsyncConnection, log: Log, day: date) -> None:
-        """Drops a day: O(1). A day with calls of restricted persons loses only the others until the restriction ends.
+    async def _take_out(self, connection: AsyncConnection, log: Log, day: date) -> None:
+        """Takes a day out. One with calls of restricted persons loses only the others until the restriction ends.
 
         The skip follows the Irish DPC's reading of GDPR 18: a restriction forbids erasure, too, until it is lifted.
         """
         names = [partition(parent, day) for parent in PARTITIONED[log]]
         if log is Log.ACCESS and await self._withdraw(connection, *names):
             return
-        await connection.execute(text(f"DROP TABLE {', '.join(names)}"))
+        for parent, name in zip(PARTITIONED[log], names, strict=True):
+            await connection.execute(text(f"ALTER TABLE {parent} DETACH PARTITION {name}"))
+            # Processes that have not heard of the cut read days by their names: there must be nothing for them to find.
+            await connection.execute(text(f"ALTER TABLE {name} RENAME TO {_TAKEN_OUT}{name}"))
 
     async def _withdraw(self, connection: AsyncConnection, entries: str, calls: str) -> bool:
         """Deletes all but the rows of restricted persons; False when there are none of those."""

@@ -331,5 +331,9 @@ class CutStore(Protocol):
         ...
 
     async def cut(self, plan: CutPlan) -> None:
-        """Drops the days of the plan and advances the minimum index, in one commit."""
+        """Takes the days of the plan out of the log and advances the minimum index, in one commit."""
+        ...
+
+    async def drop(self) -> None:
+        """Drops what cuts have taken out."""
         ...

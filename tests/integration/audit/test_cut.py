@@ -51,6 +51,11 @@ async def test_a_day_lives_for_thirty_days_and_goes_with_its_partitions(world: W
         await proved(world, 0)
         await world.logs.cut.run(MOMENT.date() + THIRTY)
     assert (await world.access.proofs.head()).minimum_index == 5
+    assert await world.ask("SELECT count(*) FROM access_entries WHERE index < 5") == [(0,)]
+    left = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'cut\\_%' ORDER BY relname"
+    assert await world.ask(left) == [("cut_access_entries_20261123",), ("cut_calls_20261123",)]
+    await world.logs.cut.tidy()  # in life a moment later, after a crash at the next start
+    assert await world.ask(left) == []
     assert await world.ask("SELECT to_regclass('calls_20261123'), to_regclass('access_entries_20261123')") == [
         (None, None)
     ]
