@@ -7,7 +7,7 @@ of processing. `Declarations.problems` is empty in every service, by test and at
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Column, Table, Text
 
@@ -24,13 +24,36 @@ class Action(StrEnum):
     NONE = "NONE"
 
 
+class Provenance(StrEnum):
+    """How a value came to us. Fideslang has no such axis, yet portability and the CCPA categories differ by it."""
+
+    PROVIDED = "provided"  # the person, or somebody for them, gave it to us
+    OBSERVED = "observed"  # noticed while the person used a service: ours or Instagram
+    DERIVED = "derived"  # concluded from other data of the person
+    AGGREGATE = "aggregate"  # about many persons at once
+
+
+# What a person can take along (GDPR 20): what they provided, observation included (WP 242, section III.A).
+PORTABLE = frozenset({Provenance.PROVIDED, Provenance.OBSERVED})
+
+
 @dataclass(frozen=True)
 class Field:
-    """What a column is: `category` is a fideslang key, empty for no personal meaning."""
+    """What a column is: `category` is a fideslang key, empty for no personal meaning.
+
+    `provenance` is None exactly when `category` is empty.
+    """
 
     category: str
     needle: bool
     exported: bool
+    provenance: Provenance | None = None
+    correctable: bool = False
+
+    @property
+    def portable(self) -> bool:
+        """Whether a portability export includes it; columns without personal meaning go along with the others."""
+        return self.exported and (self.provenance is None or self.provenance in PORTABLE)
 
 
 @dataclass(frozen=True)
@@ -92,9 +115,20 @@ class Store:
     on_erase: EraseRule
 
 
-def personal(category: str, *, needle: bool = False, exported: bool = True) -> dict[str, Any]:
-    """A column with personal data. `needle`: its values identify a person, so the sweep searches for them."""
-    return {_KEY: Field(category, needle, exported)}
+def personal(
+    category: str,
+    *,
+    needle: bool = False,
+    exported: bool = True,
+    provenance: Literal["provided", "observed", "derived", "aggregate"] = "observed",
+    correctable: bool = False,
+) -> dict[str, Any]:
+    """A column with personal data.
+
+    `needle`: its values identify a person, so the sweep searches for them. `correctable`: a person can have it set
+    right (GDPR 16), and the value is pinned against the next sync.
+    """
+    return {_KEY: Field(category, needle, exported, Provenance(provenance), correctable)}
 
 
 def plain(*, exported: bool = False) -> dict[str, Any]:
@@ -248,7 +282,31 @@ def _column_problems(table: Table) -> list[str]:
             found += _index_problems(table, (column.name,))
             if not isinstance(column.type, Text):
                 found.append(f"needle column {table.name}.{column.name} must be Text: the sweep compares text")
+        if data is not None and data.correctable:
+            found += _correction_problems(column, data)
     return found
+
+
+def _correction_problems(column: Column[Any], data: Field) -> list[str]:
+    """A correction is text for one row of a person; names that tokens are made from are their service's affair."""
+    name = f"correctable column {column.table.name}.{column.name}"
+    found = [] if isinstance(column.type, Text) else [f"{name} must be Text: corrections are text"]
+    if data.needle:
+        found.append(f"{name} is a needle: tokens are made from it, so its service must change both")
+    if not correction_keys(column.table):
+        found.append(f"{name} is in a table with many rows a person: nothing says which row is meant")
+    return found
+
+
+def correction_keys(table: Table) -> list[Subject]:
+    """Subjects with at most one row each in `table`: corrections are written by their keys."""
+    declaration = store(table)
+    subjects = declaration.subjects if declaration is not None else ()
+    if anchors := [subject for subject in subjects if isinstance(subject, Anchor)]:
+        return list(anchors)
+    unique = {column.name for column in table.columns if column.unique}
+    unique |= {column.name for column in table.primary_key.columns} if len(table.primary_key.columns) == 1 else set()
+    return [subject for subject in subjects if isinstance(subject, Through) and subject.column in unique]
 
 
 def _index_problems(table: Table, names: Sequence[str]) -> list[str]:

@@ -34,7 +34,14 @@ def _table(declarations: Declarations, table: Table, store: Store) -> StoreDescr
         data = field(column)
         if data is not None:
             described.fields.append(
-                FieldDescription(name=column.name, category=data.category, exported=data.exported, needle=data.needle)
+                FieldDescription(
+                    name=column.name,
+                    category=data.category,
+                    exported=data.exported,
+                    needle=data.needle,
+                    provenance=data.provenance or "",
+                    correctable=data.correctable,
+                )
             )
     return described
 
