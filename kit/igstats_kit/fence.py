@@ -10,10 +10,12 @@ from sqlalchemy import literal, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.errors import DomainError, Reason
-from igstats_kit.tables import restrictions, tombstones
+from igstats_kit.tables import objections, pins, restrictions, tombstones
 
 _SHARED = text("SELECT pg_advisory_xact_lock_shared(k) FROM unnest(CAST(:keys AS bigint[])) AS k")
 _EXCLUSIVE = text("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(:keys AS bigint[])) AS k")
+
+_CLOSING = (tombstones, restrictions, objections)
 
 
 async def lock(connection: AsyncConnection, tokens: Iterable[bytes], *, exclusive: bool) -> None:
@@ -48,3 +50,23 @@ async def _refused(connection: AsyncConnection, tokens: Collection[bytes]) -> di
     )
     rows = await connection.execute(fences)
     return {bytes(token): why for token, why in rows}
+
+
+async def may_disclose(connection: AsyncConnection, tokens: Collection[bytes]) -> set[bytes]:
+    """Those of the tokens whose persons' data may go to third parties: not erased, restricted, or objected to.
+
+    To be asked at every disclosure: an objection (GDPR 21) or opt-out (CCPA 1798.120) is an entry, not an event.
+    """
+    if not tokens:
+        return set()
+    closed = union_all(*(select(table.c.token).where(table.c.token.in_(tokens)) for table in _CLOSING))
+    return set(tokens) - {bytes(token) for token in (await connection.execute(closed)).scalars()}
+
+
+async def pinned(connection: AsyncConnection, token: bytes, fields: Collection[str]) -> set[str]:
+    """Those of the fields ("store.column") that the person had corrected, so that a sync must not write them.
+
+    `pins.Pins` has the values and releases a pin once the source agrees.
+    """
+    wanted = select(pins.c.field).where(pins.c.token == token, pins.c.field.in_(fields))
+    return set((await connection.execute(wanted)).scalars())

@@ -90,6 +90,31 @@ restrictions = Table(
     info=impersonal("keyed tokens of persons who restricted processing (GDPR 18)"),
 )
 
+objections = Table(
+    "objections",
+    KIT_METADATA,
+    Column("token", LargeBinary, nullable=False, info=plain()),
+    Column("right", Text, nullable=False, info=plain()),
+    Column("request_id", Text, nullable=False, info=plain()),
+    _when("since"),
+    PrimaryKeyConstraint("token", "right"),
+    info=impersonal("keyed tokens of persons who objected (GDPR 21) or opted out of sale and sharing (CCPA 1798.120)"),
+)
+
+# The tokens are those of the row that a pin belongs to, so erasure finds pins by their row (see `plan.erase`).
+pins = Table(
+    "pins",
+    KIT_METADATA,
+    Column("token", LargeBinary, nullable=False, info=plain()),
+    Column("field", Text, nullable=False, info=plain()),
+    Column("sealed", LargeBinary, nullable=False, info=plain()),
+    Column("request_id", Text, nullable=False, info=plain()),
+    Column("digest", LargeBinary, nullable=False, info=plain()),
+    _when("created_at"),
+    PrimaryKeyConstraint("token", "field"),
+    info=impersonal("sealed corrections that outlive the next sync (GDPR 16); they go with the row or once it agrees"),
+)
+
 subject_keys = Table(
     "subject_keys",
     KIT_METADATA,
