@@ -5,7 +5,20 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 KINDS = frozenset(
-    {"throttle", "usage", "dead_token", "unsupported_metric", "lag", "hold", "transient", "server_error", "shrink"}
+    {
+        *(
+            "throttle",
+            "usage",
+            "dead_token",
+            "unsupported_metric",
+            "lag",
+            "hold",
+            "transient",
+            "server_error",
+            "shrink",
+        ),
+        *("bad_code", "wrapped"),
+    }
 )
 
 

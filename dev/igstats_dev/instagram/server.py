@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from igstats_kit.clock import Clock
 
 from igstats_dev.instagram import insights, nodes, refusals
 from igstats_dev.instagram.faults import Fault, Faults
+from igstats_dev.instagram.oauth import App, Consent, ExchangeRefusedError
 from igstats_dev.instagram.people import People, Person, Post
 
 _Answer = dict[str, Any]
@@ -23,8 +24,9 @@ _VERSION = r"{version:v\d+\.\d+}"
 class Emulator:
     """One Instagram. `faults` and `calls` are open to tests in the same process; `url` is set while it listens."""
 
-    def __init__(self, people: People, clock: Clock) -> None:
+    def __init__(self, people: People, clock: Clock, apps: Iterable[App] = ()) -> None:
         self.people = people
+        self.consent = Consent(people, apps)
         self.faults = Faults()
         self.calls: Counter[str] = Counter()
         self.url = ""
@@ -39,6 +41,9 @@ class Emulator:
             for edge in ("media", "stories"):
                 app.router.add_get(f"{prefix}/{{node}}/{edge}", self._graph(self._media))
             app.router.add_get(f"{prefix}/{{node}}/insights", self._graph(self._insights))
+        app.router.add_get("/oauth/authorize", self._ask_consent)
+        app.router.add_post("/oauth/authorize", self._take_consent)
+        app.router.add_post("/oauth/access_token", self._exchange)
         app.router.add_get("/_profiles", self._list_profiles)
         app.router.add_get("/_calls", self._count_calls)
         app.router.add_get("/_faults", self._list_faults)
@@ -78,7 +83,8 @@ class Emulator:
 
     def _person(self, request: web.Request) -> Person:
         bearer = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        person = self.people.of_token(request.query.get("access_token", bearer))
+        token = request.query.get("access_token", bearer)
+        person = self.people.of_token(token) or self.consent.of_token(token, self._clock.now())
         if person is None:
             raise refusals.dead_token(467)
         self.calls[f"{person.username} {request.path.rpartition('/')[2]}"] += 1
@@ -112,6 +118,37 @@ class Emulator:
                 raise web.HTTPInternalServerError(text="<html>Sorry, something went wrong.</html>")
             case "shrink" if int(request.query.get("limit", _BEARABLE)) > _BEARABLE:
                 raise refusals.too_much()
+
+    async def _ask_consent(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return web.Response(text=self.consent.page(request.query), content_type="text/html")
+        except ExchangeRefusedError as refusal:
+            return web.json_response(refusal.body, status=400)
+
+    async def _take_consent(self, request: web.Request) -> web.StreamResponse:
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        try:
+            return web.Response(status=302, headers={"Location": self.consent.answer(form, self._clock.now())})
+        except ExchangeRefusedError as refusal:
+            return web.json_response(refusal.body, status=400)
+
+    async def _exchange(self, request: web.Request) -> web.StreamResponse:
+        """Hands out a token. A "wrapped" fault answers as documented, with `data` around it; most have seen it bare."""
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.calls["oauth access_token"] += 1
+        faults = self.faults.take("", request.path)
+        for fault in faults:
+            await self._delay(fault)
+        kinds = {fault.kind for fault in faults}
+        if kinds & {"transient", "server_error"}:
+            raise web.HTTPInternalServerError(text="<html>Sorry, something went wrong.</html>")
+        if "bad_code" in kinds:
+            form["code"] = "used"
+        try:
+            token = self.consent.exchange(form, self._clock.now())
+        except ExchangeRefusedError as refusal:
+            return web.json_response(refusal.body, status=400)
+        return web.json_response({"data": [token]} if "wrapped" in kinds else token)
 
     def _me(self, request: web.Request, person: Person) -> _Answer:
         return nodes.user(person, request.query, self._clock.now())
