@@ -1,9 +1,9 @@
-"""Clocks as pure functions of events: when a request must be answered, when a task is offered again."""
+"""Times as pure functions of events: months, repeats of offers, the end of backups. `regimes` has the laws' clocks."""
 
 from calendar import monthrange
 from datetime import datetime, timedelta
 
-_DECEMBER = 12
+_MONTHS = 12
 
 FIRST_OFFER_AGAIN = timedelta(seconds=60)
 LONGEST_OFFER_AGAIN = timedelta(hours=1)
@@ -11,16 +11,15 @@ LATE_AFTER = timedelta(hours=24)
 """A task not settled in this time needs a person's eye; it is still offered."""
 
 
-def month_later(moment: datetime) -> datetime:
-    """The same day and time one calendar month on, or that month's last day: 31 January gives 28 or 29 February."""
-    year, month = (moment.year + 1, 1) if moment.month == _DECEMBER else (moment.year, moment.month + 1)
-    last = monthrange(year, month)[1]
-    return moment.replace(year=year, month=month, day=min(moment.day, last))
+def months_later(moment: datetime, months: int) -> datetime:
+    """The same day and time so many calendar months on, or that month's last day: 31 January gives 28 or 29 February.
 
-
-def answer_due(received: datetime) -> datetime:
-    """GDPR Art. 12(3): one calendar month from receipt. CCPA's 45 days are longer, and the strictest clock wins."""
-    return month_later(received)
+    Regulation 1182/71 article 3(2)(c).
+    """
+    years, month = divmod(moment.month - 1 + months, _MONTHS)
+    year = moment.year + years
+    last = monthrange(year, month + 1)[1]
+    return moment.replace(year=year, month=month + 1, day=min(moment.day, last))
 
 
 def offer_again(offered: datetime, offers: int, jitter: float) -> datetime:

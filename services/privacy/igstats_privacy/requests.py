@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
@@ -12,7 +13,6 @@ from ulid import ULID
 
 from igstats_privacy import store, task_store
 from igstats_privacy.changes import Changes
-from igstats_privacy.clocks import answer_due
 from igstats_privacy.errors import request_not_found
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers, normalised
@@ -20,6 +20,7 @@ from igstats_privacy.lifecycle import FINAL, RUNNING, Move, moved
 from igstats_privacy.model import Identifier, Naming, NewRequest, Phase, Request, Shown, State, Task
 from igstats_privacy.openings import Openings
 from igstats_privacy.reference import new_reference
+from igstats_privacy.regimes import clocks
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.store import Connection, Opening
 
@@ -68,7 +69,8 @@ class Requests:
         return self._shown(request, account_id=new.account_id)
 
     def _received(self, new: NewRequest) -> Request:
-        now = new.received_at or self._clock.now()
+        received = self._received_at(new)
+        due = clocks(new.right, new.regime, received)
         return Request(
             request_id=f"req_{str(ULID()).lower()}",
             reference=new_reference(),
@@ -77,8 +79,9 @@ class Requests:
             account_token=self._identifiers.account_token(new.account_id),
             door=new.door,
             identity_proof=new.identity_proof,
-            received_at=now,
-            due_at=answer_due(now),
+            received_at=received,
+            due_at=due.answer,
+            confirm_due_at=due.confirm,
             closed_at=None,
             effective_at=None,
             blocked=False,
@@ -86,6 +89,11 @@ class Requests:
             regime=new.regime,
             parent_id=new.parent_id,
         )
+
+    def _received_at(self, new: NewRequest) -> datetime:
+        """When the wish reached us: a door may have had it before us, and no clock waits for that."""
+        now = self._clock.now()
+        return min(new.received_at or now, now)
 
     def _content(self, new: NewRequest, identifiers: Sequence[Identifier]) -> bytes:
         tokens = sorted(token.hex() for token in self._identifiers.tokens(identifiers))

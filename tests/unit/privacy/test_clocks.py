@@ -18,19 +18,19 @@ MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1), timezones=st.
         (datetime(2026, 12, 15, tzinfo=UTC), datetime(2027, 1, 15, tzinfo=UTC)),
     ],
 )
-def test_an_answer_is_due_one_calendar_month_after_receipt(received: datetime, due: datetime) -> None:
-    assert clocks.answer_due(received) == due
+def test_a_month_ends_on_the_same_day_or_the_last_one(received: datetime, due: datetime) -> None:
+    assert clocks.months_later(received, 1) == due
 
 
 @given(MOMENTS)
 def test_a_month_is_never_longer_than_31_days_nor_shorter_than_28(moment: datetime) -> None:
-    assert timedelta(days=28) <= clocks.month_later(moment) - moment <= timedelta(days=31)
+    assert timedelta(days=28) <= clocks.months_later(moment, 1) - moment <= timedelta(days=31)
 
 
-@given(MOMENTS, MOMENTS)
-def test_who_asks_earlier_is_answered_no_later(one: datetime, other: datetime) -> None:
+@given(MOMENTS, MOMENTS, st.integers(1, 24))
+def test_months_keep_the_order(one: datetime, other: datetime, months: int) -> None:
     earlier, later = sorted((one, other))
-    assert clocks.answer_due(earlier) <= clocks.answer_due(later)
+    assert clocks.months_later(earlier, months) <= clocks.months_later(later, months)
 
 
 def test_a_task_is_offered_again_after_a_minute_doubling_to_an_hour() -> None:
