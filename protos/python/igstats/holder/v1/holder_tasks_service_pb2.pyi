@@ -210,6 +210,7 @@ class Erasure(google.protobuf.message.Message):
     REQUEST_ID_FIELD_NUMBER: builtins.int
     TOKENS_FIELD_NUMBER: builtins.int
     ACCEPTED_TIME_FIELD_NUMBER: builtins.int
+    HOLDS_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Place in the ledger, from 1, without gaps visible to a reader."""
     request_id: builtins.str
@@ -222,6 +223,10 @@ class Erasure(google.protobuf.message.Message):
     def accepted_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it was accepted."""
 
+    @property
+    def holds(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[igstats.holder.v1.task_pb2.Hold]:
+        """What stays at the holder that asks: a restored database must not destroy it either."""
+
     def __init__(
         self,
         *,
@@ -229,8 +234,9 @@ class Erasure(google.protobuf.message.Message):
         request_id: builtins.str = ...,
         tokens: collections.abc.Iterable[builtins.bytes] | None = ...,
         accepted_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        holds: collections.abc.Iterable[igstats.holder.v1.task_pb2.Hold] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["accepted_time", b"accepted_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted_time", b"accepted_time", "request_id", b"request_id", "sequence", b"sequence", "tokens", b"tokens"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted_time", b"accepted_time", "holds", b"holds", "request_id", b"request_id", "sequence", b"sequence", "tokens", b"tokens"]) -> None: ...
 
 global___Erasure = Erasure
