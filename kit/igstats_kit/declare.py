@@ -58,7 +58,10 @@ class Field:
 
 @dataclass(frozen=True)
 class Anchor:
-    """A table whose rows name a subject: `tokens` are its columns of subject tokens, `key` is the subject's key."""
+    """A table whose rows name a subject: `tokens` are its columns of subject tokens, `key` is the subject's key.
+
+    The first of the tokens names the person for life: corrections are pinned under it, because usernames change hands.
+    """
 
     kind: str
     key: str
@@ -302,10 +305,10 @@ def correction_keys(table: Table) -> list[Subject]:
     """Subjects with at most one row each in `table`: corrections are written by their keys."""
     declaration = store(table)
     subjects = declaration.subjects if declaration is not None else ()
-    if anchors := [subject for subject in subjects if isinstance(subject, Anchor)]:
-        return list(anchors)
     unique = {column.name for column in table.columns if column.unique}
     unique |= {column.name for column in table.primary_key.columns} if len(table.primary_key.columns) == 1 else set()
+    if anchors := [subject for subject in subjects if isinstance(subject, Anchor)]:
+        return [subject for subject in anchors if subject.key in unique]
     return [subject for subject in subjects if isinstance(subject, Through) and subject.column in unique]
 
 

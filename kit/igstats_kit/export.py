@@ -1,4 +1,4 @@
-"""Streams a person's data to privacy for an access request."""
+"""Streams a person's data to privacy for an access or portability request."""
 
 import hashlib
 import json
@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from igstats.holder.v1.holder_tasks_service_pb2 import UploadExportRequest
-from igstats.holder.v1.task_pb2 import Task
+from igstats.holder.v1.task_pb2 import Right, Task
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.errors import DomainError, Reason
@@ -69,7 +69,7 @@ class _Pieces:
 async def export(
     connection: AsyncConnection, subjects: Subjects, stub: "HolderTasksServiceAsyncStub", task: Task
 ) -> Result:
-    """Uploads everything that an access export includes; returns the rows sent per store.
+    """Uploads what an access export includes, or what a person can take along; returns the rows sent per store.
 
     Raises:
         DomainError: DEPENDENCY_UNAVAILABLE when privacy did not receive what was sent.
@@ -77,7 +77,8 @@ async def export(
     pieces = _Pieces(task.task_id)
 
     async def messages() -> AsyncIterator[UploadExportRequest]:
-        async for store, row in subjects.export(connection, case_of(task)):
+        portable = task.right == Right.RIGHT_PORTABILITY
+        async for store, row in subjects.export(connection, case_of(task), portable=portable):
             for piece in pieces.add(store, json_line(row)):
                 yield piece
         yield pieces.flush()

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
+from igstats_kit.holds import holds_of
 from igstats_kit.log import get_logger
 from igstats_kit.record import record
 from igstats_kit.sql import Database
@@ -73,7 +74,10 @@ class LedgerReplay:
         return await connection.scalar(wanted) or 0
 
     async def _apply(self, erasures: list[Erasure]) -> None:
-        cases = [Case(erasure.request_id, tuple(erasure.tokens)) for erasure in erasures]
+        cases = [
+            Case(erasure.request_id, tuple(erasure.tokens), holds=holds_of(erasure.holds, self._holder))
+            for erasure in erasures
+        ]
         async with self._database.transaction() as connection:
             results = await self._subjects.erase(connection, cases)
             mark = {"holder": self._holder, "erasure_sequence": erasures[-1].sequence}

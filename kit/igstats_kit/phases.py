@@ -4,22 +4,26 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, Retained, StoreCount
-from igstats.holder.v1.task_pb2 import Phase, Task
+from igstats.event.v1.events_pb2 import ValuesCorrected
+from igstats.holder.v1.receipt_pb2 import Corrected, Outcome, Receipt, Retained, StoreCount
+from igstats.holder.v1.task_pb2 import Phase, Right, Task
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.clock import Clock
+from igstats_kit.corrections import Correction
 from igstats_kit.describe import describe, digest
+from igstats_kit.holds import holds_of, unknown
+from igstats_kit.outbox import enqueue
 from igstats_kit.subjects import Case, Kept, Result, Subjects
 
-# The phase whose outcome is the holder's last word on a request.
-_DECISIVE = frozenset({Phase.PHASE_ERASE, Phase.PHASE_EXPORT, Phase.PHASE_RESTRICT, Phase.PHASE_LIFT})
+# Phases whose outcome is no last word on a request: they prepare or check.
+_PREPARING = frozenset({Phase.PHASE_FENCE, Phase.PHASE_SWEEP})
 
 
 def case_of(task: Task) -> Case:
     """The request of a task as this holder's stores see it."""
     values = tuple(identifier.value for identifier in task.identifiers)
-    return Case(task.request_id, tuple(task.tokens), values)
+    return Case(task.request_id, tuple(task.tokens), values, holds_of(task.holds, task.holder))
 
 
 class Phases:
@@ -38,6 +42,10 @@ class Phases:
             Phase.PHASE_ATTEST: self._attest,
             Phase.PHASE_RESTRICT: self._restrict,
             Phase.PHASE_LIFT: self._lift,
+            Phase.PHASE_CORRECT: self._correct,
+            Phase.PHASE_OBJECT: self._object,
+            Phase.PHASE_RESUME: self._resume,
+            Phase.PHASE_PREVIEW: self._preview,
         }
 
     async def run(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
@@ -75,8 +83,54 @@ class Phases:
         return [self.receipt(task, Outcome.OUTCOME_DONE) for task in tasks]
 
     async def _erase(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
-        results = await self._subjects.erase(connection, list(map(case_of, tasks)), replayed=True)
-        return [self.receipt(task, _erased(results[task.request_id]), results[task.request_id]) for task in tasks]
+        """Erases. A hold on a store that is not here protects nothing: a person must say what was meant."""
+        astray = {task.task_id: names for task in tasks if task.holds and (names := self._astray(task))}
+        sound = [task for task in tasks if task.task_id not in astray]
+        results = await self._subjects.erase(connection, list(map(case_of, sound)), replayed=True)
+        receipts = [self.receipt(task, _erased(results[task.request_id]), results[task.request_id]) for task in sound]
+        return receipts + [
+            self._unclear(task, "a hold names", astray[task.task_id]) for task in tasks if task.task_id in astray
+        ]
+
+    def _astray(self, task: Task) -> list[str]:
+        return unknown(self._subjects.declarations, case_of(task).holds)
+
+    def _unclear(self, task: Task, what: str, names: Sequence[str]) -> Receipt:
+        explanation = f"{what} what this holder does not have or cannot do: {', '.join(names)}"
+        return self.receipt(task, Outcome.OUTCOME_NEEDS_HUMAN, None, explanation)
+
+    async def _preview(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        found = [(task, await self._subjects.preview(connection, case_of(task))) for task in tasks]
+        return [self.receipt(task, Outcome.OUTCOME_DONE, result) for task, result in found]
+
+    async def _correct(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        return [await self._corrected(connection, task) for task in tasks]
+
+    async def _corrected(self, connection: AsyncConnection, task: Task) -> Receipt:
+        corrections = [Correction(one.field, one.value) for one in task.corrections]
+        if refused := self._subjects.uncorrectable(corrections):
+            return self._unclear(task, "a correction names", refused)
+        changes = await self._subjects.correct(connection, case_of(task), corrections)
+        if not changes:
+            return self.receipt(task, Outcome.OUTCOME_NOT_HELD)
+        corrected = [
+            Corrected(field=one.field, old_digest=one.old_digest, new_digest=one.new_digest) for one in changes
+        ]
+        fact = ValuesCorrected(request_id=task.request_id, holder=self._holder, corrected=corrected)
+        await enqueue(connection, f"igstats.{self._holder}.v1.value.corrected", fact)
+        receipt = self.receipt(task, Outcome.OUTCOME_CORRECTED)
+        receipt.corrected.extend(corrected)
+        return receipt
+
+    async def _object(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        for right in sorted({task.right for task in tasks}):
+            cases = [case_of(task) for task in tasks if task.right == right]
+            await self._subjects.object_to(connection, cases, Right.Name(right).removeprefix("RIGHT_"))
+        return [self.receipt(task, Outcome.OUTCOME_OPTED_OUT) for task in tasks]
+
+    async def _resume(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
+        await self._subjects.resume(connection, list(map(case_of, tasks)))
+        return [self.receipt(task, Outcome.OUTCOME_OPTED_IN) for task in tasks]
 
     async def _sweep(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
         found = await self._subjects.sweep(connection, list(map(case_of, tasks)))
@@ -102,12 +156,15 @@ class Phases:
 
     def _attested(self, task: Task, earlier: Iterable[bytes]) -> Receipt:
         before = [(raw, Receipt.FromString(raw)) for raw in earlier]
-        decisive = next((receipt for _, receipt in before if receipt.phase in _DECISIVE), None)
+        if task.right == Right.RIGHT_CATEGORIES:  # answered by the description, whose digest every receipt has
+            return self.receipt(task, Outcome.OUTCOME_DONE)
+        decisive = next((receipt for _, receipt in before if receipt.phase not in _PREPARING), None)
         if decisive is None:
             return self.receipt(task, Outcome.OUTCOME_NEEDS_HUMAN, None, "this holder has no record of having acted")
         made = self.receipt(task, decisive.outcome)
         made.counts.extend(decisive.counts)
         made.retained.extend(decisive.retained)
+        made.corrected.extend(decisive.corrected)
         made.earlier_digests.extend(hashlib.sha256(raw).digest() for raw, _ in before)
         return made
 

@@ -6,14 +6,14 @@ Subjects are bound as arrays of keys, one bind per anchor table (`k_<anchor>`, t
 its index. Every statement answers rows that name the store and the key: so counts find their way back to the request.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, TextClause, and_, select, text, true
 from sqlalchemy.dialects import postgresql
 
-from igstats_kit.declare import Action, Anchor, Declarations, Store, field
+from igstats_kit.declare import Action, Anchor, Declarations, Store, Subject, field
 from igstats_kit.tables import restrictions
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its constructor untyped
@@ -35,6 +35,7 @@ class Path:
     store: Store
     anchor: str
     column: Column[Any]
+    subject: Subject
 
     @property
     def rows(self) -> str:
@@ -53,6 +54,11 @@ def bind(anchor: str) -> str:
     return f"k_{anchor}"
 
 
+def known(query: TextClause, binds: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the binds that `query` has."""
+    return {name: value for name, value in binds.items() if name in query._bindparams}  # noqa: SLF001 - which names a statement has, nothing else tells
+
+
 def _name(column: Column[Any]) -> str:
     return f'"{column.name}"'
 
@@ -64,9 +70,9 @@ def paths(declarations: Declarations, *actions: Action) -> Iterator[Path]:
             continue
         for subject in store.subjects:
             if isinstance(subject, Anchor):
-                yield Path(table, store, table.name, table.columns[subject.key])
+                yield Path(table, store, table.name, table.columns[subject.key], subject)
             else:
-                yield Path(table, store, subject.anchor, table.columns[subject.column])
+                yield Path(table, store, subject.anchor, table.columns[subject.column], subject)
 
 
 def anchors(declarations: Declarations) -> list[tuple[Table, Anchor]]:
@@ -86,6 +92,20 @@ def resolve(declarations: Declarations, *, fenced: bool) -> TextClause:
     One statement, because a deletion runs through here at every holder twice. Each token is looked up by itself (OFFSET
     keeps the planner from joining): it knows nothing of the bound pairs and would compare every one with every row.
     """
+    return text(
+        f"{_PAIRS}{_TOMBSTONES if fenced else ''}, {_named(declarations)},"
+        " k AS (INSERT INTO subject_keys (request_id, store, key) SELECT * FROM f ON CONFLICT DO NOTHING)"
+        " SELECT request_id, store, key FROM f UNION"
+        " SELECT request_id, store, key FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))"
+    )
+
+
+def look(declarations: Declarations) -> TextClause:
+    """Finds subjects as `resolve` does and changes nothing."""
+    return text(f"{_PAIRS}, {_named(declarations)} SELECT request_id, store, key FROM f")
+
+
+def _named(declarations: Declarations) -> str:
     selects = [
         f"SELECT s.request_id, '{table.name}', CAST(a.key AS text) FROM s CROSS JOIN LATERAL"
         f' (SELECT "{anchor.key}" AS key FROM "{table.name}" WHERE "{token}" = s.token OFFSET 0) AS a'
@@ -93,12 +113,7 @@ def resolve(declarations: Declarations, *, fenced: bool) -> TextClause:
         for token in anchor.tokens
     ]
     found = " UNION ".join(selects) or "SELECT request_id, '', '' FROM s WHERE false"
-    return text(
-        f"{_PAIRS}{_TOMBSTONES if fenced else ''}, f(request_id, store, key) AS ({found}),"
-        " k AS (INSERT INTO subject_keys (request_id, store, key) SELECT * FROM f ON CONFLICT DO NOTHING)"
-        " SELECT request_id, store, key FROM f UNION"
-        " SELECT request_id, store, key FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))"
-    )
+    return f"f(request_id, store, key) AS ({found})"
 
 
 def _union(selects: list[str]) -> TextClause | None:
@@ -118,30 +133,99 @@ def needles(declarations: Declarations) -> TextClause | None:
     )
 
 
-def erase(declarations: Declarations) -> TextClause:
-    """Deletes or redacts the rows of the bound subjects, and counts what stays of them on a legal ground.
+def erase(declarations: Declarations, kept: Collection[str] = ()) -> TextClause:
+    """Deletes or redacts the rows of the bound subjects, and counts what stays of them: by law, or `kept` by a hold.
 
     Rows (store, anchor, key, count, newest): newest is the date of the newest row that stays, NULL for what went.
     What a replay of the ledger erased before, of the bound requests: (store, '', request id, count, NULL).
     """
     steps, selects = [], []
-    for number, path in enumerate(paths(declarations, *_ERASED)):
+    for number, path in enumerate(_leaving(declarations, kept)):
         steps.append(f"e{number} AS ({_effect(path)} RETURNING {path.key} AS key)")
         selects.append(
             f"SELECT '{path.table.name}' AS store, '{path.anchor}' AS anchor, key, count(*) AS count,"
             f" CAST(NULL AS timestamptz) AS newest FROM e{number} GROUP BY key"
         )
-    selects += [
-        f"SELECT '{path.table.name}', '{path.anchor}', {path.key}, count(*),"
-        f' CAST(max("{path.store.on_erase.column}") AS timestamptz)'
-        f' FROM "{path.table.name}" WHERE {path.rows} GROUP BY {_name(path.column)}'
-        for path in paths(declarations, Action.RETAIN)
-    ]
+    selects += _staying(declarations, kept)
+    if pinning(declarations):
+        steps.append(_unpinned(declarations))
+        selects.append("SELECT 'pins', anchor, key, count(*), NULL FROM unpinned GROUP BY anchor, key")
     selects.append(
         "SELECT store, '', request_id, erased, NULL FROM replayed_erasures"
         " WHERE request_id = ANY(CAST(:requests AS text[]))"
     )
     return text(f"{'WITH ' if steps else ''}{', '.join(steps)} {' UNION ALL '.join(selects)}")
+
+
+def preview(declarations: Declarations, kept: Collection[str] = ()) -> TextClause | None:
+    """What `erase` would answer; changes nothing. A row that two ways lead to is counted once, by the first of them."""
+    selects, before = [], dict[str, list[str]]()
+    for path in _leaving(declarations, kept):
+        others = "".join(f" AND NOT ({rows})" for rows in before.setdefault(path.table.name, []))
+        before[path.table.name].append(path.rows)
+        selects.append(
+            f"SELECT '{path.table.name}', '{path.anchor}', {path.key}, count(*), CAST(NULL AS timestamptz)"
+            f' FROM "{path.table.name}" WHERE {path.rows}{_still(path)}{others} GROUP BY {_name(path.column)}'
+        )
+    return _union(selects + _staying(declarations, kept))
+
+
+def _leaving(declarations: Declarations, kept: Collection[str]) -> Iterator[Path]:
+    return (path for path in paths(declarations, *_ERASED) if path.table.name not in kept)
+
+
+def _staying(declarations: Declarations, kept: Collection[str]) -> list[str]:
+    return [
+        f"SELECT '{path.table.name}', '{path.anchor}', {path.key}, count(*), CAST({_newest(path)} AS timestamptz)"
+        f' FROM "{path.table.name}" WHERE {path.rows} GROUP BY {_name(path.column)}'
+        for path in paths(declarations)
+        if path.store.on_erase.action is Action.RETAIN or path.table.name in kept
+    ]
+
+
+def _newest(path: Path) -> str:
+    return f'max("{path.store.on_erase.column}")' if path.store.on_erase.action is Action.RETAIN else "now()"
+
+
+def pinning(declarations: Declarations) -> bool:
+    """Whether values can be corrected, so that pins exist."""
+    return any(_correctable(table) for table, _ in declarations.stores())
+
+
+def _correctable(table: Table) -> bool:
+    return any((data := field(column)) is not None and data.correctable for column in table.columns)
+
+
+def _unpinned(declarations: Declarations) -> str:
+    """Pins go with the rows that they belong to, and with the person when the rows have gone before."""
+    owners = {path.anchor for path in paths(declarations) if _correctable(path.table)}
+    found = [
+        f"SELECT '{path.anchor}' AS anchor, {path.key} AS key, \"{path.subject.tokens[0]}\" AS token"
+        f' FROM "{path.table.name}" WHERE {path.rows}'
+        for path in paths(declarations)
+        if isinstance(path.subject, Anchor) and path.anchor in owners
+    ]
+    found.append(
+        "SELECT '', s.request_id, s.token"
+        " FROM unnest(CAST(:named AS text[]), CAST(:tokens AS bytea[])) AS s(request_id, token)"
+    )
+    return (
+        f"unpinned AS (DELETE FROM pins USING ({' UNION ALL '.join(found)}) AS o"
+        " WHERE pins.token = o.token RETURNING o.anchor, o.key)"
+    )
+
+
+def correct(declarations: Declarations, path: Path, column: Column[Any]) -> TextClause:
+    """Sets `column` to :value in the rows of the bound subjects. Rows (token of the owner, old value)."""
+    anchored, anchor = declarations.anchor_of(path.anchor)
+    token, key = f'"{anchor.tokens[0]}"', _name(path.column)
+    if anchored is not path.table:
+        token = f'(SELECT a.{token} FROM "{anchored.name}" AS a WHERE a."{anchor.key}" = "{path.table.name}".{key})'
+    return text(
+        f'UPDATE "{path.table.name}" AS n SET {_name(column)} = :value FROM'
+        f' (SELECT {key} AS key, {_name(column)} AS old, {token} AS token FROM "{path.table.name}"'
+        f" WHERE {path.rows} FOR UPDATE) AS o WHERE n.{key} = o.key RETURNING o.token, o.old"
+    )
 
 
 def _effect(path: Path) -> str:
@@ -163,9 +247,12 @@ def _filled(table: Table) -> str:
     return " OR ".join(f"{_name(column)} IS DISTINCT FROM {_empty(column)}" for column in _personal(table))
 
 
-def sweep(declarations: Declarations) -> TextClause | None:
-    """Rows (place, anchor, key or needle, count): what erasure left behind. `anchor` is empty for a needle's place."""
-    found = list(paths(declarations, *_ERASED))
+def sweep(declarations: Declarations, kept: Collection[str] = ()) -> TextClause | None:
+    """Rows (place, anchor, key or needle, count): what erasure left behind, stores `kept` by a hold left out.
+
+    `anchor` is empty for a needle's place, and "pins" with the token in hex for a pin.
+    """
+    found = list(_leaving(declarations, kept))
     selects = [
         f"SELECT '{path.table.name}', '{path.anchor}', {path.key}, count(*) FROM \"{path.table.name}\""
         f" WHERE {path.rows}{_still(path)} GROUP BY {_name(path.column)}"
@@ -177,6 +264,11 @@ def sweep(declarations: Declarations) -> TextClause | None:
         f' WHERE "{column}" = ANY(CAST(:needles AS text[])) GROUP BY "{column}"'
         for table, column in sorted(places)
     ]
+    if pinning(declarations):
+        selects.append(
+            "SELECT 'pins', 'pins', encode(token, 'hex'), count(*) FROM pins"
+            " WHERE token = ANY(CAST(:tokens AS bytea[])) GROUP BY token"
+        )
     return _union(selects)
 
 
@@ -189,21 +281,34 @@ def _is_needle(column: Column[Any]) -> bool:
     return data is not None and data.needle
 
 
-def exports(declarations: Declarations) -> list[tuple[Table, TextClause]]:
-    """One query per store that an access export includes: the exported columns, in declared order."""
+def exports(declarations: Declarations, *, portable: bool = False) -> list[tuple[Table, TextClause]]:
+    """One query per store that an export includes: the exported columns, in declared order.
+
+    A `portable` one (GDPR 20) has only what the person provided or was observed doing.
+    """
     conditions: dict[str, list[str]] = {}
     for path in paths(declarations):
         conditions.setdefault(path.table.name, []).append(path.rows)
     found = []
     for name, ways in conditions.items():
         table = declarations.tables[name]
-        columns = [c for c in table.columns if (data := field(c)) is not None and data.exported]
+        columns = _portable(table) if portable else _exported(table)
         if columns:
             order = ", ".join(_name(column) for column in table.primary_key.columns) or "1"
             names = ", ".join(map(_name, columns))
             query = f'SELECT {names} FROM "{name}" WHERE {" OR ".join(ways)} ORDER BY {order}'
             found.append((table, text(query)))
     return found
+
+
+def _exported(table: Table) -> list[Column[Any]]:
+    return [column for column in table.columns if (data := field(column)) is not None and data.exported]
+
+
+def _portable(table: Table) -> list[Column[Any]]:
+    """Columns to take along; none from a table whose personal columns all stay: its ids and times say nothing."""
+    found = [(column, data) for column in table.columns if (data := field(column)) is not None and data.portable]
+    return [column for column, _ in found] if any(data.category for _, data in found) else []
 
 
 def unrestricted(declarations: Declarations, table: Table) -> ColumnElement[bool]:

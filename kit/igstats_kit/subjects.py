@@ -1,26 +1,39 @@
-"""What a holder does to subjects, derived from its declarations: fence, erase, sweep, export, restrict."""
+"""What a holder does to subjects, derived from its declarations: fence, erase, sweep, export, correct, restrict."""
 
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit import plan
+from igstats_kit.corrections import Change, Correction, Corrections
 from igstats_kit.declare import Declarations
 from igstats_kit.fence import lock
+from igstats_kit.holds import Hold, held
+from igstats_kit.pins import Pins
 from igstats_kit.seal import Sealer
 
 _RESTRICT = text(
     "INSERT INTO restrictions (token, request_id) SELECT token, request_id"
     " FROM unnest(CAST(:tokens AS bytea[]), CAST(:requests AS text[])) AS s(token, request_id) ON CONFLICT DO NOTHING"
 )
-_LIFT = text("DELETE FROM restrictions WHERE token = ANY(CAST(:tokens AS bytea[]))")
+# What a hold keeps of an erased person stays out of use whoever lifts a restriction (CCPA 7022(c)(2)).
+_LIFT = text(
+    "DELETE FROM restrictions AS r WHERE token = ANY(CAST(:tokens AS bytea[]))"
+    " AND NOT EXISTS (SELECT FROM tombstones WHERE tombstones.token = r.token)"
+)
+_OBJECT = text(
+    'INSERT INTO objections (token, "right", request_id) SELECT token, CAST(:right AS text), request_id'
+    " FROM unnest(CAST(:tokens AS bytea[]), CAST(:requests AS text[])) AS s(token, request_id) ON CONFLICT DO NOTHING"
+)
+_RESUME = text("DELETE FROM objections WHERE token = ANY(CAST(:tokens AS bytea[]))")
 _FOUND = text(
     "SELECT request_id, store, key, NULL AS sealed FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))"
     " UNION ALL SELECT request_id, NULL, NULL, sealed FROM needles WHERE request_id = ANY(CAST(:requests AS text[]))"
@@ -39,11 +52,12 @@ _FORGET = text(
 
 @dataclass(frozen=True)
 class Case:
-    """One request at this holder: the person's tokens, and the identifiers as given (needles)."""
+    """One request at this holder: the person's tokens, the identifiers as given (needles), and what stays by a hold."""
 
     request_id: str
     tokens: tuple[bytes, ...]
     values: tuple[str, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,12 @@ class Result:
     kept: list[Kept] = field(default_factory=list)
 
 
+class _Key(NamedTuple):
+    request_id: str
+    store: str
+    key: str
+
+
 Keys = Mapping[tuple[str, str], Sequence[str]]
 Opener = Callable[[Sequence[dict[str, Any]]], Awaitable[Sequence[dict[str, Any]]]]
 """Adds to exported rows of a store what is sealed elsewhere: an access export shows all that is held."""
@@ -83,9 +103,12 @@ class Subjects:
         self._find = plan.resolve(declarations, fenced=False)
         self._close_in = plan.resolve(declarations, fenced=True)
         self._needles = plan.needles(declarations)
-        self._erase = plan.erase(declarations)
-        self._sweep = plan.sweep(declarations)
-        self._exports = plan.exports(declarations)
+        self._look = plan.look(declarations)
+        self._erasing = cache(partial(plan.erase, declarations))
+        self._sweeping = cache(partial(plan.sweep, declarations))
+        self._previewing = cache(partial(plan.preview, declarations))
+        self._exports = {portable: plan.exports(declarations, portable=portable) for portable in (False, True)}
+        self._corrections = Corrections(declarations, Pins(sealer))
 
     async def fence(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
         """Installs tombstones, finds the subjects, and keeps the values that the sweep will search for."""
@@ -110,33 +133,75 @@ class Subjects:
         With `replayed`, rows that a replay of the ledger has erased before are counted too.
         """
         keys = await self._fenced(connection, cases)
+        await self._put_aside(connection, [case for case in cases if case.holds])
         results = {case.request_id: Result() for case in cases}
-        binds = {"requests": list(results) if replayed else []}
-        for store, anchor, key, count, newest in await self._run(connection, self._erase, keys, **binds):
+        for stores, some in self._by_holds(cases):
+            mine = keys if len(some) == len(cases) else _of(keys, some)
+            binds = {"requests": [case.request_id for case in some] if replayed else [], **_named(some)}
+            self._count(await self._run(connection, self._erasing(stores), mine, **binds), mine, some, results)
+        return results
+
+    async def _put_aside(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
+        """What a hold keeps is fenced for all other purposes (CCPA 7022(c)(2)): nobody reads it, no purge takes it."""
+        if cases:
+            await connection.execute(_RESTRICT, _pairs(cases))
+
+    def _by_holds(self, cases: Sequence[Case]) -> Iterable[tuple[frozenset[str], list[Case]]]:
+        """Cases together by the stores that stay: nearly always all of them, and none stays."""
+        groups: dict[frozenset[str], list[Case]] = defaultdict(list)
+        for case in cases:
+            groups[frozenset(held(self.declarations, case.holds))].append(case)
+        return groups.items()
+
+    def _count(self, rows: Iterable[Any], keys: Keys, cases: Sequence[Case], results: Mapping[str, Result]) -> None:
+        """Brings counts back to their requests."""
+        holds = {case.request_id: held(self.declarations, case.holds) for case in cases if case.holds}
+        for store, anchor, key, count, newest in rows:
             for request_id in keys[anchor, key] if anchor else [key]:
                 if newest is None:
                     results[request_id].counts[store] += count
                 else:
-                    results[request_id].kept.append(self._kept(store, count, newest))
-        return results
+                    hold = holds.get(request_id, {}).get(store)
+                    results[request_id].kept.append(self._kept(store, count, newest, hold))
 
-    def _kept(self, store: str, count: int, newest: datetime) -> Kept:
+    def _kept(self, store: str, count: int, newest: datetime, hold: Hold | None) -> Kept:
         table = self.declarations.tables[store]
-        rule = next(found.on_erase for other, found in self.declarations.stores() if other is table)
         fields = tuple(column.name for column in table.columns if column.info["data"].category)
+        if hold is not None:
+            return Kept(store, fields, hold.ground, hold.until, count)
+        rule = next(found.on_erase for other, found in self.declarations.stores() if other is table)
         return Kept(store, fields, rule.ground, newest + timedelta(days=rule.days), count)
 
+    async def preview(self, connection: AsyncConnection, case: Case) -> Result:
+        """What `erase` would do to the person of `case`; changes nothing."""
+        keys, results = _grouped(await connection.execute(self._look, _pairs([case]))), {case.request_id: Result()}
+        stores = frozenset(held(self.declarations, case.holds))
+        self._count(await self._run(connection, self._previewing(stores), keys), keys, [case], results)
+        return results[case.request_id]
+
     async def sweep(self, connection: AsyncConnection, cases: Sequence[Case]) -> dict[str, Result]:
-        """Searches every declared store for the subjects' keys and needles; counts name places, never values."""
+        """Searches every declared store for the subjects' keys and needles; counts name places, never values.
+
+        Stores that stay by a hold are left out.
+        """
+        results = {case.request_id: Result() for case in cases}
+        for stores, some in self._by_holds(cases):
+            for place, owners, count in await self._search(connection, stores, some):
+                for request_id in owners:
+                    results[request_id].counts[place] += count
+        return results
+
+    async def _search(
+        self, connection: AsyncConnection, stores: frozenset[str], cases: Sequence[Case]
+    ) -> list[tuple[str, Iterable[str], int]]:
+        """Places that still hold something, whose it is, and how many rows."""
         rows = (await connection.execute(_FOUND, {"requests": [case.request_id for case in cases]})).all()
         keys = _grouped(row for row in rows if row.sealed is None)
-        owners = self._needle_owners([row for row in rows if row.sealed is not None], cases)
-        results = {case.request_id: Result() for case in cases}
-        found = await self._run(connection, self._sweep, keys, needles=list(owners))
-        for place, anchor, value, count in found:
-            for request_id in keys[anchor, value] if anchor else owners[value]:
-                results[request_id].counts[place] += count
-        return results
+        needles = self._needle_owners([row for row in rows if row.sealed is not None], cases)
+        pinned = _grouped(_Key(case.request_id, "pins", token.hex()) for case in cases for token in case.tokens)
+        owners = {**keys, **pinned}
+        found = await self._run(connection, self._sweeping(stores), keys, needles=list(needles), **_named(cases))
+        return [(place, owners[anchor, key] if anchor else needles[key], count) for place, anchor, key, count in found]
 
     def _needle_owners(self, rows: Iterable[Any], cases: Sequence[Case]) -> dict[str, set[str]]:
         owners: dict[str, set[str]] = defaultdict(set)
@@ -155,17 +220,40 @@ class Subjects:
             receipts[row.request_id].append(bytes(row.receipt))
         return receipts
 
-    async def export(self, connection: AsyncConnection, case: Case) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Yields (store, row) of everything an access export includes."""
+    async def export(
+        self, connection: AsyncConnection, case: Case, *, portable: bool = False
+    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Yields (store, row) of everything an access export includes, or of what the person can take along."""
         binds = self._binds(_grouped(await connection.execute(self._find, _pairs([case]))))
-        for table, query in self._exports:
-            rows = await connection.stream(query, _known(query, binds))
+        for table, query in self._exports[portable]:
+            rows = await connection.stream(query, plan.known(query, binds))
             async for some in rows.mappings().partitions(_EXPORT_ROWS):
                 found: Sequence[dict[str, Any]] = [dict(row) for row in some]
                 if opener := self._openers.get(table.name):
                     found = await opener(found)
                 for row in found:
                     yield table.name, row
+
+    def uncorrectable(self, corrections: Sequence[Correction]) -> list[str]:
+        """Fields of this service's stores that cannot be corrected."""
+        return self._corrections.refused(corrections)
+
+    async def correct(self, connection: AsyncConnection, case: Case, corrections: Sequence[Correction]) -> list[Change]:
+        """Writes the right values of fields of this service's stores, and pins them against the next sync."""
+        pairs = _pairs([case])
+        await lock(connection, pairs["tokens"], exclusive=True)
+        keys = _grouped(await connection.execute(self._find, pairs))
+        return await self._corrections.apply(connection, case.request_id, self._binds(keys), corrections)
+
+    async def object_to(self, connection: AsyncConnection, cases: Sequence[Case], right: str) -> None:
+        """Notes that the persons object (GDPR 21) or opt out of sale and sharing: nothing is disclosed any more."""
+        pairs = _pairs(cases)
+        await lock(connection, pairs["tokens"], exclusive=True)
+        await connection.execute(_OBJECT, pairs | {"right": right})
+
+    async def resume(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
+        """Takes objections and opt-outs away."""
+        await connection.execute(_RESUME, {"tokens": _pairs(cases)["tokens"]})
 
     async def restrict(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
         """Installs restrictions: the data stays and is not used (GDPR 18)."""
@@ -184,11 +272,11 @@ class Subjects:
         return binds
 
     async def _run(
-        self, connection: AsyncConnection, query: TextClause | None, keys: Keys, **binds: list[str]
+        self, connection: AsyncConnection, query: TextClause | None, keys: Keys, **binds: Sequence[Any]
     ) -> Sequence[Any]:
         if query is None or not (keys or binds):
             return []
-        return (await connection.execute(query, _known(query, self._binds(keys) | binds))).all()
+        return (await connection.execute(query, plan.known(query, {**self._binds(keys), **binds}))).all()
 
 
 def _grouped(rows: Iterable[Any]) -> Keys:
@@ -198,8 +286,17 @@ def _grouped(rows: Iterable[Any]) -> Keys:
     return found
 
 
-def _known(query: TextClause, binds: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {name: value for name, value in binds.items() if name in query._bindparams}  # noqa: SLF001 - which names a statement has, nothing else tells
+def _of(keys: Keys, cases: Iterable[Case]) -> Keys:
+    """Those of the keys that belong to some of the cases."""
+    mine = {case.request_id for case in cases}
+    found = {key: [request_id for request_id in owners if request_id in mine] for key, owners in keys.items()}
+    return {key: owners for key, owners in found.items() if owners}
+
+
+def _named(cases: Iterable[Case]) -> dict[str, list[Any]]:
+    """The pairs as statements bind them that name requests for another reason, too."""
+    pairs = _pairs(cases)
+    return {"named": pairs["requests"], "tokens": pairs["tokens"]}
 
 
 def _pairs(cases: Iterable[Case]) -> dict[str, list[Any]]:

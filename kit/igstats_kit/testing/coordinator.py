@@ -19,7 +19,7 @@ from igstats.holder.v1.holder_tasks_service_pb2 import (
 )
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
 from igstats.holder.v1.receipt_pb2 import Receipt
-from igstats.holder.v1.task_pb2 import Phase, Right, Task
+from igstats.holder.v1.task_pb2 import Correction, Hold, Phase, Right, Task
 
 from igstats_kit.receipt import verify
 from igstats_kit.tokens import Tokens
@@ -28,6 +28,13 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 
 ERASURE = (Phase.PHASE_FENCE, Phase.PHASE_ERASE, Phase.PHASE_SWEEP, Phase.PHASE_ATTEST)
+CORRECTION = (Phase.PHASE_CORRECT, Phase.PHASE_ATTEST)
+EXPORT = (Phase.PHASE_EXPORT, Phase.PHASE_ATTEST)
+PREVIEW = (Phase.PHASE_PREVIEW, Phase.PHASE_ATTEST)
+OBJECTION = (Phase.PHASE_OBJECT, Phase.PHASE_ATTEST)
+OPT_IN = (Phase.PHASE_RESUME, Phase.PHASE_ATTEST)
+RESTRICTION = (Phase.PHASE_RESTRICT, Phase.PHASE_ATTEST)
+LIFTING = (Phase.PHASE_LIFT, Phase.PHASE_ATTEST)
 
 
 @dataclass(frozen=True)
@@ -54,10 +61,22 @@ class Coordinator:
         return cast("HolderTasksServiceAsyncStub", self)
 
     def plan(
-        self, holder: str, request_id: str, person: Person, phases: Iterable[Phase.ValueType], right: Right.ValueType
+        self,
+        holder: str,
+        request_id: str,
+        person: Person,
+        phases: Iterable[Phase.ValueType],
+        right: Right.ValueType,
+        *,
+        corrections: Iterable[Correction] = (),
+        holds: Iterable[Hold] = (),
     ) -> list[str]:
         """Makes the tasks of a request; returns their ids in phase order."""
         made = [self._task(holder, request_id, person, phase, right) for phase in phases]
+        corrections, holds = list(corrections), list(holds)
+        for task in made:
+            task.corrections.extend(corrections)
+            task.holds.extend(holds)
         self.tasks |= {task.task_id: task for task in made}
         return [task.task_id for task in made]
 
@@ -76,10 +95,11 @@ class Coordinator:
             tokens=[self.tokens.of(kind, value) for kind, value in person.identifiers.items()],
         )
 
-    def erased(self, request_id: str, person: Person) -> None:
+    def erased(self, request_id: str, person: Person, holds: Iterable[Hold] = ()) -> None:
         """Writes an erasure into the ledger."""
         tokens = [self.tokens.of(kind, value) for kind, value in person.identifiers.items()]
-        self.erasures.append(Erasure(sequence=len(self.erasures) + 1, request_id=request_id, tokens=tokens))
+        sequence = len(self.erasures) + 1
+        self.erasures.append(Erasure(sequence=sequence, request_id=request_id, tokens=tokens, holds=holds))
 
     async def RegisterHolder(self, request: RegisterHolderRequest) -> RegisterHolderResponse:  # noqa: N802 - gRPC name
         """Keeps the public key."""

@@ -7,12 +7,16 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from igstats_kit.declare import Declarations, anchor, days, declared, delete, lifetime, personal, plain, through
 from igstats_kit.fence import admit
+from igstats_kit.pins import Pins
+from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.tables import KIT_TABLES
 from igstats_kit.testing.coordinator import Person
 from igstats_kit.tokens import Tokens
 
 METADATA = MetaData()
+SEALER = Sealer(b"s" * 32)
+PINS = Pins(SEALER)
 
 people = Table(
     "people",
@@ -20,6 +24,8 @@ people = Table(
     Column("person_id", BigInteger, Identity(), primary_key=True, info=plain()),
     Column("subject_token", LargeBinary, nullable=False, unique=True, info=plain()),
     Column("email", Text, nullable=False, index=True, info=personal("user.contact.email", needle=True)),
+    Column("nick", Text, nullable=False, server_default="", info=personal("user.name", correctable=True)),
+    Column("score", Text, nullable=False, server_default="", info=personal("user.behavior", provenance="derived")),
     info=declared(
         subjects=[anchor("contact", key="person_id", tokens=["subject_token"])],
         purpose="test",
@@ -55,8 +61,13 @@ def somebody(number: int) -> Person:
     return Person({"EMAIL": email}, (email,))
 
 
-async def seed(database: Database, tokens: Tokens, person: Person) -> None:
-    """Writes a person with two notes through an ingress that checks the fence.
+def nick(person: Person) -> str:
+    """What the toy's source calls a person."""
+    return f"nick of {person.identifiers['EMAIL']}"
+
+
+async def seed(database: Database, tokens: Tokens, person: Person, pins: Pins = PINS) -> None:
+    """Writes a person with two notes as a sync would: it asks the fence, and keeps what the person had corrected.
 
     Raises:
         DomainError: SUBJECT_ERASED or SUBJECT_RESTRICTED.
@@ -65,8 +76,10 @@ async def seed(database: Database, tokens: Tokens, person: Person) -> None:
     token = tokens.of("EMAIL", email)
     async with database.transaction() as connection:
         await admit(connection, [token])
-        row = upsert(people).values(subject_token=token, email=email).on_conflict_do_nothing()
-        await connection.execute(row)
+        said = {token: {"email": email, "nick": nick(person), "score": f"score of {email}"}}
+        settled = (await pins.settle(connection, people.name, said))[token]
+        row = upsert(people).values(subject_token=token, **settled)
+        await connection.execute(row.on_conflict_do_update(index_elements=["subject_token"], set_=settled))
         person_id = await connection.scalar(select(people.c.person_id).where(people.c.subject_token == token))
         bodies = [f"first note to {email}", f"second note to {email}"]
         rows = [{"person_id": person_id, "body": body, "created_at": datetime.now(UTC)} for body in bodies]
