@@ -15,6 +15,7 @@ _INTERNAL = (
     *("OpenRequest", "GetRequest", "ListRequests", "ConfirmIdentity", "RetryTask", "WithdrawRequest"),
     *("ListHolders", "SetHolderEnabled", "DescribeProcessing"),
 )
+_DOORS = ("GetStatus", "WithdrawByCode", "GetOptOut", "DescribeCategories", "ReadEvidence")
 _HOLDERS = ("RegisterHolder", "LeaseTasks", "UploadExport", "ListErasures")
 
 
@@ -24,6 +25,7 @@ def access(holders: Collection[str]) -> AccessTable:
     return {
         **{f"/igstats.api.v1.RequestService/{method}": _GATEWAY for method in _PUBLIC},
         **{f"/igstats.privacy.v1.PrivacyService/{method}": _OFFICE for method in _INTERNAL},
+        **{f"/igstats.privacy.v1.StatusService/{method}": _OFFICE for method in _DOORS},
         **{f"/igstats.holder.v1.HolderTasksService/{method}": holding for method in _HOLDERS},
     }
 

@@ -9,6 +9,7 @@ from random import SystemRandom
 from igstats.api.v1.request_service_pb2_grpc import add_RequestServiceServicer_to_server
 from igstats.holder.v1.holder_tasks_service_pb2_grpc import add_HolderTasksServiceServicer_to_server
 from igstats.privacy.v1.privacy_service_pb2_grpc import add_PrivacyServiceServicer_to_server
+from igstats.privacy.v1.status_service_pb2_grpc import add_StatusServiceServicer_to_server
 from igstats_kit import log, migrate
 from igstats_kit.client import Channels
 from igstats_kit.clock import SystemClock
@@ -40,6 +41,8 @@ from igstats_privacy.reconciler import Reconciler
 from igstats_privacy.registry import Registry
 from igstats_privacy.request_servicer import RequestServicer
 from igstats_privacy.requests import Requests
+from igstats_privacy.status.opt_outs import OptOuts
+from igstats_privacy.status.servicer import StatusServicer
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.triage import Triage
 from igstats_privacy.upstream import AuditEvidence, StatsProfiles
@@ -75,6 +78,9 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     rpc = RpcServer(config, access(config.holder_names))
     add_RequestServiceServicer_to_server(RequestServicer(requests, exports, registry, evidence), rpc.server)
     add_PrivacyServiceServicer_to_server(PrivacyServicer(requests, registry, clock), rpc.server)
+    opt_outs = OptOuts(database, identifiers)
+    status = StatusServicer(requests, codes, registry, evidence, opt_outs, lambda _shown: (), clock)
+    add_StatusServiceServicer_to_server(status, rpc.server)
     holder_tasks = HolderTasksServicer(registry, leases, exports, Ledger(database, clock), clock)
     add_HolderTasksServiceServicer_to_server(holder_tasks, rpc.server)
 

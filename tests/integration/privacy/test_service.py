@@ -24,6 +24,14 @@ from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats.privacy.v1 import privacy_service_pb2 as pb
 from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceStub
 from igstats.privacy.v1.request_pb2 import RequestState
+from igstats.privacy.v1.status_service_pb2 import (
+    DescribeCategoriesRequest,
+    GetOptOutRequest,
+    GetStatusRequest,
+    ReadEvidenceRequest,
+    WithdrawByCodeRequest,
+)
+from igstats.privacy.v1.status_service_pb2_grpc import StatusServiceStub
 from igstats.stats.v1.subject_service_pb2 import ResolveSubjectsRequest, ResolveSubjectsResponse, Subject
 from igstats.stats.v1.subject_service_pb2_grpc import SubjectServiceServicer, add_SubjectServiceServicer_to_server
 from igstats_kit.access import Access
@@ -89,6 +97,10 @@ class Service:
     @property
     def requests(self) -> Any:
         return RequestServiceStub(self.channel("gateway"))
+
+    @property
+    def status(self) -> Any:
+        return StatusServiceStub(self.channel("gateway"))
 
     @property
     def office(self) -> Any:
@@ -334,3 +346,48 @@ async def test_check_prints_the_settings_and_migrate_can_be_repeated(
 
 def test_phases_and_states_carry_the_names_of_the_protos() -> None:
     assert {f"PHASE_{name}" for name in ("FENCE", "ERASE", "SWEEP", "ATTEST")} <= set(Phase.keys())
+
+
+async def test_a_status_code_opens_its_request_and_tells_nothing_of_the_person(service: Service) -> None:
+    wanted = pb.OpenRequestRequest(
+        idempotency_key="web-form-0001",
+        right=Right.RIGHT_ERASURE,
+        identifiers=[Identifier(kind=IdentifierKind.IDENTIFIER_KIND_EMAIL, value="ada@example.com")],
+        door="web",
+    )
+    doors: Any = PrivacyServiceStub(service.channel("gateway"))
+    opened = (await doors.OpenRequest(wanted, timeout=10)).request
+    found = await service.status.GetStatus(GetStatusRequest(status_code=opened.status_code.upper()))
+    assert found.request.request_id == opened.request_id
+    assert not found.request.tasks
+    assert "ada" not in str(found)
+    withdrawn = await service.status.WithdrawByCode(WithdrawByCodeRequest(status_code=opened.status_code))
+    assert withdrawn.request.state == RequestState.REQUEST_STATE_WITHDRAWN
+    again = await service.status.GetStatus(GetStatusRequest(status_code=opened.status_code))
+    assert again.request.state == RequestState.REQUEST_STATE_WITHDRAWN
+
+
+async def test_a_guessed_status_code_opens_nothing(service: Service) -> None:
+    guess = "0" * 52
+    for call in (
+        service.status.GetStatus(GetStatusRequest(status_code=guess)),
+        service.status.WithdrawByCode(WithdrawByCodeRequest(status_code=guess)),
+        aiter(service.status.ReadEvidence(ReadEvidenceRequest(status_code=guess))).__anext__(),
+    ):
+        with pytest.raises(DomainError) as refused:
+            await call
+        assert refused.value.reason is Reason.STATUS_CODE_UNKNOWN
+
+
+async def test_categories_are_what_the_holders_declare(service: Service, gateway: HolderRunner) -> None:
+    assert gateway.durable == "gateway-tasks"
+    found = await service.status.DescribeCategories(DescribeCategoriesRequest())
+    identifiers = next(one for one in found.categories if one.category == "identifiers")
+    assert "answer requests about personal data and prove the answer" in identifiers.purposes
+    assert not any(one.sold for one in found.categories)
+
+
+async def test_nobody_has_opted_out_who_has_not_said_so(service: Service) -> None:
+    person = Identifier(kind=IdentifierKind.IDENTIFIER_KIND_EMAIL, value="eve@example.com")
+    found = await service.status.GetOptOut(GetOptOutRequest(identifiers=[person]))
+    assert (found.opted_out, found.objected, found.door) == (False, False, "")

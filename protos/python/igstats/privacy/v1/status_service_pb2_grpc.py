@@ -55,11 +55,6 @@ class StatusServiceStub(object):
                 request_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.DescribeCategoriesRequest.SerializeToString,
                 response_deserializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.DescribeCategoriesResponse.FromString,
                 _registered_method=True)
-        self.ReadPackage = channel.unary_stream(
-                '/igstats.privacy.v1.StatusService/ReadPackage',
-                request_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageRequest.SerializeToString,
-                response_deserializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageResponse.FromString,
-                _registered_method=True)
         self.ReadEvidence = channel.unary_stream(
                 '/igstats.privacy.v1.StatusService/ReadEvidence',
                 request_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadEvidenceRequest.SerializeToString,
@@ -99,13 +94,6 @@ class StatusServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ReadPackage(self, request, context):
-        """Sends the package of an access or portability request whose identity was proved; a link that works once.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def ReadEvidence(self, request, context):
         """Sends the evidence of a request that has closed, as a ZIP.
         """
@@ -135,11 +123,6 @@ def add_StatusServiceServicer_to_server(servicer, server):
                     servicer.DescribeCategories,
                     request_deserializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.DescribeCategoriesRequest.FromString,
                     response_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.DescribeCategoriesResponse.SerializeToString,
-            ),
-            'ReadPackage': grpc.unary_stream_rpc_method_handler(
-                    servicer.ReadPackage,
-                    request_deserializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageRequest.FromString,
-                    response_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageResponse.SerializeToString,
             ),
             'ReadEvidence': grpc.unary_stream_rpc_method_handler(
                     servicer.ReadEvidence,
@@ -256,33 +239,6 @@ class StatusService(object):
             '/igstats.privacy.v1.StatusService/DescribeCategories',
             igstats_dot_privacy_dot_v1_dot_status__service__pb2.DescribeCategoriesRequest.SerializeToString,
             igstats_dot_privacy_dot_v1_dot_status__service__pb2.DescribeCategoriesResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ReadPackage(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_stream(
-            request,
-            target,
-            '/igstats.privacy.v1.StatusService/ReadPackage',
-            igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageRequest.SerializeToString,
-            igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageResponse.FromString,
             options,
             channel_credentials,
             insecure,

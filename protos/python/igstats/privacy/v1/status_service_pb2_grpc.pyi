@@ -45,12 +45,6 @@ class StatusServiceStub:
     ]
     """Categories, sources, purposes, recipients and retention, derived from the declarations."""
 
-    ReadPackage: grpc.UnaryStreamMultiCallable[
-        igstats.privacy.v1.status_service_pb2.ReadPackageRequest,
-        igstats.privacy.v1.status_service_pb2.ReadPackageResponse,
-    ]
-    """Sends the package of an access or portability request whose identity was proved; a link that works once."""
-
     ReadEvidence: grpc.UnaryStreamMultiCallable[
         igstats.privacy.v1.status_service_pb2.ReadEvidenceRequest,
         igstats.privacy.v1.status_service_pb2.ReadEvidenceResponse,
@@ -83,12 +77,6 @@ class StatusServiceAsyncStub:
         igstats.privacy.v1.status_service_pb2.DescribeCategoriesResponse,
     ]
     """Categories, sources, purposes, recipients and retention, derived from the declarations."""
-
-    ReadPackage: grpc.aio.UnaryStreamMultiCallable[
-        igstats.privacy.v1.status_service_pb2.ReadPackageRequest,
-        igstats.privacy.v1.status_service_pb2.ReadPackageResponse,
-    ]
-    """Sends the package of an access or portability request whose identity was proved; a link that works once."""
 
     ReadEvidence: grpc.aio.UnaryStreamMultiCallable[
         igstats.privacy.v1.status_service_pb2.ReadEvidenceRequest,
@@ -130,14 +118,6 @@ class StatusServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[igstats.privacy.v1.status_service_pb2.DescribeCategoriesResponse, collections.abc.Awaitable[igstats.privacy.v1.status_service_pb2.DescribeCategoriesResponse]]:
         """Categories, sources, purposes, recipients and retention, derived from the declarations."""
-
-    @abc.abstractmethod
-    def ReadPackage(
-        self,
-        request: igstats.privacy.v1.status_service_pb2.ReadPackageRequest,
-        context: _ServicerContext,
-    ) -> typing.Union[collections.abc.Iterator[igstats.privacy.v1.status_service_pb2.ReadPackageResponse], collections.abc.AsyncIterator[igstats.privacy.v1.status_service_pb2.ReadPackageResponse]]:
-        """Sends the package of an access or portability request whose identity was proved; a link that works once."""
 
     @abc.abstractmethod
     def ReadEvidence(

@@ -1,0 +1,1 @@
+"""What whoever holds a status code may see and do, and what everybody may know."""

@@ -1,0 +1,133 @@
+"""StatusService: proto in, proto out. A status code opens one request and says nothing about its person."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
+
+from igstats.holder.v1.description_pb2 import HolderDescription
+from igstats.holder.v1.receipt_pb2 import Receipt
+from igstats.privacy.v1 import status_service_pb2 as pb
+from igstats.privacy.v1.status_service_pb2_grpc import StatusServiceServicer
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.interceptors.chain import Context
+
+from igstats_privacy import messages
+from igstats_privacy.messages import stamp
+from igstats_privacy.model import Phase, Shown
+from igstats_privacy.registry import Registry
+from igstats_privacy.requests import Requests
+from igstats_privacy.status import words
+from igstats_privacy.status.categories import Held, disclosed
+from igstats_privacy.status.opt_outs import OptOuts
+from igstats_privacy.status_codes import StatusCodes
+from igstats_privacy.upstream import AuditEvidence
+
+Methods = Callable[[Shown], Sequence[str]]
+"""Ways to prove the identity of a request that are open now."""
+
+
+class StatusServicer(StatusServiceServicer):
+    """What whoever holds a status code may see and do."""
+
+    def __init__(
+        self,
+        requests: Requests,
+        codes: StatusCodes,
+        registry: Registry,
+        evidence: AuditEvidence,
+        opt_outs: OptOuts,
+        methods: Methods,
+        clock: Clock,
+    ) -> None:
+        self._requests = requests
+        self._codes = codes
+        self._registry = registry
+        self._evidence = evidence
+        self._opt_outs = opt_outs
+        self._methods = methods
+        self._clock = clock
+
+    async def GetStatus(self, request: pb.GetStatusRequest, _context: Context) -> pb.GetStatusResponse:  # noqa: N802 - gRPC name
+        """Reads a request by its status code."""
+        shown = await self._requests.get(self._opened(request.status_code))
+        done, total = words.counted(shown)
+        return pb.GetStatusResponse(
+            request=messages.request(replace(shown, tasks=(), account_id="")),
+            holders_done=done,
+            holders_total=total,
+            justifications=map(_justification, words.reasons(shown, _staying(shown))),
+            proof_methods=words.provable(shown, self._methods(shown)),
+        )
+
+    async def WithdrawByCode(  # noqa: N802 - gRPC name
+        self, request: pb.WithdrawByCodeRequest, _context: Context
+    ) -> pb.WithdrawByCodeResponse:
+        """Takes a request back."""
+        shown = await self._requests.withdraw(self._opened(request.status_code))
+        return pb.WithdrawByCodeResponse(request=messages.request(replace(shown, tasks=(), account_id="")))
+
+    async def GetOptOut(self, request: pb.GetOptOutRequest, _context: Context) -> pb.GetOptOutResponse:  # noqa: N802 - gRPC name
+        """Whether a person has opted out."""
+        found = await self._opt_outs.of(map(messages.read_identifier, request.identifiers))
+        return pb.GetOptOutResponse(
+            opted_out=found.opted_out, objected=found.objected, door=found.door, since_time=stamp(found.since)
+        )
+
+    async def DescribeCategories(  # noqa: N802 - gRPC name
+        self, _request: pb.DescribeCategoriesRequest, _context: Context
+    ) -> pb.DescribeCategoriesResponse:
+        """Categories, derived from the declarations of all holders."""
+        described = map(messages.description, await self._registry.holders())
+        fields = [held for one in described for held in held_fields(one)]
+        return pb.DescribeCategoriesResponse(
+            categories=[
+                pb.CategoryDescription(
+                    category=one.name,
+                    keys=sorted(one.keys),
+                    sources=sorted(one.sources),
+                    purposes=sorted(one.purposes),
+                    recipients=sorted(one.recipients),
+                    retentions=sorted(one.retentions),
+                    sold=one.sold,
+                )
+                for one in disclosed(fields)
+            ],
+            described_time=stamp(self._clock.now()),
+        )
+
+    async def ReadEvidence(  # noqa: N802 - gRPC name
+        self, request: pb.ReadEvidenceRequest, _context: Context
+    ) -> AsyncIterator[pb.ReadEvidenceResponse]:
+        """Sends the evidence of a request that has closed."""
+        shown = await self._requests.get(self._opened(request.status_code))
+        keys = await self._registry.keys(shown)
+        async for chunk in self._evidence.archive(shown.request.request_id, keys):
+            yield pb.ReadEvidenceResponse(chunk=chunk)
+
+    def _opened(self, status_code: str) -> str:
+        request_id = self._codes.read(status_code)
+        if request_id is None:
+            raise DomainError(Reason.STATUS_CODE_UNKNOWN)
+        return request_id
+
+
+def held_fields(description: HolderDescription) -> Iterator[Held]:
+    """Every field with personal data that a holder declares."""
+    for store in description.stores:
+        for field in store.fields:
+            if field.category:
+                yield Held(description.holder, field.category, field.provenance, store.purpose, store.retention)
+
+
+def _staying(shown: Shown) -> Iterator[words.Staying]:
+    for task in shown.tasks:
+        if task.phase is Phase.ATTEST and task.receipt:
+            for one in Receipt.FromString(task.receipt).retained:
+                until = messages.read_time(one.until_time) if one.HasField("until_time") else None
+                yield words.Staying(task.holder, one.store, one.ground, until)
+
+
+def _justification(one: words.Reason) -> pb.Justification:
+    return pb.Justification(
+        about=one.about, ground=one.ground, until_time=stamp(one.until), explanation=one.explanation
+    )
