@@ -4,7 +4,7 @@ What ends in a log gets its producer's number in the same transaction: numbers h
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -19,6 +19,7 @@ from ulid import ULID
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
 from igstats_kit.events import Bus, Event
+from igstats_kit.fence import admitted
 from igstats_kit.log import get_logger
 from igstats_kit.sql import Database, notify_after_commit, shielded
 from igstats_kit.tables import outbox
@@ -117,6 +118,17 @@ def post(connection: AsyncConnection, facts: Iterable[Posted], rows: Iterable[An
 async def enqueue(connection: AsyncConnection, subject: str, message: Message, *, event_id: str | None = None) -> None:
     """Writes a fact into the outbox of the running transaction."""
     await enqueue_all(connection, [Posted.of(subject, message, event_id)])
+
+
+async def enqueue_about(connection: AsyncConnection, tokens: Collection[bytes], subject: str, message: Message) -> bool:
+    """Writes a fact about persons, unless one of them is erased or has restricted processing: then nothing is said.
+
+    Publishing is processing (GDPR 18). Answers whether the fact was written.
+    """
+    if await admitted(connection, tokens) != set(tokens):
+        return False
+    await enqueue(connection, subject, message)
+    return True
 
 
 async def enqueue_all(connection: AsyncConnection, facts: Sequence[Posted]) -> None:

@@ -31,7 +31,7 @@ RIGHTS: Mapping[str, Rights] = {
         consumes=_tasks("stats") | {("SYNC", "stats-sync"): "igstats.stats.v1.sync.requested"},
     ),
     "privacy": Rights(
-        owns=frozenset({"TASKS", "RECEIPTS", "REQUESTS"}),
+        owns=frozenset({"TASKS", "RECEIPTS", "REQUESTS", "CORRECTIONS"}),
         consumes=_tasks("privacy") | {("RECEIPTS", "privacy-receipts"): RECEIPTS},
     ),
     "audit": Rights(

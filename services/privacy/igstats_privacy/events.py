@@ -46,6 +46,12 @@ STREAMS = (
         timedelta(days=_KEPT),
         impersonal_store("states of requests", days(_KEPT)),
     ),
+    Stream(
+        "CORRECTIONS",
+        ("igstats.*.v1.value.corrected",),
+        timedelta(days=_KEPT),
+        impersonal_store("which fields were corrected: digests, for those who got the old values", days(_KEPT)),
+    ),
 )
 
 Fact = tuple[str, Message]

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from igstats.event.v1.events_pb2 import ValuesCorrected
+from igstats.event.v1.events_pb2 import ProfileChanged, ValuesCorrected
 from igstats.holder.v1.receipt_pb2 import Outcome, Receipt
 from igstats.holder.v1.task_pb2 import Correction, Hold, Phase, Right
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.fence import may_disclose
+from igstats_kit.outbox import enqueue_about
 from igstats_kit.pins import value_digest
 from igstats_kit.tables import objections, outbox, pins, restrictions, subject_keys, tombstones
 from igstats_kit.testing import coordinator as plans
@@ -273,3 +274,15 @@ async def test_categories_are_answered_by_the_digest_of_the_description(holder: 
 async def test_an_attestation_without_an_act_is_no_success_for_other_rights(holder: ToyHolder) -> None:
     receipts = await exercise(holder, "req_1", [Phase.PHASE_ATTEST], Right.RIGHT_ACCESS)
     assert receipts["ATTEST"].outcome == Outcome.OUTCOME_NEEDS_HUMAN
+
+
+async def test_nothing_is_published_about_who_restricted_processing(holder: ToyHolder) -> None:
+    token, other = holder.tokens.of("EMAIL", ANN.identifiers["EMAIL"]), b"somebody else"
+    await exercise(holder, "req_1", plans.RESTRICTION, Right.RIGHT_RESTRICTION)
+    fact = ProfileChanged(profile_id=1)
+    async with holder.database.transaction() as connection:
+        assert not await enqueue_about(connection, [token, other], "igstats.toy.v1.profile.changed", fact)
+        assert await enqueue_about(connection, [other], "igstats.toy.v1.profile.changed", fact)
+    async with holder.database.read() as connection:
+        wanted = select(outbox).where(outbox.c.subject == "igstats.toy.v1.profile.changed")
+        assert len((await connection.execute(wanted)).all()) == 1

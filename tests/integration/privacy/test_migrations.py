@@ -27,4 +27,4 @@ async def test_the_migrations_make_exactly_the_tables_that_the_code_declares(
 
 def test_every_column_and_stream_says_what_it_holds() -> None:
     assert DECLARATIONS.problems() == []
-    assert set(DECLARATIONS.streams) == {"TASKS", "RECEIPTS", "REQUESTS"}
+    assert set(DECLARATIONS.streams) == {"TASKS", "RECEIPTS", "REQUESTS", "CORRECTIONS"}
