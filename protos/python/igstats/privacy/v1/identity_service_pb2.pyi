@@ -329,6 +329,45 @@ class FinishLoginResponse(google.protobuf.message.Message):
 global___FinishLoginResponse = FinishLoginResponse
 
 @typing.final
+class ProveAccountRequest(google.protobuf.message.Message):
+    """Which request."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATUS_CODE_FIELD_NUMBER: builtins.int
+    status_code: builtins.str
+    """Public status code of the request."""
+    def __init__(
+        self,
+        *,
+        status_code: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["status_code", b"status_code"]) -> None: ...
+
+global___ProveAccountRequest = ProveAccountRequest
+
+@typing.final
+class ProveAccountResponse(google.protobuf.message.Message):
+    """Where the request stands."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: builtins.int
+    @property
+    def request(self) -> igstats.privacy.v1.request_pb2.Request:
+        """The request."""
+
+    def __init__(
+        self,
+        *,
+        request: igstats.privacy.v1.request_pb2.Request | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["request", b"request"]) -> None: ...
+
+global___ProveAccountResponse = ProveAccountResponse
+
+@typing.final
 class ListProofsRequest(google.protobuf.message.Message):
     """Which request."""
 

@@ -60,6 +60,11 @@ class IdentityServiceStub(object):
                 request_serializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.FinishLoginRequest.SerializeToString,
                 response_deserializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.FinishLoginResponse.FromString,
                 _registered_method=True)
+        self.ProveAccount = channel.unary_unary(
+                '/igstats.privacy.v1.IdentityService/ProveAccount',
+                request_serializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.ProveAccountRequest.SerializeToString,
+                response_deserializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.ProveAccountResponse.FromString,
+                _registered_method=True)
         self.ListProofs = channel.unary_unary(
                 '/igstats.privacy.v1.IdentityService/ListProofs',
                 request_serializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.ListProofsRequest.SerializeToString,
@@ -106,6 +111,14 @@ class IdentityServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ProveAccount(self, request, context):
+        """The account's key, shown again on the status page, proves the account, its contacts and the profiles it is
+        connected to. The gateway passes on the account whose key it was, as with every public call.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListProofs(self, request, context):
         """The proofs of a request so far, for an officer.
         """
@@ -140,6 +153,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.FinishLogin,
                     request_deserializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.FinishLoginRequest.FromString,
                     response_serializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.FinishLoginResponse.SerializeToString,
+            ),
+            'ProveAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProveAccount,
+                    request_deserializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.ProveAccountRequest.FromString,
+                    response_serializer=igstats_dot_privacy_dot_v1_dot_identity__service__pb2.ProveAccountResponse.SerializeToString,
             ),
             'ListProofs': grpc.unary_unary_rpc_method_handler(
                     servicer.ListProofs,
@@ -283,6 +301,33 @@ class IdentityService(object):
             '/igstats.privacy.v1.IdentityService/FinishLogin',
             igstats_dot_privacy_dot_v1_dot_identity__service__pb2.FinishLoginRequest.SerializeToString,
             igstats_dot_privacy_dot_v1_dot_identity__service__pb2.FinishLoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProveAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.privacy.v1.IdentityService/ProveAccount',
+            igstats_dot_privacy_dot_v1_dot_identity__service__pb2.ProveAccountRequest.SerializeToString,
+            igstats_dot_privacy_dot_v1_dot_identity__service__pb2.ProveAccountResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,14 @@ class IdentityServiceStub:
     ]
     """Ends the sign-in with what Instagram sent back."""
 
+    ProveAccount: grpc.UnaryUnaryMultiCallable[
+        igstats.privacy.v1.identity_service_pb2.ProveAccountRequest,
+        igstats.privacy.v1.identity_service_pb2.ProveAccountResponse,
+    ]
+    """The account's key, shown again on the status page, proves the account, its contacts and the profiles it is
+    connected to. The gateway passes on the account whose key it was, as with every public call.
+    """
+
     ListProofs: grpc.UnaryUnaryMultiCallable[
         igstats.privacy.v1.identity_service_pb2.ListProofsRequest,
         igstats.privacy.v1.identity_service_pb2.ListProofsResponse,
@@ -89,6 +97,14 @@ class IdentityServiceAsyncStub:
         igstats.privacy.v1.identity_service_pb2.FinishLoginResponse,
     ]
     """Ends the sign-in with what Instagram sent back."""
+
+    ProveAccount: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.privacy.v1.identity_service_pb2.ProveAccountRequest,
+        igstats.privacy.v1.identity_service_pb2.ProveAccountResponse,
+    ]
+    """The account's key, shown again on the status page, proves the account, its contacts and the profiles it is
+    connected to. The gateway passes on the account whose key it was, as with every public call.
+    """
 
     ListProofs: grpc.aio.UnaryUnaryMultiCallable[
         igstats.privacy.v1.identity_service_pb2.ListProofsRequest,
@@ -138,6 +154,16 @@ class IdentityServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[igstats.privacy.v1.identity_service_pb2.FinishLoginResponse, collections.abc.Awaitable[igstats.privacy.v1.identity_service_pb2.FinishLoginResponse]]:
         """Ends the sign-in with what Instagram sent back."""
+
+    @abc.abstractmethod
+    def ProveAccount(
+        self,
+        request: igstats.privacy.v1.identity_service_pb2.ProveAccountRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.privacy.v1.identity_service_pb2.ProveAccountResponse, collections.abc.Awaitable[igstats.privacy.v1.identity_service_pb2.ProveAccountResponse]]:
+        """The account's key, shown again on the status page, proves the account, its contacts and the profiles it is
+        connected to. The gateway passes on the account whose key it was, as with every public call.
+        """
 
     @abc.abstractmethod
     def ListProofs(

@@ -1,0 +1,46 @@
+"""The seam through which letters leave: written in the caller's transaction, sent after its commit."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from igstats_kit.errors import DomainError, Reason
+
+from igstats_privacy.store import Connection
+
+
+class Post(Protocol):
+    """Sends letters to persons."""
+
+    async def send(
+        self,
+        letter: str,
+        to: str,
+        language: str,
+        values: Mapping[str, str],
+        *,
+        connection: Connection,
+        request_id: str,
+    ) -> None:
+        """Takes a letter: the name of its template, the address, a language (BCP 47, "" when unknown), what it says."""
+        ...
+
+
+class NoPost:
+    """Where no mail leaves: a proof that needs mail is not on offer, and says so."""
+
+    async def send(
+        self,
+        letter: str,
+        to: str,
+        language: str,
+        values: Mapping[str, str],
+        *,
+        connection: Connection,
+        request_id: str,
+    ) -> None:
+        """Refuses.
+
+        Raises:
+            DomainError: PROOF_NOT_AVAILABLE.
+        """
+        raise DomainError(Reason.PROOF_NOT_AVAILABLE)
