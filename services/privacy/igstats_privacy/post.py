@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from igstats_kit.errors import DomainError, Reason
-
 from igstats_privacy.store import Connection
 
 
 class Post(Protocol):
     """Sends letters to persons."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether letters leave here at all."""
+        ...
 
     async def send(
         self,
@@ -23,24 +26,3 @@ class Post(Protocol):
     ) -> None:
         """Takes a letter: the name of its template, the address, a language (BCP 47, "" when unknown), what it says."""
         ...
-
-
-class NoPost:
-    """Where no mail leaves: a proof that needs mail is not on offer, and says so."""
-
-    async def send(
-        self,
-        letter: str,
-        to: str,
-        language: str,
-        values: Mapping[str, str],
-        *,
-        connection: Connection,
-        request_id: str,
-    ) -> None:
-        """Refuses.
-
-        Raises:
-            DomainError: PROOF_NOT_AVAILABLE.
-        """
-        raise DomainError(Reason.PROOF_NOT_AVAILABLE)

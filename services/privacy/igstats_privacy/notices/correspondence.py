@@ -1,0 +1,96 @@
+"""Writes what is owed to those who gave an address: a worker that compares each request with what was written."""
+
+import asyncio
+from collections.abc import Mapping
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError
+from igstats_kit.log import get_logger
+from igstats_kit.record import record
+from igstats_kit.sql import Database
+
+from igstats_privacy.identifiers import Identifiers
+from igstats_privacy.model import Request
+from igstats_privacy.notices import letters, store
+from igstats_privacy.notices.outgoing import Outgoing
+from igstats_privacy.notices.rendering import day, language_of
+from igstats_privacy.notices.store import Correspondent
+from igstats_privacy.status_codes import StatusCodes
+from igstats_privacy.store import Connection
+
+_PAUSE_SECONDS = 1.0
+_BATCH = 100
+
+_log = get_logger()
+
+
+class Correspondence:
+    """Letters follow the state of requests: whatever was missed is written with the next look."""
+
+    def __init__(
+        self,
+        database: Database,
+        outgoing: Outgoing,
+        identifiers: Identifiers,
+        codes: StatusCodes,
+        clock: Clock,
+        public_url: str,
+    ) -> None:
+        self._database = database
+        self._outgoing = outgoing
+        self._identifiers = identifiers
+        self._codes = codes
+        self._clock = clock
+        self._public_url = public_url
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        while True:
+            try:
+                while await self.run_once() == _BATCH:
+                    pass
+            except DomainError as error:
+                _log.warning("correspondence waits", reason=error.reason)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def run_once(self) -> int:
+        """Writes what is owed now; answers how many requests were looked at."""
+        async with self._database.transaction() as connection:
+            found = await store.changed(connection, _BATCH)
+            for one in found:
+                await self._write(connection, one)
+        return len(found)
+
+    async def _write(self, connection: Connection, correspondent: Correspondent) -> None:
+        request = await store.request(connection, correspondent.request_id)
+        address, language = self._identifiers.open_reply(request.request_id, correspondent.sealed)
+        owed = letters.owed(request, correspondent.written)
+        for letter in owed:
+            values = self._values(request, language)
+            await self._outgoing.send(
+                letter, address, language, values, connection=connection, request_id=request.request_id
+            )
+            now = self._clock.now()
+            payload = {"letter": letter, "language": language_of(language)}
+            await record(connection, "privacy", "letter.written", payload, now=now, request_id=request.request_id)
+        if letters.is_over(request):
+            await store.done(connection, request.request_id)
+        else:
+            await store.note(connection, correspondent, [*correspondent.written, *owed])
+
+    def _values(self, request: Request, language: str) -> Mapping[str, object]:
+        """What letters may say of a request; never who it is about."""
+        chosen = language_of(language)
+        return {
+            "reference": request.reference,
+            "right": request.right.value,
+            "state": request.state.value,
+            "regime": request.regime.value,
+            "received": day(request.received_at, chosen),
+            "due": day(request.due_at, chosen),
+            "reason": request.reason,
+            "proved": bool(request.identity_proof),
+            "effective": day(request.effective_at, chosen),
+            "link": f"{self._public_url}/privacy/requests/{self._codes.of(request.request_id)}",
+            "wait_until": day(request.wait_until, chosen),
+        }

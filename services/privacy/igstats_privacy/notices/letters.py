@@ -1,0 +1,56 @@
+"""Which letters a request has to bring about, and when. Pure.
+
+Level-triggered: what a request is now tells which letters are owed; those already written are left out. A crash between
+two letters loses none, and a state that lasted an instant brings none about.
+"""
+
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+
+from igstats_privacy.lifecycle import FINAL
+from igstats_privacy.model import Request, Right, State
+
+
+class Letter(StrEnum):
+    """Names of templates."""
+
+    RECEIPT = "receipt"
+    EXTENSION = "extension"
+    LIFTING = "lifting"
+    PACKAGE = "package"
+    RESULT = "result"
+    REFUSAL = "refusal"
+    CODE = "code"
+
+
+_PACKAGED = frozenset({Right.ACCESS, Right.PORTABILITY})
+_FULFILLED = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
+
+
+def owed(request: Request, written: Collection[str]) -> Sequence[Letter]:
+    """The letters that are to be written now, in their order."""
+    return [letter for letter in _called_for(request) if letter not in written]
+
+
+def is_over(request: Request) -> bool:
+    """Whether no letter can become due any more."""
+    return request.state in FINAL
+
+
+def _called_for(request: Request) -> list[Letter]:
+    letters = []
+    if not request.parent_id:  # the person did not open what continues another request
+        letters.append(Letter.RECEIPT)
+    if request.right is Right.LIFTING and request.state not in FINAL:
+        letters.append(Letter.LIFTING)
+    if request.extended_at is not None:
+        letters.append(Letter.EXTENSION)
+    if request.state in FINAL:
+        letters.append(_last(request))
+    return letters
+
+
+def _last(request: Request) -> Letter:
+    if request.state is State.DENIED:
+        return Letter.REFUSAL
+    return Letter.PACKAGE if request.right in _PACKAGED and request.state in _FULFILLED else Letter.RESULT

@@ -1,0 +1,180 @@
+"""Letters over real SMTP: written with every change, sent once, tried again, given up aloud."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+from igstats.event.v1.events_pb2 import RecordMade
+from igstats_kit.testing.processes import free_port
+from igstats_privacy.model import Identifier, NewRequest, Right
+from igstats_privacy.notices import store
+from igstats_privacy.notices.correspondence import Correspondence
+from igstats_privacy.notices.outgoing import Outgoing
+from igstats_privacy.notices.relay import Relay
+from igstats_privacy.notices.sender import PATIENCE, Sender, pause
+from igstats_privacy.notices.tables import mails
+from igstats_privacy.tables import correspondents
+from sqlalchemy import func, select
+from ulid import ULID
+
+from tests.integration.privacy.conftest import ACCOUNT, Office
+
+ADA = "ada@example.com"
+
+
+class Catcher:
+    """A mail server that keeps what it gets, or refuses on command."""
+
+    def __init__(self) -> None:
+        self.answer = "250 OK"
+        self.caught: list[EmailMessage] = []
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
+        if self.answer.startswith("250"):
+            content = envelope.content
+            assert isinstance(content, bytes)
+            self.caught.append(message_from_bytes(content, policy=policy.default))
+        return self.answer
+
+
+class Mailroom:
+    """The room on a real database, before a real SMTP server."""
+
+    def __init__(self, office: Office, catcher: Catcher, port: int) -> None:
+        self.office = office
+        self.catcher = catcher
+        self.awake = asyncio.Event()
+        self.outgoing = Outgoing(office.sealer, office.clock, is_open=True, wake=self.awake.set)
+        self.correspondence = Correspondence(
+            office.database,
+            self.outgoing,
+            office.identifiers,
+            office.codes,
+            office.clock,
+            "https://stats.example",
+        )
+        self.sender = self.sending_to(port)
+
+    def sending_to(self, port: int) -> Sender:
+        relay = Relay(f"smtp://127.0.0.1:{port}", "igstats <privacy@stats.example>")
+        return Sender(self.office.database, self.outgoing, relay, self.office.clock, self.awake)
+
+    async def open(self, right: Right = Right.ERASURE, language: str = "en") -> str:
+        named = (Identifier("ACCOUNT_ID", ACCOUNT),)
+        new = NewRequest(right, "web", ACCOUNT, named, str(ULID()), reply_address=ADA, language=language)
+        return (await self.office.requests.open(new)).request.request_id
+
+    async def post(self) -> list[str]:
+        """Writes and sends what is owed; answers the subjects of what arrived."""
+        before = len(self.catcher.caught)
+        await self.correspondence.run_once()
+        while await self.sender.send_one():
+            pass
+        return [one["Subject"] for one in self.catcher.caught[before:]]
+
+    async def states(self, request_id: str) -> dict[str, str]:
+        async with self.office.database.read() as connection:
+            return await store.states(connection, request_id)
+
+
+@pytest.fixture
+def catcher() -> Iterator[tuple[Catcher, int]]:
+    catcher = Catcher()
+    controller = Controller(catcher, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    yield catcher, controller.port
+    controller.stop()
+
+
+@pytest.fixture
+async def mailroom(office: Office, catcher: tuple[Catcher, int]) -> Mailroom:
+    await office.register("stats")
+    return Mailroom(office, *catcher)
+
+
+async def test_a_person_gets_a_receipt_at_once_and_the_result_at_the_end_and_nothing_else(mailroom: Mailroom) -> None:
+    request_id = await mailroom.open()
+    shown = await mailroom.office.show(request_id)
+    reference = shown.request.reference
+    assert await mailroom.post() == [f"We have received your request {reference}"]
+    await mailroom.office.triage.run_once()
+    assert await mailroom.post() == []
+    await mailroom.office.work()
+    mailroom.office.clock.advance(timedelta(days=30))
+    await mailroom.office.reconciler.end_settled()
+    assert await mailroom.post() == [f"Your request {reference} is done"]
+    assert await mailroom.post() == []
+    receipt = mailroom.catcher.caught[0]
+    text = receipt.get_body(("plain",))
+    assert text is not None
+    assert f"https://stats.example/privacy/requests/{shown.status_code}" in text.get_content().replace("=\n", "")
+
+
+async def test_letters_are_written_in_the_language_of_the_person(mailroom: Mailroom) -> None:
+    await mailroom.open(language="de-AT")
+    (subject,) = await mailroom.post()
+    assert subject.startswith("Ihr Antrag ")
+    assert mailroom.catcher.caught[0]["Content-Language"] == "de"
+
+
+async def test_what_a_letter_said_and_where_it_went_is_destroyed_once_it_is_sent(mailroom: Mailroom) -> None:
+    request_id = await mailroom.open()
+    await mailroom.post()
+    async with mailroom.office.database.read() as connection:
+        assert (await connection.execute(select(mails.c.state, mails.c.sealed))).all() == [("SENT", None)]
+    await mailroom.office.requests.withdraw(request_id)
+    await mailroom.post()
+    async with mailroom.office.database.read() as connection:
+        assert await connection.scalar(select(func.count()).select_from(correspondents)) == 0
+
+
+async def test_a_relay_that_is_down_or_busy_gets_the_letter_later(mailroom: Mailroom) -> None:
+    request_id = await mailroom.open()
+    good, mailroom.sender = mailroom.sender, mailroom.sending_to(free_port())
+    assert await mailroom.post() == []
+    mailroom.sender = good
+    assert await mailroom.post() == [], "too early"
+    mailroom.office.clock.advance(pause(1))
+    mailroom.catcher.answer = "451 try again"
+    assert await mailroom.post() == []
+    mailroom.catcher.answer = "250 OK"
+    mailroom.office.clock.advance(pause(2))
+    assert len(await mailroom.post()) == 1
+    assert await mailroom.states(request_id) == {"receipt": "SENT"}
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["refused for good", "nobody takes it for five days"])
+async def test_a_letter_that_nobody_takes_is_given_up_aloud(mailroom: Mailroom, *, refused: bool) -> None:
+    request_id = await mailroom.open()
+    mailroom.catcher.answer = "550 no such person" if refused else "451 try again"
+    await mailroom.post()
+    if not refused:
+        mailroom.office.clock.advance(PATIENCE)
+        await mailroom.post()
+    assert await mailroom.states(request_id) == {"receipt": "FAILED"}
+    made = [RecordMade.FromString(data) for data in await mailroom.office.posted(RecordMade)]
+    kinds = [one.kind for message in made for one in message.records]
+    assert "letter.failed" in kinds
+
+
+async def test_two_senders_send_each_letter_once(mailroom: Mailroom) -> None:
+    for _ in range(12):
+        await mailroom.open()
+    await mailroom.correspondence.run_once()
+
+    async def drain() -> None:
+        while await mailroom.sender.send_one():
+            pass
+
+    await asyncio.gather(drain(), drain())
+    assert len({one["Message-ID"] for one in mailroom.catcher.caught}) == len(mailroom.catcher.caught) == 12
+
+
+async def test_requests_without_an_address_bring_no_letter_about(mailroom: Mailroom) -> None:
+    await mailroom.office.accepted()
+    assert await mailroom.post() == []
