@@ -5,6 +5,7 @@ from collections.abc import Collection
 from igstats_kit.access import Access, AccessTable
 
 _GATEWAY = Access(frozenset({"gateway"}))
+_OPERATOR = Access(frozenset({"operator"}))
 _OFFICE = Access(frozenset({"gateway", "operator"}))
 
 _PUBLIC = (
@@ -16,6 +17,7 @@ _INTERNAL = (
     *("ListHolders", "SetHolderEnabled", "DescribeProcessing"),
 )
 _DOORS = ("GetStatus", "WithdrawByCode", "GetOptOut", "DescribeCategories", "ReadEvidence")
+_PROOFS = ("SendCode", "SubmitCode", "MatchPoints", "StartLogin", "FinishLogin", "ProveAccount")
 _HOLDERS = ("RegisterHolder", "LeaseTasks", "UploadExport", "ListErasures")
 
 
@@ -26,6 +28,8 @@ def access(holders: Collection[str]) -> AccessTable:
         **{f"/igstats.api.v1.RequestService/{method}": _GATEWAY for method in _PUBLIC},
         **{f"/igstats.privacy.v1.PrivacyService/{method}": _OFFICE for method in _INTERNAL},
         **{f"/igstats.privacy.v1.StatusService/{method}": _OFFICE for method in _DOORS},
+        **{f"/igstats.privacy.v1.IdentityService/{method}": _GATEWAY for method in _PROOFS},
+        "/igstats.privacy.v1.IdentityService/ListProofs": _OPERATOR,
         **{f"/igstats.holder.v1.HolderTasksService/{method}": holding for method in _HOLDERS},
     }
 

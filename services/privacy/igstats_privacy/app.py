@@ -1,51 +1,40 @@
-"""The only place that constructs things: config, database, bus, channels, use cases, servicers, consumers, workers."""
+"""The only place that starts things: config, database, bus, channels, rooms, servicers, consumers, workers."""
 
 import json
 import sys
 from functools import partial
 from pathlib import Path
-from random import SystemRandom
 
 from igstats.api.v1.request_service_pb2_grpc import add_RequestServiceServicer_to_server
 from igstats.holder.v1.holder_tasks_service_pb2_grpc import add_HolderTasksServiceServicer_to_server
+from igstats.privacy.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
 from igstats.privacy.v1.privacy_service_pb2_grpc import add_PrivacyServiceServicer_to_server
 from igstats.privacy.v1.status_service_pb2_grpc import add_StatusServiceServicer_to_server
 from igstats_kit import log, migrate
 from igstats_kit.client import Channels
 from igstats_kit.clock import SystemClock
-from igstats_kit.config import read_secret
 from igstats_kit.events import Bus, Consumer
 from igstats_kit.holding import Holding
 from igstats_kit.lifecycle import Lifecycle
-from igstats_kit.seal import Sealer
 from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
 from igstats_kit.tls import ssl_context
-from igstats_kit.tokens import Tokens
 
 from igstats_privacy.access import access
-from igstats_privacy.changes import Changes
 from igstats_privacy.config import PrivacyConfig
 from igstats_privacy.consumer import ReceiptConsumer
+from igstats_privacy.core import Core
 from igstats_privacy.declarations import DECLARATIONS
 from igstats_privacy.events import RECEIPTS, STREAMS
-from igstats_privacy.exports import Exports
-from igstats_privacy.fanout import Fanout
 from igstats_privacy.holder_tasks_servicer import HolderTasksServicer
-from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.leases import Leases
 from igstats_privacy.ledger import Ledger
+from igstats_privacy.notices.room import NoticesRoom
 from igstats_privacy.privacy_servicer import PrivacyServicer
-from igstats_privacy.receipts import Receipts
+from igstats_privacy.proofs.room import ProofsRoom
 from igstats_privacy.reconciler import Reconciler
-from igstats_privacy.registry import Registry
 from igstats_privacy.request_servicer import RequestServicer
-from igstats_privacy.requests import Requests
 from igstats_privacy.status.opt_outs import OptOuts
 from igstats_privacy.status.servicer import StatusServicer
-from igstats_privacy.status_codes import StatusCodes
-from igstats_privacy.triage import Triage
-from igstats_privacy.upstream import AuditEvidence, StatsProfiles
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
@@ -59,42 +48,35 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     database = Database(config.database_url)
     bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
     channels = Channels(config)
-
-    seal_key = read_secret(config.seal_key)
-    sealer, codes = Sealer(seal_key), StatusCodes(seal_key)
-    identifiers = Identifiers(sealer, Tokens(read_secret(config.suppression_key)))
-    changes = Changes()
-    fanout = Fanout(clock, SystemRandom().random)
-    registry = Registry(database, fanout, changes, clock)
-    exports = Exports(database, sealer, identifiers, clock, config.export_days)
-    profiles = StatsProfiles(channels.to("stats", config.stats_address))
-    triage = Triage(database, fanout, profiles, identifiers, changes, clock)
-    requests = Requests(database, fanout, identifiers, changes, clock, triage.wake, codes)
-    leases = Leases(database, identifiers, changes, clock)
-    receipts = Receipts(fanout, clock, config.backup_days)
-    reconciler = Reconciler(database, fanout, exports, changes, clock)
-    evidence = AuditEvidence(channels.to("audit", config.audit_address))
+    core = Core(config, database, channels, clock)
+    notices = NoticesRoom(config, core)
+    proofs = ProofsRoom(config, core, channels, notices.post)
+    reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback)
 
     rpc = RpcServer(config, access(config.holder_names))
-    add_RequestServiceServicer_to_server(RequestServicer(requests, exports, registry, evidence), rpc.server)
-    add_PrivacyServiceServicer_to_server(PrivacyServicer(requests, registry, clock), rpc.server)
-    opt_outs = OptOuts(database, identifiers)
-    status = StatusServicer(requests, codes, registry, evidence, opt_outs, lambda _shown: (), clock)
+    public = RequestServicer(core.requests, core.exports, core.registry, core.evidence)
+    add_RequestServiceServicer_to_server(public, rpc.server)
+    add_PrivacyServiceServicer_to_server(PrivacyServicer(core.requests, core.registry, clock), rpc.server)
+    add_IdentityServiceServicer_to_server(proofs.servicer, rpc.server)
+    opt_outs = OptOuts(database, core.identifiers)
+    status = StatusServicer(core.requests, core.codes, core.registry, core.evidence, opt_outs, proofs.methods, clock)
     add_StatusServiceServicer_to_server(status, rpc.server)
-    holder_tasks = HolderTasksServicer(registry, leases, exports, Ledger(database, clock), clock)
+    holder_tasks = HolderTasksServicer(core.registry, core.leases, core.exports, Ledger(database, clock), clock)
     add_HolderTasksServiceServicer_to_server(holder_tasks, rpc.server)
 
-    consumer = ReceiptConsumer(database, registry, receipts, changes, clock)
     lifecycle = Lifecycle(rpc)
-    for close in (database.close, bus.close, channels.close):
+    for close in (database.close, bus.close, channels.close, proofs.close):
         lifecycle.closing(close)
     for stream in STREAMS:
         lifecycle.on_ready(partial(bus.ensure, stream))
     Holding(config.as_holder(), DECLARATIONS, database, bus, channels, clock).attach(lifecycle, rpc)
+    consumer = ReceiptConsumer(database, core.registry, core.receipts, core.changes, clock)
     heard = Consumer(bus, database, RECEIPTS, consumer.handle, linger=_LINGER_SECONDS, enough=len(config.holder_names))
     lifecycle.background("receipts", heard.run)
-    lifecycle.background("triage", triage.run)
+    lifecycle.background("triage", core.triage.run)
     lifecycle.background("reconciler", reconciler.run)
+    notices.attach(lifecycle)
+    lifecycle.background("proofs", proofs.forgetting.run)
     return lifecycle
 
 

@@ -2,8 +2,8 @@
 
 from typing import ClassVar, Self
 
-from igstats_kit.config import ServiceConfig
-from pydantic import Field
+from igstats_kit.config import Address, ServiceConfig, shared
+from pydantic import Field, FilePath
 from pydantic_settings import SettingsConfigDict
 
 # Holders keep exports until they expire, and retention destroys what is older than this whatever happens.
@@ -20,6 +20,22 @@ class PrivacyConfig(ServiceConfig):
     """Days until the last backup with erased data is gone; 0 where no backups are made."""
     export_days: int = Field(default=7, ge=1, le=LONGEST_EXPORT_DAYS)
     """Days that the package of an access request can be read."""
+    public_url: str = "https://localhost:8443"
+    """Where persons find us: the public address of the gateway, without a slash at its end."""
+    gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway:7443")
+
+    smtp_url: str = Field(default="", repr=False)
+    """Mail relay, smtp://[user:password@]host:port or smtps://...; empty where no letters leave."""
+    mail_from: str = "privacy@localhost"
+    """Who letters come from."""
+
+    instagram_app_id: str = ""
+    """Our app for signing in with Instagram; empty where persons cannot prove a profile that way."""
+    instagram_app_secret: FilePath | None = None
+    instagram_authorize_url: str = "https://www.instagram.com/oauth/authorize"
+    instagram_token_url: str = "https://api.instagram.com/oauth/access_token"  # noqa: S105 - an address
+    instagram_graph_url: str = "https://graph.instagram.com"
+
     holders: str = "gateway,stats,privacy,audit"
     """Services that may be holders, by the name in their certificates, separated by commas."""
 

@@ -23,6 +23,17 @@ class Identifiers:
         content = [naming.account_id, pairs, wrong, naming.reply_address, naming.language]
         return self._sealer.seal(json.dumps(content).encode(), _place(request_id))
 
+    def seal_reply(self, request_id: str, address: str, language: str) -> bytes | None:
+        """Where letters about a request go to, as it is stored beside the names and beyond their end; None for none."""
+        if not address:
+            return None
+        return self._sealer.seal(json.dumps([address, language]).encode(), _reply_place(request_id))
+
+    def open_reply(self, request_id: str, sealed: bytes) -> tuple[str, str]:
+        """The address and language that `seal_reply` stored for this request."""
+        address, language = json.loads(self._sealer.open(sealed, _reply_place(request_id)))
+        return address, language
+
     def open(self, request_id: str, sealed: bytes) -> Naming:
         """The names that `seal` stored for this request."""
         account_id, pairs, wrong, reply, language = json.loads(self._sealer.open(sealed, _place(request_id)))
@@ -45,6 +56,10 @@ def normalised(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
         DomainError: SUBJECT_UNIDENTIFIED; one of them is empty.
     """
     return tuple(sorted({Identifier(one.kind, normalise(one.kind, one.value)) for one in identifiers}))
+
+
+def _reply_place(request_id: str) -> str:
+    return f"correspondents.sealed:{request_id}"
 
 
 def _place(request_id: str) -> str:

@@ -7,10 +7,14 @@ a live connection to the profile, which only its owner can make. Anything else w
 import re
 from collections.abc import Iterable, Sequence
 
-from igstats_privacy.model import Identifier
+from igstats_privacy.model import Identifier, Right
 
 ACCOUNT_PROOF = "account"
 CONNECTION_PROOF = "account connection"
+UNNEEDED_PROOF = "none needed"
+
+UNVERIFIED = frozenset({Right.OPT_OUT, Right.CATEGORIES})
+"""Rights that ask for no proof: opting out (11 CCR 7026), and categories, which are the same for everybody."""
 
 _PROFILE_KINDS = frozenset({"INSTAGRAM_USER_ID", "USERNAME"})
 _ACCOUNT = re.compile(r"acc_(?P<ulid>[0-9a-z]{26})")
@@ -46,6 +50,11 @@ def proof(identifiers: Sequence[Identifier], account_id: str, *, connected: bool
     if not rest:
         return ACCOUNT_PROOF
     return CONNECTION_PROOF if connected and all(map(names_profile, rest)) else ""
+
+
+def unneeded(right: Right) -> str:
+    """What stands for the proof of a right that asks for none; "" for the others."""
+    return UNNEEDED_PROOF if right in UNVERIFIED else ""
 
 
 def merged(given: Iterable[Identifier], found: Iterable[Identifier]) -> tuple[Identifier, ...]:

@@ -73,7 +73,8 @@ class Openings:
                     written.set_result(opening.request.request_id in added)
 
     async def _write(self, openings: Sequence[Opening]) -> set[str]:
-        if len(openings) == 1:  # known to be added if anything is, so the fact goes along: one statement, one commit
+        # One is known to be added if anything is, so the fact goes along: one statement, one commit.
+        if len(openings) == 1 and openings[0].reply is None:
             async with self._database.statement() as connection:
                 return await store.add(connection, openings, _facts(openings))
         async with self._database.transaction() as connection:

@@ -4,8 +4,9 @@ A lost message delays a request and never drops it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
@@ -20,6 +21,7 @@ from igstats_privacy.clocks import LATE_AFTER
 from igstats_privacy.exports import Exports
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.lifecycle import Move, movable, moved
+from igstats_privacy.store import Connection
 
 _SWEEP_SECONDS = 15.0
 _BATCH = 512
@@ -28,10 +30,27 @@ _ALIVE = timedelta(seconds=60)
 _log = get_logger()
 
 
+class Fallback(Protocol):
+    """What is done instead of a request that nobody has proved."""
+
+    async def expiring(self, connection: Connection, request_ids: Sequence[str]) -> Sequence[str]:
+        """Opens what these locked requests fall back to, before they end; answers the ids of the new requests."""
+        ...
+
+
 class Reconciler:
     """Looks after open requests until they have ended."""
 
-    def __init__(self, database: Database, fanout: Fanout, exports: Exports, changes: Changes, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        fanout: Fanout,
+        exports: Exports,
+        changes: Changes,
+        clock: Clock,
+        fallback: Fallback,
+    ) -> None:
+        self._fallback = fallback
         self._database = database
         self._fanout = fanout
         self._exports = exports
@@ -106,6 +125,7 @@ class Reconciler:
             due = await store.unproved(connection, self._clock.now(), _BATCH)
             locked = await store.lock(connection, due)
             old = {name: state for name, (_, state) in locked.items() if state in movable(Move.EXPIRE)}
+            await self._fallback.expiring(connection, list(old))
             new = {name: moved(state, Move.EXPIRE) for name, state in old.items()}
             await self._fanout.move(connection, old, new)
         self._changes.publish(old)

@@ -57,16 +57,25 @@ class Requests:
         Raises:
             DomainError: SUBJECT_UNIDENTIFIED, IDEMPOTENCY_KEY_REUSED.
         """
+        opening = self.draft(new)
+        if not await self._openings.add(opening):
+            return await self._known(new, opening.key, opening.content)
+        return self._shown(opening.request, account_id=new.account_id)
+
+    def draft(self, new: NewRequest) -> Opening:
+        """A request as it is to be written, for those who write it in a transaction of their own.
+
+        Raises:
+            DomainError: SUBJECT_UNIDENTIFIED.
+        """
         identifiers = normalised(new.identifiers)
         if not identifiers:
             raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
         request = self._received(new)
         sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
         key = _digest(new.door, new.account_id, new.idempotency_key)
-        content = self._content(new, identifiers)
-        if not await self._openings.add(Opening(request, sealed, key, content)):
-            return await self._known(new, key, content)
-        return self._shown(request, account_id=new.account_id)
+        reply = self._identifiers.seal_reply(request.request_id, new.reply_address, new.language)
+        return Opening(request, sealed, key, self._content(new, identifiers), reply)
 
     def _received(self, new: NewRequest) -> Request:
         received = self._received_at(new)

@@ -64,6 +64,11 @@ _OPEN = text(
     f" {posting('EXISTS (SELECT FROM claimed)')} SELECT request_id, NULL AS event_id, NULL::bigint AS sequence"
     " FROM claimed UNION ALL SELECT NULL, event_id, sequence FROM posted"
 )
+_WRITE_TO = text(
+    "INSERT INTO correspondents (request_id, sealed, written, seen, created_at)"
+    " SELECT g.id, g.sealed, '{}', '', g.time FROM unnest(CAST(:ids AS text[]), CAST(:sealed AS bytea[]),"
+    " CAST(:times AS timestamptz[])) AS g(id, sealed, time)"
+)
 # The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.
 _ACCEPT = text(
     "WITH given AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]), CAST(:sealed AS bytea[]))"
@@ -114,12 +119,16 @@ def drafted(facts: Sequence[Fact]) -> list[Posted]:
 
 @dataclass(frozen=True)
 class Opening:
-    """A new request with its sealed names, under the digest of its idempotency key and that of its content."""
+    """A new request with its sealed names, under the digest of its idempotency key and that of its content.
+
+    `reply` is where letters go to, sealed; None when nobody is to be written to.
+    """
 
     request: Request
     sealed: bytes
     key: bytes
     content: bytes
+    reply: bytes | None = None
 
 
 async def add(connection: Connection, openings: Sequence[Opening], facts: Sequence[Fact]) -> set[str]:
@@ -137,7 +146,19 @@ async def add(connection: Connection, openings: Sequence[Opening], facts: Sequen
     rows = (await connection.execute(_OPEN, binds | post_binds(posted))).all()
     if posted and rows:
         post(connection, posted, [row for row in rows if row.event_id is not None])
-    return {row.request_id for row in rows if row.request_id is not None}
+    added = {row.request_id for row in rows if row.request_id is not None}
+    await _write_to(connection, [one for one in openings if one.reply is not None and one.request.request_id in added])
+    return added
+
+
+async def _write_to(connection: Connection, openings: Sequence[Opening]) -> None:
+    if openings:
+        binds = {
+            "ids": [one.request.request_id for one in openings],
+            "sealed": [one.reply for one in openings],
+            "times": [one.request.received_at for one in openings],
+        }
+        await connection.execute(_WRITE_TO, binds)
 
 
 async def keyed(connection: Connection, key: bytes) -> tuple[Request, bytes]:

@@ -99,6 +99,17 @@ request_identifiers = Table(
     info=of_requester("request_id", days(_LEDGER_DAYS)),
 )
 
+correspondents = Table(
+    "correspondents",
+    metadata,
+    Column("request_id", Text, primary_key=True, info=plain()),
+    Column("sealed", LargeBinary, nullable=False, info=personal("user.contact.email", exported=False)),
+    Column("written", ARRAY(Text), nullable=False, info=plain()),
+    Column("seen", Text, nullable=False, info=plain()),
+    _time("created_at"),
+    info=of_requester("request_id", days(_LEDGER_DAYS)),
+)
+
 request_tokens = Table(
     "request_tokens",
     metadata,

@@ -133,6 +133,7 @@ class Triage:
     def _found(self, request: Waiting, naming: Naming, found: Resolution) -> _Finding:
         given, account_id = naming.identifiers, naming.account_id
         proof = request.identity_proof or identity.proof(given, account_id, connected=found.connected)
+        proof = proof or identity.unneeded(request.right)
         completed = normalised(identity.merged(given, found.identifiers))
         return _Finding(request, replace(naming, identifiers=completed), proof)
 

@@ -30,6 +30,7 @@ from igstats_privacy.leases import Leases
 from igstats_privacy.ledger import Ledger
 from igstats_privacy.model import Identifier, Naming, NewRequest, Shown, State, Task
 from igstats_privacy.model import Right as ModelRight
+from igstats_privacy.proofs.fallback import ProofFallback
 from igstats_privacy.receipts import Receipts
 from igstats_privacy.reconciler import Reconciler
 from igstats_privacy.registry import Registry
@@ -138,7 +139,9 @@ class Office:
         self.ledger = Ledger(database, self.clock)
         self.receipts = Receipts(fanout, self.clock, BACKUP_DAYS)
         self.consumer = ReceiptConsumer(database, self.registry, self.receipts, self.changes, self.clock)
-        self.reconciler = Reconciler(database, fanout, self.exports, self.changes, self.clock)
+        fallback = ProofFallback(self.requests, self.identifiers, self.clock)
+        self.reconciler = Reconciler(database, fanout, self.exports, self.changes, self.clock, fallback)
+        self.sealer, self.fanout = sealer, fanout
         self.holders: dict[str, FakeHolder] = {}
 
     async def register(self, *names: str) -> None:

@@ -1,0 +1,1 @@
+"""How a person proves who they are: mail codes, matched points, Instagram Login, the account's key; and what then."""

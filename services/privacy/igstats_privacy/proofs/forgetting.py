@@ -1,0 +1,40 @@
+"""Verification data goes when it has served: proofs of requests that have ended are deleted within a minute."""
+
+import asyncio
+
+from igstats_kit.errors import DomainError
+from igstats_kit.log import get_logger
+from igstats_kit.sql import Database
+
+from igstats_privacy.proofs import store
+
+_PAUSE_SECONDS = 60.0
+_BATCH = 1000
+
+_log = get_logger()
+
+
+class Forgetting:
+    """A worker; what remains of a proof is one line of words on the request."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        while True:
+            try:
+                await self.run_once()
+            except DomainError as error:
+                _log.warning("proofs wait to be forgotten", reason=error.reason)
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def run_once(self) -> int:
+        """Deletes what has served; answers how many proofs."""
+        gone = 0
+        while True:
+            async with self._database.statement() as connection:
+                count = await store.forget(connection, _BATCH)
+            gone += count
+            if count < _BATCH:
+                return gone

@@ -1,0 +1,231 @@
+"""Proving who one is, on the real database: codes by mail, Instagram Login, the account's key, and nobody at all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+from igstats_kit.errors import DomainError, Reason
+from igstats_privacy.model import Identifier, NewRequest, Regime, Right, State
+from igstats_privacy.proofs.accounts import Accounts
+from igstats_privacy.proofs.codes import Codes
+from igstats_privacy.proofs.forgetting import Forgetting
+from igstats_privacy.proofs.logins import Logins
+from igstats_privacy.proofs.mail_codes import MailCodes
+from igstats_privacy.proofs.proving import Proving
+from igstats_privacy.proofs.rules import Profile
+from igstats_privacy.proofs.tables import proofs
+from igstats_privacy.store import Connection
+from sqlalchemy import func, select
+from ulid import ULID
+
+from tests.integration.privacy.conftest import ACCOUNT, Office
+
+MAIL = Identifier("EMAIL", "ada@example.com")
+HANDLE = Identifier("USERNAME", "ada")
+
+
+@dataclass
+class Letterbox:
+    """Keeps what would be sent."""
+
+    is_open: bool = True
+    codes: list[str] = field(default_factory=list)
+
+    async def send(
+        self,
+        _letter: str,
+        to: str,
+        _language: str,
+        values: Mapping[str, str],
+        *,
+        connection: Connection,
+        request_id: str,
+    ) -> None:
+        assert to == MAIL.value
+        self.codes.append(values["code"])
+
+
+@dataclass
+class Instagram:
+    """Signs in whom the test says."""
+
+    profile_: Profile = field(default_factory=lambda: Profile("17841400000000001", "ada", "1234", "998877"))
+
+    def authorize_url(self, state: str) -> str:
+        return f"https://instagram.example/?state={state}"
+
+    async def profile(self, code: str) -> Profile:
+        if code != "good":
+            raise DomainError(Reason.LOGIN_STATE_INVALID)
+        return self.profile_
+
+
+class Desk:
+    """The room with its ways of proving."""
+
+    def __init__(self, office: Office) -> None:
+        self.office = office
+        self.box = Letterbox()
+        self.instagram = Instagram()
+        codes = Codes(b"c" * 32)
+        self.proving = Proving(
+            office.database,
+            office.requests,
+            office.fanout,
+            office.identifiers,
+            office.codes,
+            office.changes,
+            office.clock,
+            office.triage.wake,
+        )
+        self.mail = MailCodes(self.proving, codes, self.box)
+        self.logins = Logins(self.proving, codes, self.instagram, office.profiles)
+        self.accounts = Accounts(self.proving, office.profiles)
+
+    async def waiting(self, *named: Identifier, right: Right = Right.ERASURE, regime: Regime = Regime.GDPR) -> str:
+        """A request of a stranger that waits for its proof; answers its status code."""
+        new = NewRequest(right, "web", "", named, str(ULID()), regime=regime)
+        shown = await self.office.requests.open(new)
+        await self.office.triage.run_once()
+        assert await self.office.state(shown.request.request_id) is State.IDENTITY_PENDING
+        return shown.status_code
+
+    async def state(self, code: str) -> State:
+        return await self.office.state(self.proving.request_id(code))
+
+
+@pytest.fixture
+async def desk(office: Office) -> Desk:
+    office.profiles.connected = False
+    await office.register("stats")
+    return Desk(office)
+
+
+async def test_the_code_that_was_sent_proves_the_address_and_triage_goes_on(desk: Desk) -> None:
+    status = await desk.waiting(MAIL)
+    await desk.mail.send(status)
+    shown = await desk.mail.submit(status, desk.box.codes[0])
+    assert shown.request.identity_proof == "mail code"
+    await desk.office.triage.run_once()
+    assert await desk.state(status) is State.FENCING
+
+
+async def test_asked_twice_at_once_one_code_is_sent(desk: Desk) -> None:
+    status = await desk.waiting(MAIL)
+    first = await desk.mail.send(status)
+    assert await desk.mail.send(status) == first
+    assert len(desk.box.codes) == 1
+    desk.office.clock.advance(timedelta(minutes=2))
+    assert await desk.mail.send(status) > first
+    with pytest.raises(DomainError) as refused:
+        await desk.mail.submit(status, desk.box.codes[0])
+    assert refused.value.reason is Reason.PROOF_CODE_INVALID, "a new code ends the one before"
+
+
+async def test_five_wrong_answers_lock_even_for_the_right_one(desk: Desk) -> None:
+    status = await desk.waiting(MAIL)
+    await desk.mail.send(status)
+    wrong = "00000000" if desk.box.codes[0] != "0000 0000" else "00000001"
+    reasons = []
+    for _ in range(5):
+        with pytest.raises(DomainError) as refused:
+            await desk.mail.submit(status, wrong)
+        reasons.append(refused.value.reason)
+    assert reasons == [*[Reason.PROOF_CODE_INVALID] * 4, Reason.PROOF_TRIES_EXHAUSTED]
+    with pytest.raises(DomainError) as refused:
+        await desk.mail.submit(status, desk.box.codes[0])
+    assert refused.value.reason is Reason.PROOF_TRIES_EXHAUSTED
+    assert await desk.state(status) is State.IDENTITY_PENDING
+
+
+async def test_a_code_for_one_request_opens_no_other(desk: Desk) -> None:
+    first, second = await desk.waiting(MAIL), await desk.waiting(MAIL)
+    await desk.mail.send(first)
+    await desk.mail.send(second)
+    with pytest.raises(DomainError):
+        await desk.mail.submit(second, desk.box.codes[0])
+    assert await desk.state(second) is State.IDENTITY_PENDING
+
+
+async def test_a_mail_code_is_not_enough_when_a_profile_is_named_too(desk: Desk) -> None:
+    status = await desk.waiting(MAIL, HANDLE)
+    await desk.mail.send(status)
+    shown = await desk.mail.submit(status, desk.box.codes[0])
+    assert (shown.request.state, shown.request.identity_proof) == (State.IDENTITY_PENDING, "")
+    state = (await desk.logins.start(status)).partition("state=")[2]
+    shown = await desk.logins.finish(state, "good")
+    assert shown.request.identity_proof == "Instagram Login, mail code"
+
+
+async def test_signing_in_as_somebody_else_proves_nothing_and_a_state_works_once(desk: Desk) -> None:
+    status = await desk.waiting(HANDLE)
+    desk.instagram.profile_ = Profile("17841400000000002", "eve", "1234", "5")
+    state = (await desk.logins.start(status)).partition("state=")[2]
+    shown = await desk.logins.finish(state, "good")
+    assert shown.request.state is State.IDENTITY_PENDING
+    with pytest.raises(DomainError) as refused:
+        await desk.logins.finish(state, "good")
+    assert refused.value.reason is Reason.LOGIN_STATE_INVALID
+
+
+async def test_a_sign_in_adds_the_ids_that_the_platform_vouches_for(desk: Desk) -> None:
+    status = await desk.waiting(HANDLE)
+    state = (await desk.logins.start(status)).partition("state=")[2]
+    await desk.logins.finish(state, "good")
+    request_id = desk.proving.request_id(status)
+    await desk.office.triage.run_once()
+    leased = await desk.office.leases.lease("stats", (await desk.office.offered())["stats"])
+    named = {one.kind: one.value for one in leased[0].identifiers}
+    assert leased[0].task.request_id == request_id
+    assert named == {"USERNAME": "ada", "INSTAGRAM_USER_ID": "17841400000000001", "APP_USER_ID": "1234:998877"}
+
+
+async def test_the_key_of_the_account_proves_what_is_the_accounts(desk: Desk) -> None:
+    status = await desk.waiting(Identifier("ACCOUNT_ID", ACCOUNT))
+    shown = await desk.accounts.prove(status, ACCOUNT)
+    assert shown.request.identity_proof == "account key"
+    other = await desk.waiting(Identifier("ACCOUNT_ID", "acc_01jd3zmg6m0000000000000009"))
+    with pytest.raises(DomainError) as refused:
+        await desk.accounts.prove(other, ACCOUNT)
+    assert refused.value.reason is Reason.PROOF_NOT_AVAILABLE
+
+
+async def test_where_no_mail_leaves_a_code_is_not_on_offer(desk: Desk) -> None:
+    status = await desk.waiting(MAIL)
+    desk.box.is_open = False
+    with pytest.raises(DomainError) as refused:
+        await desk.mail.send(status)
+    assert refused.value.reason is Reason.PROOF_NOT_AVAILABLE
+
+
+@pytest.mark.parametrize(("right", "instead"), [(Right.ACCESS, Right.CATEGORIES), (Right.ERASURE, Right.OPT_OUT)])
+async def test_what_nobody_proved_falls_back_to_what_needs_no_proof(desk: Desk, right: Right, instead: Right) -> None:
+    status = await desk.waiting(HANDLE, right=right)
+    desk.office.clock.advance(timedelta(days=60))
+    await desk.office.reconciler.end_unproved()
+    await desk.office.reconciler.end_unproved()
+    assert await desk.state(status) is State.EXPIRED
+    await desk.office.triage.run_once()
+    found, _ = await desk.office.requests.page(50, "")
+    (child,) = [one.request for one in found if one.request.parent_id == desk.proving.request_id(status)]
+    assert (child.right, child.identity_proof) == (instead, "none needed")
+    assert child.state not in {State.RECEIVED, State.IDENTITY_PENDING}
+
+
+async def test_opting_out_needs_no_proof(desk: Desk) -> None:
+    new = NewRequest(Right.OPT_OUT, "web", "", (HANDLE,), str(ULID()), regime=Regime.CCPA)
+    shown = await desk.office.requests.open(new)
+    await desk.office.triage.run_once()
+    assert await desk.office.state(shown.request.request_id) is State.EXECUTING
+
+
+async def test_proofs_are_forgotten_when_their_request_has_ended(desk: Desk) -> None:
+    status = await desk.waiting(MAIL)
+    await desk.mail.send(status)
+    forgetting = Forgetting(desk.office.database)
+    assert await forgetting.run_once() == 0
+    await desk.office.requests.withdraw(desk.proving.request_id(status))
+    assert await forgetting.run_once() == 1
+    async with desk.office.database.read() as connection:
+        assert await connection.scalar(select(func.count()).select_from(proofs)) == 0
