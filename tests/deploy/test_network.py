@@ -85,13 +85,17 @@ def test_only_the_gateway_is_reached_from_outside() -> None:
     assert open_to_all == [("gateway", [8443, 8444])]
 
 
-def test_only_stats_reaches_the_outside_and_never_a_private_range() -> None:
+def test_only_stats_and_privacy_reach_the_outside_and_never_a_private_range() -> None:
     outgoing = [
-        (selected(policy["spec"]), peer["ipBlock"])
+        (selected(policy["spec"]), sorted(port["port"] for port in rule["ports"]), peer["ipBlock"])
         for policy in POLICIES
         for rule in policy["spec"].get("egress", [])
         for peer in rule["to"]
         if "ipBlock" in peer
     ]
-    assert {service for service, _ in outgoing} == {"stats"}
-    assert {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"} <= set(outgoing[0][1]["except"])
+    ways = {(service, *ports) for service, ports, _ in outgoing}
+    assert ways == {("stats", 443), ("privacy", 443), ("privacy", 465, 587)}
+    closed = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
+    old = [block for _, _, block in outgoing if ":" not in block["cidr"]]
+    assert all(closed <= set(block["except"]) for block in old)
+    assert all("fc00::/7" in block["except"] for _, _, block in outgoing if block not in old)

@@ -22,7 +22,7 @@ class PrivacyConfig(ServiceConfig):
     """Days that the package of an access request can be read."""
     public_url: str = "https://localhost:8443"
     """Where persons find us: the public address of the gateway, without a slash at its end."""
-    gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway:7443")
+    gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway-internal:7443")
 
     smtp_url: str = Field(default="", repr=False)
     """Mail relay, smtp://[user:password@]host:port or smtps://...; empty where no letters leave."""

@@ -50,7 +50,7 @@ async def test_a_request_that_cannot_be_written_harms_no_other(office: Office) -
 
 async def test_who_goes_away_leaves_a_request_that_is_written_nevertheless(office: Office) -> None:
     task = asyncio.create_task(office.requests.open(wish(1)))
-    await asyncio.sleep(0)
+    await asyncio.wait({task}, timeout=0)  # it has begun
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -99,7 +99,7 @@ async def test_the_page_offers_every_profile_and_keeps_what_the_app_asked(browse
 async def test_a_wish_that_is_not_valid_gets_no_page(browser: Browser, wrong: dict[str, str]) -> None:
     for call in (browser.session.get, browser.session.post):
         sent = {"params" if call == browser.session.get else "data": ASKED | wrong}
-        async with call(f"{browser.emulator.url}/oauth/authorize", **sent) as response:  # type: ignore[arg-type]
+        async with call(f"{browser.emulator.url}/oauth/authorize", **sent) as response:  # type: ignore[arg-type]  # data or params
             assert (response.status, (await response.json())["error_type"]) == (400, "OAuthException")
 
 

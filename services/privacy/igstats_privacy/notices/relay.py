@@ -73,7 +73,7 @@ def message(sender: str, mail_id: str, to: str, letter: Rendered, written: datet
     made["Date"] = format_datetime(written)
     made["Message-ID"] = f"<{mail_id}@{sender.rpartition('@')[2].rstrip('>')}>"
     made["Auto-Submitted"] = "auto-generated"
-    made["Content-Language"] = letter.language
     made.set_content(letter.text)
     made.add_alternative(letter.html, subtype="html")
+    made["Content-Language"] = letter.language  # last: setting content drops such headers or moves them into a part
     return made

@@ -99,10 +99,13 @@ class InstagramLogin:
                     raise
         return await self._call("GET", address, params={"fields": _FIELDS, "access_token": token})
 
-    async def _call(self, method: str, url: str, **sent: Mapping[str, str]) -> Mapping[str, Any]:
+    async def _call(
+        self, method: str, url: str, *, data: Mapping[str, str] | None = None, params: Mapping[str, str] | None = None
+    ) -> Mapping[str, Any]:
         """One exchange. Nothing that an error says is passed on: addresses and forms hold secrets."""
         try:
-            async with self._session.request(method, url, allow_redirects=False, **sent) as response:  # type: ignore[arg-type]
+            sent = self._session.request(method, url, data=data, params=params, allow_redirects=False)
+            async with sent as response:
                 status, body = response.status, await response.content.read(_BODY_LIMIT)
         except (aiohttp.ClientError, TimeoutError):
             raise DomainError(Reason.INSTAGRAM_UNAVAILABLE) from None

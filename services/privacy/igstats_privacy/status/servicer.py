@@ -17,7 +17,7 @@ from igstats_privacy.model import Phase, Shown
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
 from igstats_privacy.status import words
-from igstats_privacy.status.categories import Held, disclosed
+from igstats_privacy.status.categories import Category, Held, disclosed
 from igstats_privacy.status.opt_outs import OptOuts
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.upstream import AuditEvidence
@@ -79,21 +79,8 @@ class StatusServicer(StatusServiceServicer):
         """Categories, derived from the declarations of all holders."""
         described = map(messages.description, await self._registry.holders())
         fields = [held for one in described for held in held_fields(one)]
-        return pb.DescribeCategoriesResponse(
-            categories=[
-                pb.CategoryDescription(
-                    category=one.name,
-                    keys=sorted(one.keys),
-                    sources=sorted(one.sources),
-                    purposes=sorted(one.purposes),
-                    recipients=sorted(one.recipients),
-                    retentions=sorted(one.retentions),
-                    sold=one.sold,
-                )
-                for one in disclosed(fields)
-            ],
-            described_time=stamp(self._clock.now()),
-        )
+        categories = map(_category, disclosed(fields))
+        return pb.DescribeCategoriesResponse(categories=categories, described_time=stamp(self._clock.now()))
 
     async def ReadEvidence(  # noqa: N802 - gRPC name
         self, request: pb.ReadEvidenceRequest, _context: Context
@@ -125,6 +112,18 @@ def _staying(shown: Shown) -> Iterator[words.Staying]:
             for one in Receipt.FromString(task.receipt).retained:
                 until = messages.read_time(one.until_time) if one.HasField("until_time") else None
                 yield words.Staying(task.holder, one.store, one.ground, until)
+
+
+def _category(one: Category) -> pb.CategoryDescription:
+    return pb.CategoryDescription(
+        category=one.name,
+        keys=sorted(one.keys),
+        sources=sorted(one.sources),
+        purposes=sorted(one.purposes),
+        recipients=sorted(one.recipients),
+        retentions=sorted(one.retentions),
+        sold=one.sold,
+    )
 
 
 def _justification(one: words.Reason) -> pb.Justification:
