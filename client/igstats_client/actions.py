@@ -1,7 +1,7 @@
 """What the `igstats` command does with the API."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,21 @@ _ENDED_WELL = ("FULFILLED", "FULFILLED_IN_PART")
 
 
 def open_request(
-    settings: Settings, kind: str, subject: dict[str, Any], key: str, *, as_json: bool, watched: bool
+    settings: Settings,
+    kind: str,
+    subject: dict[str, Any],
+    corrected: Sequence[tuple[str, str]],
+    key: str,
+    *,
+    as_json: bool,
+    watched: bool,
 ) -> bool:
     """Opens a request, and follows it if wanted; answers whether it is open, or has ended well."""
     order = pb.CreateRequestRequest(
-        request_key=key, kind=pb.RequestKind.Value(f"REQUEST_KIND_{kind.upper()}"), subject=pb.Subject(**subject)
+        request_key=key,
+        kind=pb.RequestKind.Value(f"REQUEST_KIND_{kind.upper()}"),
+        subject=pb.Subject(**subject),
+        corrections=[pb.Correction(field=field, value=value) for field, value in corrected],
     )
     with Connection(settings) as api:
         made = api.call("RequestService/CreateRequest", order).request

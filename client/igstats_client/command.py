@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,6 +47,12 @@ class Kind(StrEnum):
     ERASURE = "erasure"
     RESTRICTION = "restriction"
     LIFTING = "lifting"
+    CORRECTION = "correction"
+    PORTABILITY = "portability"
+    OBJECTION = "objection"
+    OPT_OUT = "opt_out"
+    OPT_IN = "opt_in"
+    CATEGORIES = "categories"
 
 
 Printed = Annotated[Output, typer.Option("-o", "--output", help="A table for people, JSON for programs.")]
@@ -104,6 +111,9 @@ def open_request(
     username: Annotated[str, typer.Option(help="Instagram username. Usernames change hands: an id is better.")] = "",
     contact_id: Annotated[str, typer.Option(help="A contact person of your account (con_...).")] = "",
     own_account: Annotated[bool, typer.Option("--own-account", help="Your own account.")] = False,  # noqa: FBT002 - a flag
+    corrected: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="For corrections: the right value.")
+    ] = None,
     key: Annotated[str, typer.Option(help="Idempotency key: repeating it opens no second request.")] = "",
     watch: Annotated[bool, typer.Option("--watch", help="Follow it to its end.")] = False,  # noqa: FBT002 - a flag
     output: Printed = Output.TABLE,
@@ -111,11 +121,20 @@ def open_request(
     """Opens a request. It is durable when this command ends.
 
     Example: igstats request open --kind erasure --username jane.demo --watch
+    Example: igstats request open --kind correction --contact-id con_01k... --set contacts.name="Jane Doe"
     """
     named = {"instagram_user_id": instagram_user_id, "username": username, "contact_id": contact_id}
     subject = named | {"own_account": own_account}
-    good = actions.open_request(_settings(), kind, subject, key, as_json=output is Output.JSON, watched=watch)
+    right = _corrections(corrected or [])
+    good = actions.open_request(_settings(), kind, subject, right, key, as_json=output is Output.JSON, watched=watch)
     raise typer.Exit(0 if good else 1)
+
+
+def _corrections(given: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = [one.partition("=") for one in given]
+    if any(not equals for _, equals, _ in pairs):
+        raise typer.BadParameter("must be FIELD=VALUE, for example contacts.name=Jane", param_hint="--set")
+    return [(field.strip(), value) for field, _, value in pairs]
 
 
 @request.command("show")

@@ -50,7 +50,7 @@ accounts = Table(
     metadata,
     Column("account_id", Text, primary_key=True, info=personal("user.unique_id")),
     Column("subject_token", LargeBinary, nullable=False, unique=True, info=plain()),
-    Column("company", Text, nullable=False, info=personal("user.workplace")),
+    Column("company", Text, nullable=False, info=personal("user.workplace", provenance="provided", correctable=True)),
     Column("contacts_made", Integer, nullable=False, info=plain()),
     _time("created_at"),
     info=declared(
@@ -69,8 +69,14 @@ contacts = Table(
     _account_id(index=True),
     Column("id_token", LargeBinary, nullable=False, unique=True, info=plain()),
     Column("email_token", LargeBinary, nullable=False, index=True, info=plain()),
-    Column("email", Text, nullable=False, index=True, info=personal("user.contact.email", needle=True)),
-    Column("name", Text, nullable=False, info=personal("user.name")),
+    Column(
+        "email",
+        Text,
+        nullable=False,
+        index=True,
+        info=personal("user.contact.email", needle=True, provenance="provided"),
+    ),
+    Column("name", Text, nullable=False, info=personal("user.name", provenance="provided", correctable=True)),
     _time("created_at"),
     info=declared(
         subjects=[anchor("contact", key="contact_id", tokens=["id_token", "email_token"]), _ACCOUNT],
@@ -85,9 +91,13 @@ billing_details = Table(
     "billing_details",
     metadata,
     _account_id(primary_key=True),
-    Column("name", Text, nullable=False, info=personal("user.name")),
-    Column("address", Text, nullable=False, info=personal("user.contact.address")),
-    Column("vat_number", Text, nullable=False, info=personal("user.government_id")),
+    Column("name", Text, nullable=False, info=personal("user.name", provenance="provided", correctable=True)),
+    Column(
+        "address", Text, nullable=False, info=personal("user.contact.address", provenance="provided", correctable=True)
+    ),
+    Column(
+        "vat_number", Text, nullable=False, info=personal("user.government_id", provenance="provided", correctable=True)
+    ),
     info=declared(
         subjects=[_ACCOUNT],
         purpose="charge for API services",
@@ -103,9 +113,9 @@ invoices = Table(
     metadata,
     Column("invoice_id", Text, primary_key=True, info=plain(exported=True)),
     Column("account_id", Text, nullable=False, index=True, info=plain()),
-    Column("name", Text, nullable=False, info=personal("user.name")),
-    Column("address", Text, nullable=False, info=personal("user.contact.address")),
-    Column("vat_number", Text, nullable=False, info=personal("user.government_id")),
+    Column("name", Text, nullable=False, info=personal("user.name", provenance="provided")),
+    Column("address", Text, nullable=False, info=personal("user.contact.address", provenance="provided")),
+    Column("vat_number", Text, nullable=False, info=personal("user.government_id", provenance="provided")),
     Column("amount_cents", BigInteger, nullable=False, info=personal("user.financial")),
     Column("currency", Text, nullable=False, info=plain(exported=True)),
     _time("issued_at"),
@@ -124,7 +134,7 @@ api_keys = Table(
     Column("key_id", Text, primary_key=True, info=plain(exported=True)),
     _account_id(index=True),
     Column("key_hash", LargeBinary, nullable=False, info=personal("user.authorizing", exported=False)),
-    Column("label", Text, nullable=False, info=personal("user.authorizing")),
+    Column("label", Text, nullable=False, info=personal("user.authorizing", provenance="provided")),
     Column("scopes", ARRAY(Text), nullable=False, info=plain(exported=True)),
     _time("created_at"),
     _time("expire_at", nullable=True),

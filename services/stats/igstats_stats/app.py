@@ -18,6 +18,7 @@ from igstats_kit.config import read_secret
 from igstats_kit.events import Bus
 from igstats_kit.holding import Holding
 from igstats_kit.lifecycle import Lifecycle
+from igstats_kit.pins import Pins
 from igstats_kit.seal import Sealer
 from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
@@ -61,7 +62,7 @@ async def serve() -> None:
 
     sealer, tokens = Sealer(read_secret(config.seal_key)), Tokens(read_secret(config.suppression_key))
     store, reads = ConnectionStore(database, tokens, sealer), ReadStore(database, tokens)
-    ingestion = Ingestion(IngestStore(database, tokens, clock), clock)
+    ingestion = Ingestion(IngestStore(database, tokens, Pins(sealer), clock), clock)
     worker = SyncWorker(store, ingestion, instagram, clock, interval=timedelta(seconds=config.sync_seconds))
 
     pages = PageTokens(sealer)

@@ -17,6 +17,11 @@ def subject_restricted() -> DomainError:
     return DomainError(Reason.SUBJECT_RESTRICTED)
 
 
+def subject_opted_out() -> DomainError:
+    """The profile's owner objects to disclosure, or has opted out of sale and sharing."""
+    return DomainError(Reason.SUBJECT_OPTED_OUT)
+
+
 def connection_not_found() -> DomainError:
     """No such connection of the account."""
     return DomainError(Reason.CONNECTION_NOT_FOUND)

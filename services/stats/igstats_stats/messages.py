@@ -113,7 +113,11 @@ def pairs(identifiers: Sequence[Identifier]) -> list[tuple[str, str]]:
 
 def subject(found: Resolved) -> Subject:
     """What is known of one request's person."""
-    return Subject(identifiers=[identifier(*pair) for pair in found.identifiers], connected=found.connected)
+    return Subject(
+        identifiers=[identifier(*pair) for pair in found.identifiers],
+        connected=found.connected,
+        account_ids=sorted(found.recipients),
+    )
 
 
 def identifier(kind: str, value: str) -> Identifier:

@@ -152,11 +152,12 @@ class StoredDay:
 
 @dataclass(frozen=True)
 class Owner:
-    """Who owns a profile, and which accounts have a live connection to it."""
+    """Who owns a profile, which accounts have a live connection to it, and which have or had one at all."""
 
     instagram_user_id: str
     username: str
     accounts: frozenset[str]
+    recipients: frozenset[str]
 
 
 @dataclass(frozen=True)

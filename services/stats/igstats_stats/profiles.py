@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from igstats_stats.errors import profile_not_found, subject_restricted
+from igstats_stats.errors import profile_not_found, subject_opted_out, subject_restricted
 from igstats_stats.model import AudienceSlice, Media, Owner, Profile
 from igstats_stats.pages import PageTokens, size_of
 from igstats_stats.store.reads import ReadStore
@@ -19,10 +19,14 @@ Named: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True)
 class Resolved:
-    """Identifiers (kind, value) of profile owners, completed; and whether the account is connected to all of them."""
+    """Identifiers (kind, value) of profile owners, completed, and whether the account is connected to all of them.
+
+    `recipients` are all accounts that got the owners' data by a connection, ended ones included (GDPR 19).
+    """
 
     identifiers: tuple[Named, ...]
     connected: bool
+    recipients: frozenset[str] = frozenset()
 
 
 class Profiles:
@@ -33,16 +37,18 @@ class Profiles:
         self._pages = pages
 
     async def get(self, account_id: str, name: str) -> Profile:
-        """The profile that `name` means.
+        """The profile that `name` means. An account is a third party to its owner: objections bind its reads.
 
         Raises:
-            DomainError: PROFILE_NOT_FOUND or SUBJECT_RESTRICTED.
+            DomainError: PROFILE_NOT_FOUND, SUBJECT_RESTRICTED or SUBJECT_OPTED_OUT.
         """
         found = await self._store.profile(account_id, name)
         if found is None:
             raise profile_not_found()
         if found.restricted:
             raise subject_restricted()
+        if found.objected:
+            raise subject_opted_out()
         return found.profile
 
     async def page(self, account_id: str, page_size: int, page_token: str) -> tuple[list[Profile], str]:
@@ -53,6 +59,10 @@ class Profiles:
         found = await self._store.profiles(account_id, place[0] if place else 0, limit + 1)
         rest = self._pages.make(query, [found[limit - 1].profile_id]) if len(found) > limit else ""
         return found[:limit], rest
+
+    async def withheld(self, account_id: str) -> int:
+        """How many connected profiles `page` never shows: restricted ones, and those of owners who objected."""
+        return await self._store.withheld(account_id)
 
     async def media(self, account_id: str, name: str, page_size: int, page_token: str) -> tuple[list[Media], str]:
         """A page of media, newest first, and the token of the next one."""
@@ -93,7 +103,9 @@ def _resolved(asked: Sequence[Named], account_id: str, by_name: Mapping[Named, S
     completed = tuple(dict.fromkeys((*asked, *known)))
     named = {_spelled(kind, value) for kind, value in asked}
     all_known = bool(owners) and named <= {_spelled(kind, value) for kind, value in known}
-    return Resolved(completed, connected=all_known and all(account_id in owner.accounts for owner in owners))
+    connected = all_known and all(account_id in owner.accounts for owner in owners)
+    recipients = frozenset(account for owner in owners for account in owner.recipients)
+    return Resolved(completed, connected, recipients)
 
 
 def _identifiers(owner: Owner) -> list[tuple[str, str]]:

@@ -26,7 +26,7 @@ class TimeSeries:
         """One series a metric, in the order asked, one point a day.
 
         Raises:
-            DomainError: METRIC_UNKNOWN, TIME_RANGE_INVALID, PROFILE_NOT_FOUND or SUBJECT_RESTRICTED.
+            DomainError: METRIC_UNKNOWN, TIME_RANGE_INVALID, PROFILE_NOT_FOUND, SUBJECT_RESTRICTED or SUBJECT_OPTED_OUT.
         """
         first, last = _range(start_day, end_day)
         for metric in metrics:

@@ -32,7 +32,10 @@ class StatsServicer(StatsServiceServicer):
     ) -> stats_api.ListProfilesResponse:
         """Lists the account's profiles."""
         found, rest = await self._profiles.page(account().account_id, request.page_size, request.page_token)
-        return stats_api.ListProfilesResponse(profiles=map(messages.profile, found), next_page_token=rest)
+        withheld = await self._profiles.withheld(account().account_id)
+        return stats_api.ListProfilesResponse(
+            profiles=map(messages.profile, found), next_page_token=rest, withheld_count=withheld
+        )
 
     async def ListMedia(  # noqa: N802 - gRPC name
         self, request: stats_api.ListMediaRequest, _context: Context

@@ -7,6 +7,7 @@ import pytest
 from igstats.event.v1.events_pb2 import ProfileChanged
 from igstats_dev.instagram.people import People, Person
 from igstats_dev.instagram.server import Emulator
+from igstats_kit.pins import Pins
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.subjects import Case, Subjects
@@ -50,7 +51,7 @@ class World:
         sealer = Sealer(b"s" * 32)
         instagram = InstagramClient(GraphClient(session, emulator.url, clock, version="v25.0", pause=_at_once))
         self.store, reads = ConnectionStore(database, self.tokens, sealer), ReadStore(database, self.tokens)
-        ingestion = Ingestion(IngestStore(database, self.tokens, clock), clock)
+        ingestion = Ingestion(IngestStore(database, self.tokens, Pins(sealer), clock), clock)
         self.worker = SyncWorker(self.store, ingestion, instagram, clock, interval=timedelta(hours=6))
         pages = PageTokens(sealer)
         self.profiles = Profiles(reads, pages)

@@ -210,6 +210,14 @@ def test_a_request_is_opened_with_key_and_idempotency_key(run: Run, gateway: Pla
     assert "7K2Q-M4TD" in ran.out
 
 
+def test_a_correction_names_fields_and_their_right_values(run: Run, gateway: PlayedGateway) -> None:
+    said = ("--set", "contacts.name=Jane = Doe", "--set", "accounts.company=")
+    assert run("request", "open", "--kind", "correction", "--contact-id", "con_1", *said).code == 0
+    right = [("contacts.name", "Jane = Doe"), ("accounts.company", "")]
+    assert [(one.field, one.value) for one in gateway.orders[0].corrections] == right
+    assert run("request", "open", "--kind", "correction", "--own-account", "--set", "nonsense").code != 0
+
+
 @pytest.mark.usefixtures("gateway")
 def test_a_request_is_shown_by_holder_and_phase(run: Run) -> None:
     ran = run("request", "show", "req_1")

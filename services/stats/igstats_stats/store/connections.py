@@ -8,6 +8,7 @@ from typing import Any
 from igstats_kit.events import Event, take_inbox
 from igstats_kit.fence import admit
 from igstats_kit.outbox import enqueue
+from igstats_kit.pins import Pins
 from igstats_kit.seal import Sealer, SealError
 from igstats_kit.sql import Database
 from igstats_kit.tokens import Tokens
@@ -56,6 +57,7 @@ class ConnectionStore:
         self._database = database
         self._tokens = tokens
         self._sealer = sealer
+        self._pins = Pins(sealer)
 
     async def create(self, made: Connection, facts: ProfileFacts, access_token: str) -> Connection:
         """Writes the profile and the connection; an account that connects a profile again replaces its token.
@@ -68,7 +70,7 @@ class ConnectionStore:
         async with self._database.transaction() as connection:
             await admit(connection, [*owner, account])
             profile_id = await profile_rows.ensure(connection, facts, owner, made.created_at)
-            await profile_rows.write(connection, profile_id, facts, owner, made.created_at)
+            await profile_rows.write(connection, self._pins, profile_id, facts, owner, made.created_at)
             made = replace(made, profile_id=profile_id)
             connection_id = await self._upsert(connection, made, account, access_token)
             await enqueue(connection, SYNC_REQUESTED, sync_requested(connection_id))

@@ -1,6 +1,6 @@
 """Tokens of persons, and the conditions that keep the data of erased and restricted persons out of answers."""
 
-from igstats_kit.tables import restrictions, tombstones
+from igstats_kit.tables import objections, restrictions, tombstones
 from igstats_kit.tokens import Tokens
 from sqlalchemy import ColumnElement, Table, or_, select
 
@@ -22,6 +22,11 @@ def _named_in(fence: Table) -> ColumnElement[bool]:
 def restricted() -> ColumnElement[bool]:
     """Whether the profile's owner has restricted processing: stored, not used (GDPR 18)."""
     return _named_in(restrictions)
+
+
+def objected() -> ColumnElement[bool]:
+    """Whether the owner objects to disclosure (GDPR 21) or has opted out of sale and sharing (CCPA 1798.120)."""
+    return _named_in(objections)
 
 
 def erased() -> ColumnElement[bool]:

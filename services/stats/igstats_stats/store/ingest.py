@@ -12,6 +12,7 @@ from typing import Any
 from igstats_kit.clock import Clock
 from igstats_kit.fence import admit
 from igstats_kit.outbox import enqueue
+from igstats_kit.pins import Pins
 from igstats_kit.sql import Database
 from igstats_kit.tokens import Tokens
 from sqlalchemy import Executable, func, select, text, update
@@ -76,8 +77,9 @@ def _cells(counts: Mapping[str, Count]) -> dict[str, int | None]:
 class IngestStore:
     """Writes for one lease at a time."""
 
-    def __init__(self, database: Database, tokens: Tokens, clock: Clock) -> None:
+    def __init__(self, database: Database, tokens: Tokens, pins: Pins, clock: Clock) -> None:
         self._database = database
+        self._pins = pins
         self._tokens = tokens
         self._clock = clock
 
@@ -90,7 +92,9 @@ class IngestStore:
         """Writes the profile; returns the lease with the tokens that its later batches must ask the fence for."""
         tokens = profile_tokens(self._tokens, facts)
         async with self._batch(lease, {*lease.tokens, *tokens}) as connection:
-            written = await profile_rows.write(connection, lease.profile_id, facts, tokens, self._clock.now())
+            written = await profile_rows.write(
+                connection, self._pins, lease.profile_id, facts, tokens, self._clock.now()
+            )
             await self._tell(connection, lease, "profile", written)
         return replace(lease, tokens=tokens)
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from igstats_kit.pins import Pins
 from sqlalchemy import select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -47,10 +48,18 @@ async def ensure(connection: AsyncConnection, facts: ProfileFacts, tokens: tuple
 
 
 async def write(
-    connection: AsyncConnection, profile_id: int, facts: ProfileFacts, tokens: tuple[bytes, ...], now: datetime
+    connection: AsyncConnection,
+    pins: Pins,
+    profile_id: int,
+    facts: ProfileFacts,
+    tokens: tuple[bytes, ...],
+    now: datetime,
 ) -> int:
-    """Writes what changed and a sample; returns how many profile rows changed. The caller has asked the fence."""
-    values = _values(facts, tokens)
+    """Writes what changed and a sample; returns how many profile rows changed. The caller has asked the fence.
+
+    What the owner had corrected stays as it is until Instagram says the same (GDPR 16).
+    """
+    values = (await pins.settle(connection, profiles.name, {tokens[0]: _values(facts, tokens)}))[tokens[0]]
     await _take_username(connection, profile_id, values["username_token"])
     old, new = tuple_(*(profiles.c[name] for name in _CONTENT)), tuple_(*(values[name] for name in _CONTENT))
     changed = update(profiles).where(profiles.c.profile_id == profile_id, old.is_distinct_from(new))

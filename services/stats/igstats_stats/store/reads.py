@@ -7,7 +7,7 @@ from typing import Any
 
 from igstats_kit.sql import Database
 from igstats_kit.tokens import Tokens
-from sqlalchemy import Row, RowMapping, Select, literal, select, text, tuple_, union_all
+from sqlalchemy import Row, RowMapping, Select, func, literal, or_, select, text, tuple_, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from igstats_stats.metrics import GAUGES
@@ -24,7 +24,7 @@ from igstats_stats.model import (
     StoredDay,
     count_or,
 )
-from igstats_stats.store.fenced import erased, restricted
+from igstats_stats.store.fenced import erased, objected, restricted
 from igstats_stats.tables import (
     MEDIA_METRICS,
     MISSING,
@@ -41,7 +41,9 @@ _LARGEST_ID = 2**63 - 1
 # A UNION instead of OR: each arm goes by its own index, however small the planner believes the table to be.
 _OWNERS = text(
     "SELECT p.instagram_user_id, p.username, ARRAY(SELECT c.account_id FROM connections c"
-    " WHERE c.profile_id = p.profile_id AND c.state <> :dead) AS accounts FROM profiles p WHERE p.profile_id IN ("
+    " WHERE c.profile_id = p.profile_id AND c.state <> :dead) AS accounts,"
+    " ARRAY(SELECT c.account_id FROM connections c WHERE c.profile_id = p.profile_id) AS recipients"
+    " FROM profiles p WHERE p.profile_id IN ("
     "SELECT profile_id FROM profiles WHERE user_token = ANY(CAST(:tokens AS bytea[])) UNION"
     " SELECT profile_id FROM profiles WHERE username_token = ANY(CAST(:tokens AS bytea[])))"
 )
@@ -49,10 +51,11 @@ _OWNERS = text(
 
 @dataclass(frozen=True)
 class Found:
-    """A profile, and whether its owner has restricted processing."""
+    """A profile, and what its owner wants: storage only, or no disclosure to third parties."""
 
     profile: Profile
     restricted: bool
+    objected: bool
 
 
 def _count(row: RowMapping, name: str) -> Count:
@@ -95,7 +98,7 @@ def _media(row: RowMapping) -> Media:
 def _readable(account_id: str) -> "Select[Any]":
     """Profiles that the account is connected to, each with the time of its last synchronisation."""
     joined = profiles.join(connections, connections.c.profile_id == profiles.c.profile_id)
-    columns = (profiles, connections.c.synced_at, restricted().label("restricted"))
+    columns = (profiles, connections.c.synced_at, restricted().label("restricted"), objected().label("objected"))
     return select(*columns).select_from(joined).where(connections.c.account_id == account_id, ~erased())
 
 
@@ -118,14 +121,20 @@ class ReadStore:
         wanted = _readable(account_id).join(named, named.c.profile_id == profiles.c.profile_id).order_by(named.c.rank)
         async with self._database.read() as connection:
             row = (await connection.execute(wanted.limit(1))).one_or_none()
-        return Found(_profile(row), row.restricted) if row is not None else None
+        return Found(_profile(row), row.restricted, row.objected) if row is not None else None
 
     async def profiles(self, account_id: str, after: int, limit: int) -> list[Profile]:
-        """Profiles by id, after an id; restricted ones are left out."""
-        wanted = _readable(account_id).where(profiles.c.profile_id > after, ~restricted())
+        """Profiles by id, after an id; those of owners who restricted or objected are left out."""
+        wanted = _readable(account_id).where(profiles.c.profile_id > after, ~restricted(), ~objected())
         async with self._database.read() as connection:
             rows = await connection.execute(wanted.order_by(profiles.c.profile_id).limit(limit))
             return [_profile(row) for row in rows]
+
+    async def withheld(self, account_id: str) -> int:
+        """How many connected profiles are in no list, because their owners restricted or objected."""
+        kept_back = _readable(account_id).where(or_(restricted(), objected())).subquery()
+        async with self._database.read() as connection:
+            return await connection.scalar(select(func.count()).select_from(kept_back)) or 0
 
     async def media(self, profile_id: int, before: tuple[datetime, str] | None, limit: int) -> list[Media]:
         """Media items with their insights, newest first, before a place."""
@@ -196,4 +205,7 @@ class ReadStore:
             return []
         async with self._database.read() as connection:
             rows = await connection.execute(_OWNERS, {"tokens": named, "dead": ConnectionState.TOKEN_DEAD})
-            return [Owner(row.instagram_user_id, row.username or "", frozenset(row.accounts)) for row in rows]
+            return [
+                Owner(row.instagram_user_id, row.username or "", frozenset(row.accounts), frozenset(row.recipients))
+                for row in rows
+            ]

@@ -28,7 +28,7 @@ from igstats.api.v1 import access_pb2 as igstats_dot_api_dot_v1_dot_access__pb2
 from igstats.api.v1 import profile_pb2 as igstats_dot_api_dot_v1_dot_profile__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"igstats/api/v1/stats_service.proto\x12\x0eigstats.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1bigstats/api/v1/access.proto\x1a\x1cigstats/api/v1/profile.proto\"/\n\x11GetProfileRequest\x12\x1a\n\x07profile\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\">\n\x12GetProfileResponse\x12(\n\x07profile\x18\x01 \x01(\x0b\x32\x17.igstats.api.v1.Profile\"E\n\x13ListProfilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"Z\n\x14ListProfilesResponse\x12)\n\x08profiles\x18\x01 \x03(\x0b\x32\x17.igstats.api.v1.Profile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x10ListMediaRequest\x12\x1a\n\x07profile\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x11ListMediaResponse\x12$\n\x05media\x18\x01 \x03(\x0b\x32\x15.igstats.api.v1.Media\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbf\x01\n\x16QueryTimeSeriesRequest\x12\x1a\n\x07profile\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1b\n\x07metrics\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\x12\x36\n\tstart_day\x18\x03 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\x12\x34\n\x07\x65nd_day\x18\x04 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"A\n\x17QueryTimeSeriesResponse\x12&\n\x06series\x18\x01 \x03(\x0b\x32\x16.igstats.api.v1.Series\"j\n\x06Series\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x13\n\x0bmetric_kind\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x61y_boundary\x18\x03 \x01(\t\x12%\n\x06points\x18\x04 \x03(\x0b\x32\x15.igstats.api.v1.Point\"a\n\x05Point\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12$\n\x05\x63ount\x18\x02 \x01(\x0b\x32\x15.igstats.api.v1.Count\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x13\n\x0bprovisional\x18\x04 \x01(\x08\"1\n\x13ListAudienceRequest\x12\x1a\n\x07profile\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"E\n\x14ListAudienceResponse\x12-\n\x06slices\x18\x01 \x03(\x0b\x32\x1d.igstats.api.v1.AudienceSlice2\xda\x05\n\x0cStatsService\x12\x85\x01\n\nGetProfile\x12!.igstats.api.v1.GetProfileRequest\x1a\".igstats.api.v1.GetProfileResponse\"0\xaa\xbb\x18\x0e\n\nstats:read\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/profiles/{profile}\x12\x81\x01\n\x0cListProfiles\x12#.igstats.api.v1.ListProfilesRequest\x1a$.igstats.api.v1.ListProfilesResponse\"&\xaa\xbb\x18\x0e\n\nstats:read\x10\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/profiles\x12\x88\x01\n\tListMedia\x12 .igstats.api.v1.ListMediaRequest\x1a!.igstats.api.v1.ListMediaResponse\"6\xaa\xbb\x18\x0e\n\nstats:read\x10\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/profiles/{profile}/media\x12\x9b\x01\n\x0fQueryTimeSeries\x12&.igstats.api.v1.QueryTimeSeriesRequest\x1a\'.igstats.api.v1.QueryTimeSeriesResponse\"7\xaa\xbb\x18\x0e\n\nstats:read\x10\x05\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/profiles/{profile}/series\x12\x94\x01\n\x0cListAudience\x12#.igstats.api.v1.ListAudienceRequest\x1a$.igstats.api.v1.ListAudienceResponse\"9\xaa\xbb\x18\x0e\n\nstats:read\x10\x02\x82\xd3\xe4\x93\x02!\x12\x1f/v1/profiles/{profile}/audienceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"igstats/api/v1/stats_service.proto\x12\x0eigstats.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1bigstats/api/v1/access.proto\x1a\x1cigstats/api/v1/profile.proto\"/\n\x11GetProfileRequest\x12\x1a\n\x07profile\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\">\n\x12GetProfileResponse\x12(\n\x07profile\x18\x01 \x01(\x0b\x32\x17.igstats.api.v1.Profile\"E\n\x13ListProfilesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"r\n\x14ListProfilesResponse\x12)\n\x08profiles\x18\x01 \x03(\x0b\x32\x17.igstats.api.v1.Profile\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x16\n\x0ewithheld_count\x18\x03 \x01(\x05\"^\n\x10ListMediaRequest\x12\x1a\n\x07profile\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1a\n\tpage_size\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x03 \x01(\t\"R\n\x11ListMediaResponse\x12$\n\x05media\x18\x01 \x03(\x0b\x32\x15.igstats.api.v1.Media\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xbf\x01\n\x16QueryTimeSeriesRequest\x12\x1a\n\x07profile\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\x12\x1b\n\x07metrics\x18\x02 \x03(\tB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\x12\x36\n\tstart_day\x18\x03 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\x12\x34\n\x07\x65nd_day\x18\x04 \x01(\tB#\xbaH r\x1e\x32\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\"A\n\x17QueryTimeSeriesResponse\x12&\n\x06series\x18\x01 \x03(\x0b\x32\x16.igstats.api.v1.Series\"j\n\x06Series\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x13\n\x0bmetric_kind\x18\x02 \x01(\t\x12\x14\n\x0c\x64\x61y_boundary\x18\x03 \x01(\t\x12%\n\x06points\x18\x04 \x03(\x0b\x32\x15.igstats.api.v1.Point\"a\n\x05Point\x12\x0b\n\x03\x64\x61y\x18\x01 \x01(\t\x12$\n\x05\x63ount\x18\x02 \x01(\x0b\x32\x15.igstats.api.v1.Count\x12\x10\n\x08revision\x18\x03 \x01(\x05\x12\x13\n\x0bprovisional\x18\x04 \x01(\x08\"1\n\x13ListAudienceRequest\x12\x1a\n\x07profile\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"E\n\x14ListAudienceResponse\x12-\n\x06slices\x18\x01 \x03(\x0b\x32\x1d.igstats.api.v1.AudienceSlice2\xda\x05\n\x0cStatsService\x12\x85\x01\n\nGetProfile\x12!.igstats.api.v1.GetProfileRequest\x1a\".igstats.api.v1.GetProfileResponse\"0\xaa\xbb\x18\x0e\n\nstats:read\x10\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/profiles/{profile}\x12\x81\x01\n\x0cListProfiles\x12#.igstats.api.v1.ListProfilesRequest\x1a$.igstats.api.v1.ListProfilesResponse\"&\xaa\xbb\x18\x0e\n\nstats:read\x10\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/profiles\x12\x88\x01\n\tListMedia\x12 .igstats.api.v1.ListMediaRequest\x1a!.igstats.api.v1.ListMediaResponse\"6\xaa\xbb\x18\x0e\n\nstats:read\x10\x02\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/profiles/{profile}/media\x12\x9b\x01\n\x0fQueryTimeSeries\x12&.igstats.api.v1.QueryTimeSeriesRequest\x1a\'.igstats.api.v1.QueryTimeSeriesResponse\"7\xaa\xbb\x18\x0e\n\nstats:read\x10\x05\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/profiles/{profile}/series\x12\x94\x01\n\x0cListAudience\x12#.igstats.api.v1.ListAudienceRequest\x1a$.igstats.api.v1.ListAudienceResponse\"9\xaa\xbb\x18\x0e\n\nstats:read\x10\x02\x82\xd3\xe4\x93\x02!\x12\x1f/v1/profiles/{profile}/audienceb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,23 +70,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPROFILESREQUEST']._serialized_start=285
   _globals['_LISTPROFILESREQUEST']._serialized_end=354
   _globals['_LISTPROFILESRESPONSE']._serialized_start=356
-  _globals['_LISTPROFILESRESPONSE']._serialized_end=446
-  _globals['_LISTMEDIAREQUEST']._serialized_start=448
-  _globals['_LISTMEDIAREQUEST']._serialized_end=542
-  _globals['_LISTMEDIARESPONSE']._serialized_start=544
-  _globals['_LISTMEDIARESPONSE']._serialized_end=626
-  _globals['_QUERYTIMESERIESREQUEST']._serialized_start=629
-  _globals['_QUERYTIMESERIESREQUEST']._serialized_end=820
-  _globals['_QUERYTIMESERIESRESPONSE']._serialized_start=822
-  _globals['_QUERYTIMESERIESRESPONSE']._serialized_end=887
-  _globals['_SERIES']._serialized_start=889
-  _globals['_SERIES']._serialized_end=995
-  _globals['_POINT']._serialized_start=997
-  _globals['_POINT']._serialized_end=1094
-  _globals['_LISTAUDIENCEREQUEST']._serialized_start=1096
-  _globals['_LISTAUDIENCEREQUEST']._serialized_end=1145
-  _globals['_LISTAUDIENCERESPONSE']._serialized_start=1147
-  _globals['_LISTAUDIENCERESPONSE']._serialized_end=1216
-  _globals['_STATSSERVICE']._serialized_start=1219
-  _globals['_STATSSERVICE']._serialized_end=1949
+  _globals['_LISTPROFILESRESPONSE']._serialized_end=470
+  _globals['_LISTMEDIAREQUEST']._serialized_start=472
+  _globals['_LISTMEDIAREQUEST']._serialized_end=566
+  _globals['_LISTMEDIARESPONSE']._serialized_start=568
+  _globals['_LISTMEDIARESPONSE']._serialized_end=650
+  _globals['_QUERYTIMESERIESREQUEST']._serialized_start=653
+  _globals['_QUERYTIMESERIESREQUEST']._serialized_end=844
+  _globals['_QUERYTIMESERIESRESPONSE']._serialized_start=846
+  _globals['_QUERYTIMESERIESRESPONSE']._serialized_end=911
+  _globals['_SERIES']._serialized_start=913
+  _globals['_SERIES']._serialized_end=1019
+  _globals['_POINT']._serialized_start=1021
+  _globals['_POINT']._serialized_end=1118
+  _globals['_LISTAUDIENCEREQUEST']._serialized_start=1120
+  _globals['_LISTAUDIENCEREQUEST']._serialized_end=1169
+  _globals['_LISTAUDIENCERESPONSE']._serialized_start=1171
+  _globals['_LISTAUDIENCERESPONSE']._serialized_end=1240
+  _globals['_STATSSERVICE']._serialized_start=1243
+  _globals['_STATSSERVICE']._serialized_end=1973
 # @@protoc_insertion_point(module_scope)

@@ -82,8 +82,11 @@ class ListProfilesResponse(google.protobuf.message.Message):
 
     PROFILES_FIELD_NUMBER: builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    WITHHELD_COUNT_FIELD_NUMBER: builtins.int
     next_page_token: builtins.str
     """Empty at the end."""
+    withheld_count: builtins.int
+    """Connected profiles that no page lists, because their owners restricted processing or opted out of disclosure."""
     @property
     def profiles(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[igstats.api.v1.profile_pb2.Profile]:
         """The profiles."""
@@ -93,8 +96,9 @@ class ListProfilesResponse(google.protobuf.message.Message):
         *,
         profiles: collections.abc.Iterable[igstats.api.v1.profile_pb2.Profile] | None = ...,
         next_page_token: builtins.str = ...,
+        withheld_count: builtins.int = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "profiles", b"profiles"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "profiles", b"profiles", "withheld_count", b"withheld_count"]) -> None: ...
 
 global___ListProfilesResponse = ListProfilesResponse
 

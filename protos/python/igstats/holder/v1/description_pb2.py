@@ -24,23 +24,23 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#igstats/holder/v1/description.proto\x12\x11igstats.holder.v1\"}\n\x10\x46ieldDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x10\n\x08\x65xported\x18\x03 \x01(\x08\x12\x0e\n\x06needle\x18\x04 \x01(\x08\x12\x12\n\nprovenance\x18\x05 \x01(\t\x12\x13\n\x0b\x63orrectable\x18\x06 \x01(\x08\"\xd2\x02\n\x10StoreDescription\x12\r\n\x05store\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.igstats.holder.v1.StoreKind\x12\x34\n\x0csubject_kind\x18\x03 \x01(\x0e\x32\x1e.igstats.holder.v1.SubjectKind\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x13\n\x0blegal_basis\x18\x05 \x01(\t\x12\x11\n\tretention\x18\x06 \x01(\t\x12\x16\n\x0eretention_days\x18\x07 \x01(\x05\x12\x30\n\x08on_erase\x18\x08 \x01(\x0e\x32\x1e.igstats.holder.v1.EraseAction\x12\x15\n\rretain_ground\x18\t \x01(\t\x12\x33\n\x06\x66ields\x18\n \x03(\x0b\x32#.igstats.holder.v1.FieldDescription\"X\n\x11HolderDescription\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x33\n\x06stores\x18\x02 \x03(\x0b\x32#.igstats.holder.v1.StoreDescription*\x96\x01\n\tStoreKind\x12\x1a\n\x16STORE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10STORE_KIND_TABLE\x10\x01\x12\x15\n\x11STORE_KIND_STREAM\x10\x02\x12\x13\n\x0fSTORE_KIND_FILE\x10\x03\x12\x14\n\x10STORE_KIND_CACHE\x10\x04\x12\x15\n\x11STORE_KIND_BACKUP\x10\x05*\xac\x01\n\x0bSubjectKind\x12\x1c\n\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11SUBJECT_KIND_NONE\x10\x01\x12\x18\n\x14SUBJECT_KIND_PROFILE\x10\x02\x12\x18\n\x14SUBJECT_KIND_ACCOUNT\x10\x03\x12\x18\n\x14SUBJECT_KIND_CONTACT\x10\x04\x12\x1a\n\x16SUBJECT_KIND_REQUESTER\x10\x05*\xa6\x01\n\x0b\x45raseAction\x12\x1c\n\x18\x45RASE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45RASE_ACTION_DELETE\x10\x01\x12\x17\n\x13\x45RASE_ACTION_REDACT\x10\x02\x12\x17\n\x13\x45RASE_ACTION_RETAIN\x10\x03\x12\x17\n\x13\x45RASE_ACTION_EXPIRE\x10\x04\x12\x15\n\x11\x45RASE_ACTION_NONE\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#igstats/holder/v1/description.proto\x12\x11igstats.holder.v1\"\x9d\x01\n\x10\x46ieldDescription\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x02 \x01(\t\x12\x10\n\x08\x65xported\x18\x03 \x01(\x08\x12\x0e\n\x06needle\x18\x04 \x01(\x08\x12\x12\n\nprovenance\x18\x05 \x01(\t\x12\x13\n\x0b\x63orrectable\x18\x06 \x01(\x08\x12\x0c\n\x04type\x18\x07 \x01(\t\x12\x10\n\x08nullable\x18\x08 \x01(\x08\"\xd2\x02\n\x10StoreDescription\x12\r\n\x05store\x18\x01 \x01(\t\x12*\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.igstats.holder.v1.StoreKind\x12\x34\n\x0csubject_kind\x18\x03 \x01(\x0e\x32\x1e.igstats.holder.v1.SubjectKind\x12\x0f\n\x07purpose\x18\x04 \x01(\t\x12\x13\n\x0blegal_basis\x18\x05 \x01(\t\x12\x11\n\tretention\x18\x06 \x01(\t\x12\x16\n\x0eretention_days\x18\x07 \x01(\x05\x12\x30\n\x08on_erase\x18\x08 \x01(\x0e\x32\x1e.igstats.holder.v1.EraseAction\x12\x15\n\rretain_ground\x18\t \x01(\t\x12\x33\n\x06\x66ields\x18\n \x03(\x0b\x32#.igstats.holder.v1.FieldDescription\"X\n\x11HolderDescription\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x33\n\x06stores\x18\x02 \x03(\x0b\x32#.igstats.holder.v1.StoreDescription*\x96\x01\n\tStoreKind\x12\x1a\n\x16STORE_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10STORE_KIND_TABLE\x10\x01\x12\x15\n\x11STORE_KIND_STREAM\x10\x02\x12\x13\n\x0fSTORE_KIND_FILE\x10\x03\x12\x14\n\x10STORE_KIND_CACHE\x10\x04\x12\x15\n\x11STORE_KIND_BACKUP\x10\x05*\xac\x01\n\x0bSubjectKind\x12\x1c\n\x18SUBJECT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11SUBJECT_KIND_NONE\x10\x01\x12\x18\n\x14SUBJECT_KIND_PROFILE\x10\x02\x12\x18\n\x14SUBJECT_KIND_ACCOUNT\x10\x03\x12\x18\n\x14SUBJECT_KIND_CONTACT\x10\x04\x12\x1a\n\x16SUBJECT_KIND_REQUESTER\x10\x05*\xa6\x01\n\x0b\x45raseAction\x12\x1c\n\x18\x45RASE_ACTION_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45RASE_ACTION_DELETE\x10\x01\x12\x17\n\x13\x45RASE_ACTION_REDACT\x10\x02\x12\x17\n\x13\x45RASE_ACTION_RETAIN\x10\x03\x12\x17\n\x13\x45RASE_ACTION_EXPIRE\x10\x04\x12\x15\n\x11\x45RASE_ACTION_NONE\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'igstats.holder.v1.description_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STOREKIND']._serialized_start=617
-  _globals['_STOREKIND']._serialized_end=767
-  _globals['_SUBJECTKIND']._serialized_start=770
-  _globals['_SUBJECTKIND']._serialized_end=942
-  _globals['_ERASEACTION']._serialized_start=945
-  _globals['_ERASEACTION']._serialized_end=1111
-  _globals['_FIELDDESCRIPTION']._serialized_start=58
-  _globals['_FIELDDESCRIPTION']._serialized_end=183
-  _globals['_STOREDESCRIPTION']._serialized_start=186
-  _globals['_STOREDESCRIPTION']._serialized_end=524
-  _globals['_HOLDERDESCRIPTION']._serialized_start=526
-  _globals['_HOLDERDESCRIPTION']._serialized_end=614
+  _globals['_STOREKIND']._serialized_start=650
+  _globals['_STOREKIND']._serialized_end=800
+  _globals['_SUBJECTKIND']._serialized_start=803
+  _globals['_SUBJECTKIND']._serialized_end=975
+  _globals['_ERASEACTION']._serialized_start=978
+  _globals['_ERASEACTION']._serialized_end=1144
+  _globals['_FIELDDESCRIPTION']._serialized_start=59
+  _globals['_FIELDDESCRIPTION']._serialized_end=216
+  _globals['_STOREDESCRIPTION']._serialized_start=219
+  _globals['_STOREDESCRIPTION']._serialized_end=557
+  _globals['_HOLDERDESCRIPTION']._serialized_start=559
+  _globals['_HOLDERDESCRIPTION']._serialized_end=647
 # @@protoc_insertion_point(module_scope)

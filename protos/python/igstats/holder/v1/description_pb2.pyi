@@ -139,6 +139,8 @@ class FieldDescription(google.protobuf.message.Message):
     NEEDLE_FIELD_NUMBER: builtins.int
     PROVENANCE_FIELD_NUMBER: builtins.int
     CORRECTABLE_FIELD_NUMBER: builtins.int
+    TYPE_FIELD_NUMBER: builtins.int
+    NULLABLE_FIELD_NUMBER: builtins.int
     name: builtins.str
     """Name inside the store."""
     category: builtins.str
@@ -151,6 +153,10 @@ class FieldDescription(google.protobuf.message.Message):
     """Where it comes from: provided, observed, derived or aggregate; empty when category is."""
     correctable: builtins.bool
     """Whether a person can have it corrected."""
+    type: builtins.str
+    """What its values look like in an export: string, integer, number, boolean, date, date-time, array or object."""
+    nullable: builtins.bool
+    """Whether a value can be missing."""
     def __init__(
         self,
         *,
@@ -160,8 +166,10 @@ class FieldDescription(google.protobuf.message.Message):
         needle: builtins.bool = ...,
         provenance: builtins.str = ...,
         correctable: builtins.bool = ...,
+        type: builtins.str = ...,
+        nullable: builtins.bool = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["category", b"category", "correctable", b"correctable", "exported", b"exported", "name", b"name", "needle", b"needle", "provenance", b"provenance"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["category", b"category", "correctable", b"correctable", "exported", b"exported", "name", b"name", "needle", b"needle", "nullable", b"nullable", "provenance", b"provenance", "type", b"type"]) -> None: ...
 
 global___FieldDescription = FieldDescription
 
