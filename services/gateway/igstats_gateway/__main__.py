@@ -4,8 +4,9 @@ import sys
 
 from igstats_kit.lifecycle import run
 
-from igstats_gateway.app import check, create_account, migrate_database, serve
+from igstats_gateway.app import check, migrate_database, serve
 from igstats_gateway.commands import parse
+from igstats_gateway.opening import create_account
 
 COMMANDS = {"serve": serve, "migrate": migrate_database, "check": check, "account create": create_account}
 

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,12 +20,13 @@ from igstats_kit.tls import ssl_context
 from igstats_kit.tokens import Tokens
 
 from igstats_gateway.access import ACCESS
-from igstats_gateway.accounts import Accounts, Registration
+from igstats_gateway.accounts import Accounts
 from igstats_gateway.audit import AuditClient
 from igstats_gateway.authentication import Authentication
 from igstats_gateway.commands import Arguments
 from igstats_gateway.config import GatewayConfig
 from igstats_gateway.door import Door
+from igstats_gateway.doors.room import DoorsRoom
 from igstats_gateway.events import ACCESS as ACCESS_STREAM
 from igstats_gateway.grpc_face import PublicMethods
 from igstats_gateway.http_face import HttpFace
@@ -77,7 +77,8 @@ async def serve(_arguments: Arguments) -> None:
     once = Idempotency(store, Sealer(read_secret(config.seal_key)), pepper, clock, longest=longest)
     logs = LogFace(LogFiles(audit.log_file, clock), AddressLimits(minute(config.address_units), clock))
     methods = HttpFace(Transcoder(table.values()), door, upstreams, once, **seconds)
-    http_port = HttpListener(config, site(Pages(config.security_contact, clock), logs, methods))
+    doors = DoorsRoom(config, channels)
+    http_port = HttpListener(config, site(Pages(config.security_contact, clock), logs, doors, methods))
     rpc = RpcServer(config, ACCESS)
     add_InspectionServiceServicer_to_server(InspectionServicer(InspectionStore(database).key_facts), rpc.server)
     lifecycle = Lifecycle(rpc)
@@ -105,16 +106,3 @@ async def check(_arguments: Arguments) -> None:
     if problems := DECLARATIONS.problems():
         raise SystemExit("\n".join(problems))
     sys.stdout.write(json.dumps(config.describe(), indent=2) + "\n")
-
-
-async def create_account(arguments: Arguments) -> None:
-    """Makes an account with one contact and one key, and prints their ids and the key."""
-    config = GatewayConfig.load()
-    database = Database(config.database_url, pool_size=1)
-    try:
-        store = Store(database, Tokens(read_secret(config.suppression_key)))
-        accounts = Registration(store, Pepper(read_secret(config.key_pepper)), SystemClock())
-        made = await accounts.create(arguments.company, arguments.contact, arguments.scopes, arguments.billing)
-        sys.stdout.write(json.dumps(asdict(made)) + "\n")
-    finally:
-        await database.close()

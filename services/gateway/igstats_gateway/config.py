@@ -28,3 +28,4 @@ class GatewayConfig(ServiceConfig):
     stream_seconds: float = Field(default=600.0, gt=0)
     drain_seconds: float = Field(default=4.0, ge=0, lt=5.0)
     security_contact: str = "mailto:privacy@example.com"
+    public_url: str = "https://localhost:8443"

@@ -1,15 +1,16 @@
-"""What is where on the HTTP port: pages and logs by their paths, everything else is the API."""
+"""What is where on the HTTP port: pages, logs and doors by their paths, everything else is the API."""
 
 from starlette.applications import Starlette
 
+from igstats_gateway.doors.room import DoorsRoom
 from igstats_gateway.http_face import HttpFace
 from igstats_gateway.log_face import LogFace
 from igstats_gateway.pages import Pages
 
 
-def site(pages: Pages, logs: LogFace, methods: HttpFace) -> Starlette:
+def site(pages: Pages, logs: LogFace, doors: DoorsRoom, methods: HttpFace) -> Starlette:
     """The whole port as one application."""
-    made = Starlette(routes=[*pages.routes(), *logs.routes()])
+    made = Starlette(routes=[*pages.routes(), *logs.routes(), *doors.routes()])
     made.router.redirect_slashes = False
     made.router.default = methods.serve
     return made

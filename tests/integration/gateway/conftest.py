@@ -53,6 +53,7 @@ from igstats_kit.errors import DomainError, Reason
 from igstats_kit.sql import Database
 from igstats_kit.status import abort
 from igstats_kit.testing.certificates import Authority
+from igstats_kit.testing.privacy import FakePrivacy as Doorkeeper
 from igstats_kit.testing.processes import free_port
 from igstats_kit.tokens import Tokens
 
@@ -68,6 +69,7 @@ class Others:
     metadata: list[dict[str, str]] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
+    doorkeeper: Doorkeeper = field(default_factory=Doorkeeper)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -223,6 +225,7 @@ def _handlers(seen: Others) -> tuple[grpc.GenericRpcHandler, ...]:
     return (
         FakeStats(seen).handler(),
         FakePrivacy(seen).handler(),
+        *seen.doorkeeper.handlers(),
         _service("igstats.holder.v1.HolderTasksService", **tasks),
         FakeAudit(seen).handler(),
     )
