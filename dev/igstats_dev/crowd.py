@@ -9,7 +9,7 @@ from typing import Any
 from igstats_audit.tables import calls
 from igstats_gateway.tables import accounts, billing_details, contacts, usage_days
 from igstats_kit.sql import Database
-from igstats_kit.tokens import Tokens
+from igstats_kit.tokens import Tokens, email_sha256
 from igstats_stats.tables import connections, media, profile_days, profile_samples, profiles
 from sqlalchemy import Table, func, insert, select
 
@@ -59,6 +59,7 @@ def _gateway(person: Somebody, tokens: Tokens) -> Rows:
     ]
     named = ids | {"contact_id": contact, "email": email, "name": "Bench", "created_at": NOW}
     marks: Row = {"id_token": tokens.of("CONTACT_ID", contact), "email_token": tokens.of("EMAIL", email)}
+    marks["hash_token"] = tokens.of("EMAIL_SHA256", email_sha256(email))
     token = {"subject_token": tokens.of("ACCOUNT_ID", account)}
     return [
         (accounts, [ids | token | {"company": "Bench", "contacts_made": 1, "created_at": NOW}]),

@@ -1,5 +1,6 @@
 """Keyed tokens: how tombstones and anchors name a person without holding the name."""
 
+import hashlib
 import hmac
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -51,6 +52,15 @@ def normalise(kind: str, value: str) -> str:
     if not cleaned.strip("@"):
         raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
     return cleaned
+
+
+def email_sha256(address: str) -> str:
+    """What others send instead of a mail address (IDENTIFIER_KIND_EMAIL_SHA256): SHA-256 of its one spelling, in hex.
+
+    Raises:
+        DomainError: SUBJECT_UNIDENTIFIED: the address is empty.
+    """
+    return hashlib.sha256(normalise("EMAIL", address).encode()).hexdigest()
 
 
 class Tokens:

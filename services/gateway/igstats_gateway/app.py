@@ -41,6 +41,7 @@ from igstats_gateway.log_face import LogFace
 from igstats_gateway.log_files import LogFiles
 from igstats_gateway.metering import Metering
 from igstats_gateway.pages import Pages
+from igstats_gateway.persons.room import PersonsRoom
 from igstats_gateway.relay import Relay, Upstream, connect
 from igstats_gateway.routes import OURSELVES, routes
 from igstats_gateway.servicer import AccountServicer
@@ -63,7 +64,8 @@ async def serve(_arguments: Arguments) -> None:
     stats = Relay(connect(config, "stats", config.stats_address), "stats")
     privacy = Relay(connect(config, "privacy", config.privacy_address), "privacy")
 
-    store = Store(database, Tokens(read_secret(config.suppression_key)))
+    tokens = Tokens(read_secret(config.suppression_key))
+    store = Store(database, tokens)
     metering = Metering(store.write_records, Sealer(read_secret(config.access_seal_key)), clock)
     limits = Limits(store.spend, minute(config.minute_units), clock)
     door = Door(Authentication(store.find_key, Pepper(pepper), clock), limits, metering, clock)
@@ -82,6 +84,7 @@ async def serve(_arguments: Arguments) -> None:
     rpc = RpcServer(config, ACCESS)
     add_InspectionServiceServicer_to_server(InspectionServicer(InspectionStore(database).key_facts), rpc.server)
     lifecycle = Lifecycle(rpc)
+    PersonsRoom(database, tokens).attach(lifecycle, rpc)
     for close in (database.close, bus.close, channels.close, stats.close, privacy.close, metering.flush):
         lifecycle.closing(close)
     lifecycle.on_ready(lambda: bus.ensure(ACCESS_STREAM))

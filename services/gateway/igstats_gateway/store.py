@@ -14,7 +14,7 @@ from igstats_kit.fence import admit, admitted, lock
 from igstats_kit.outbox import enqueue
 from igstats_kit.record import record
 from igstats_kit.sql import Database
-from igstats_kit.tokens import Tokens
+from igstats_kit.tokens import Tokens, email_sha256
 from sqlalchemy import Row, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
@@ -182,7 +182,7 @@ class Store:
         mine = (contacts.c.account_id == account_id, contacts.c.contact_id == contact.contact_id)
         values: dict[str, Any] = {"name": contact.name} if contact.name else {"name": contacts.c.name}
         if contact.email:
-            values |= {"email": contact.email, "email_token": self._tokens.of("EMAIL", contact.email)}
+            values |= {"email": contact.email, **self._mail_tokens(contact.email)}
         if not (await connection.execute(update(contacts).where(*mine).values(values))).rowcount:
             raise LookupError(position)
 
@@ -193,7 +193,7 @@ class Store:
             "contact_id": contact.contact_id,
             "account_id": account_id,
             "id_token": self._tokens.of("CONTACT_ID", contact.contact_id),
-            "email_token": self._tokens.of("EMAIL", contact.email),
+            **self._mail_tokens(contact.email),
             "email": contact.email,
             "name": contact.name,
             "created_at": now,
@@ -205,7 +205,14 @@ class Store:
 
     def _contact_tokens(self, given: Sequence[Contact]) -> list[bytes]:
         ids = [self._tokens.of("CONTACT_ID", contact.contact_id) for contact in given if contact.contact_id]
-        return ids + [self._tokens.of("EMAIL", contact.email) for contact in given if contact.email]
+        return ids + [
+            token for contact in given if contact.email for token in self._mail_tokens(contact.email).values()
+        ]
+
+    def _mail_tokens(self, email: str) -> dict[str, bytes]:
+        """How an address is found: by itself, and by its hash, which is all that some doors hand in."""
+        hashed = self._tokens.of("EMAIL_SHA256", email_sha256(email))
+        return {"email_token": self._tokens.of("EMAIL", email), "hash_token": hashed}
 
     # Usage
 

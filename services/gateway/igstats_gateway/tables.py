@@ -69,6 +69,7 @@ contacts = Table(
     _account_id(index=True),
     Column("id_token", LargeBinary, nullable=False, unique=True, info=plain()),
     Column("email_token", LargeBinary, nullable=False, index=True, info=plain()),
+    Column("hash_token", LargeBinary, index=True, info=plain()),
     Column(
         "email",
         Text,
@@ -79,7 +80,7 @@ contacts = Table(
     Column("name", Text, nullable=False, info=personal("user.name", provenance="provided", correctable=True)),
     _time("created_at"),
     info=declared(
-        subjects=[anchor("contact", key="contact_id", tokens=["id_token", "email_token"]), _ACCOUNT],
+        subjects=[anchor("contact", key="contact_id", tokens=["id_token", "email_token", "hash_token"]), _ACCOUNT],
         purpose="send notifications",
         legal_basis="contract",
         retention=lifetime(),

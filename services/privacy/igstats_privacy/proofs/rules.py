@@ -5,11 +5,10 @@ categories, deletion and correction, a "reasonably high" one for specific pieces
 (7026). GDPR Art. 12(6) knows reasonable doubt only, so a reasonable proof opens access there.
 """
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from igstats_kit.tokens import normalise
+from igstats_kit.tokens import email_sha256, normalise
 
 from igstats_privacy.identity import UNVERIFIED
 from igstats_privacy.model import Identifier, Regime, Right
@@ -69,7 +68,7 @@ def is_stronger(tier: Tier, than: Tier) -> bool:
 def by_mail(identifiers: Iterable[Identifier], address: str) -> tuple[Identifier, ...]:
     """What a code sent to this address covers: the address itself and its hash, never a profile or an account."""
     mail = normalise("EMAIL", address)
-    same = {"EMAIL": mail, "EMAIL_SHA256": hashlib.sha256(mail.encode()).hexdigest()}
+    same = {"EMAIL": mail, "EMAIL_SHA256": email_sha256(mail)}
     return tuple(one for one in identifiers if same.get(one.kind) == one.value)
 
 
