@@ -15,6 +15,7 @@ from rich.console import Console
 
 from igstats_dev import account, banner
 from igstats_dev.demo import story
+from igstats_dev.mail.letters import Letters
 from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import AlreadyRunningError, NotRunningError, attached, running
 
@@ -45,6 +46,21 @@ def run(
 def demo(data: Folder = DATA) -> None:
     """Tell the main job step by step on a stack that `up` runs in another terminal."""
     sys.exit(_run(_retell(data)))
+
+
+@app.command()
+def mail(name: Annotated[str, typer.Argument(help="A letter, as it came.")] = "", data: Folder = DATA) -> None:
+    """List the letters that the stack caught, or show one."""
+    letters = Letters(data / "mail")
+    if not name:
+        for one in letters.all():
+            typer.echo(f"{one.name}  {one.to}  {one.subject}")
+        return
+    found = letters.raw(name)
+    if found is None:
+        typer.echo(f"no letter {name}", err=True)
+        raise typer.Exit(1)
+    sys.stdout.buffer.write(found)
 
 
 async def _up(folder: Path, services: Sequence[str]) -> int:

@@ -17,6 +17,7 @@ def rows(layout: Layout, access: Access) -> list[tuple[str, str]]:
         ("Account", access.account_id),
         ("CA", access.ca),
         ("Instagram", f"{access.instagram}   (emulator; faults at /_faults)"),
+        ("Letters", f"{layout.letters_url}   SMTP {layout.address('mail-smtp')}   (caught; faults at /_faults)"),
         ("NATS", f"{layout.nats().url}   figures {layout.nats().monitor_url}"),
         ("PostgreSQL", f"127.0.0.1:{layout.ports['postgres']}   passwords in {layout.secrets.directory}"),
         ("Metrics", "   ".join(_metrics(layout))),
@@ -27,7 +28,7 @@ def rows(layout: Layout, access: Access) -> list[tuple[str, str]]:
 def first_calls(access: Access) -> list[str]:
     """Commands that work as they stand."""
     curl = f'curl --cacert {access.ca} -H "Authorization: Bearer {access.key}" {access.gateway_http}/v1/profiles'
-    return [curl, "igstats --help", "Ctrl-C stops everything"]
+    return [curl, "igstats --help", "igstats-dev mail", "Ctrl-C stops everything"]
 
 
 def show(console: Console, layout: Layout, access: Access) -> None:

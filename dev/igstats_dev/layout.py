@@ -16,6 +16,8 @@ from igstats_kit.testing.postgres import Postgres
 from igstats_kit.testing.secrets import Secrets, write_private
 
 OPERATOR = "operator"
+INSTAGRAM_APP = "17840000000000001"
+_APP_SECRET = "instagram-app"  # noqa: S105 - a file's name
 
 
 def role(service: str) -> str:
@@ -69,6 +71,21 @@ class Layout:
         """The emulator of Instagram."""
         return f"http://{self.address('instagram')}"
 
+    @property
+    def instagram_app(self) -> str:
+        """Our app at the emulator of Instagram, id:secret."""
+        return f"{INSTAGRAM_APP}:{self.secrets.password(_APP_SECRET)}"
+
+    @property
+    def letters(self) -> Path:
+        """Where caught letters are kept."""
+        return self.folder / "mail"
+
+    @property
+    def letters_url(self) -> str:
+        """Where caught letters are shown."""
+        return f"http://{self.address('mail-http')}"
+
     def postgres(self) -> Postgres:
         """The database server."""
         return Postgres(self.folder / "postgres", port=self.ports["postgres"])
@@ -116,11 +133,25 @@ class Layout:
                 "IGSTATS_GATEWAY_PUBLIC_HTTP_LISTEN": self.address("gateway-http"),
             },
             "stats": {"IGSTATS_STATS_INSTAGRAM_URL": self.instagram_url},
+            "privacy": self._privacy(),
             "audit": {
                 "IGSTATS_AUDIT_NATS_CONFIG": str(self.nats().config_file),
                 "IGSTATS_AUDIT_NATS_OPERATOR": OPERATOR,
             },
         }.get(service, {})
+
+    def _privacy(self) -> dict[str, str]:
+        self.secrets.password(_APP_SECRET)  # made when it is missing
+        return {
+            "IGSTATS_PRIVACY_PUBLIC_URL": f"https://{self.address('gateway-http')}",
+            "IGSTATS_PRIVACY_SMTP_URL": f"smtp://{self.address('mail-smtp')}",
+            "IGSTATS_PRIVACY_MAIL_FROM": "igstats (development) <privacy@igstats.localhost>",
+            "IGSTATS_PRIVACY_INSTAGRAM_APP_ID": INSTAGRAM_APP,
+            "IGSTATS_PRIVACY_INSTAGRAM_APP_SECRET": str(self.secrets.directory / f"{_APP_SECRET}.password"),
+            "IGSTATS_PRIVACY_INSTAGRAM_AUTHORIZE_URL": f"{self.instagram_url}/oauth/authorize",
+            "IGSTATS_PRIVACY_INSTAGRAM_TOKEN_URL": f"{self.instagram_url}/oauth/access_token",
+            "IGSTATS_PRIVACY_INSTAGRAM_GRAPH_URL": self.instagram_url,
+        }
 
 
 _TUNABLE = (

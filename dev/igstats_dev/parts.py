@@ -1,4 +1,4 @@
-"""The parts of the stack that are our own programs: four services, the monitor of the logs and the emulator."""
+"""The parts of the stack that are our own programs: four services, the monitor of the logs and the emulators."""
 
 import asyncio
 import sys
@@ -82,8 +82,21 @@ def monitor(logs: Path, environment: Mapping[str, str]) -> Process:
     return Process(python("monitor", logs, environment, "igstats_audit", "monitor"), lambda: serving(address))
 
 
-def emulator(logs: Path, listen: str) -> Process:
-    """The emulator of Instagram, ready when it accepts connections."""
+def instagram(logs: Path, listen: str, app: str) -> Process:
+    """The emulator of Instagram with one app, id:secret, for signing in."""
+    return _emulator(
+        python("instagram", logs, {}, "igstats_dev.instagram", "--listen", listen, *_MANY, "--app", app), listen
+    )
+
+
+def mail(logs: Path, smtp: str, http: str, folder: Path) -> Process:
+    """The catcher of letters."""
+    places = ("--smtp", smtp, "--http", http, "--folder", str(folder))
+    return _emulator(python("mail", logs, {}, "igstats_dev.mail", *places), smtp)
+
+
+def _emulator(program: Program, listen: str) -> Process:
+    """A program that is ready when it accepts connections."""
     host, _, port = listen.rpartition(":")
 
     async def accepts() -> None:
@@ -96,4 +109,4 @@ def emulator(logs: Path, listen: str) -> Process:
                 writer.close()
                 return await writer.wait_closed()
 
-    return Process(python("instagram", logs, {}, "igstats_dev.instagram", "--listen", listen, *_MANY), accepts)
+    return Process(program, accepts)

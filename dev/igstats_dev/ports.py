@@ -12,7 +12,15 @@ from pathlib import Path
 from igstats_kit.testing.environment import SERVICES
 from igstats_kit.testing.processes import free_port, port_is_free
 
-PREFERRED = {"gateway-http": 8443, "gateway-grpc": 8444, "instagram": 8090, "postgres": 5543, "nats": 4243}
+PREFERRED = {
+    "gateway-http": 8443,
+    "gateway-grpc": 8444,
+    "instagram": 8090,
+    "mail-http": 8025,
+    "mail-smtp": 1025,
+    "postgres": 5543,
+    "nats": 4243,
+}
 NAMES = (
     *PREFERRED,
     "nats-monitor",

@@ -32,7 +32,7 @@ class NotRunningError(RuntimeError):
 
 
 class Stack:
-    """A running stack. `parts` are supervised by name: postgres, nats, instagram, the services, the monitor."""
+    """A running stack. `parts` are supervised by name: postgres, nats, instagram, mail, the services, the monitor."""
 
     def __init__(self, layout: Layout, report: Report, services: Sequence[str] = SERVICES) -> None:
         self.layout = layout
@@ -58,7 +58,7 @@ class Stack:
         await _together(
             self._add("postgres", self.postgres),
             self._add("nats", self.nats),
-            self._add("instagram", parts.emulator(self.layout.logs, self.layout.address("instagram"))),
+            *(self._add(name, part) for name, part in self._emulators().items()),
         )
         for service in self.services:  # one by one: alembic keeps its context in a global
             await self._prepare(service)
@@ -85,6 +85,14 @@ class Stack:
             await upgrade(self.postgres.url(role(service), password, role(service)), versions(service))
         except SQLAlchemyError as error:
             raise ProcessError(f"the database of {service} could not be migrated: {error}") from error
+
+    def _emulators(self) -> dict[str, Part]:
+        layout = self.layout
+        address = layout.address
+        return {
+            "instagram": parts.instagram(layout.logs, address("instagram"), layout.instagram_app),
+            "mail": parts.mail(layout.logs, address("mail-smtp"), address("mail-http"), layout.letters),
+        }
 
     def _programs(self) -> dict[str, Part]:
         logs = self.layout.logs
