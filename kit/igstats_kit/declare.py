@@ -108,6 +108,18 @@ class EraseRule:
 
 
 @dataclass(frozen=True)
+class Revealed:
+    """A field that an export has beside the columns: it is sealed elsewhere and opened for its person only.
+
+    `type` is one of those of igstats.holder.v1.FieldDescription.
+    """
+
+    name: str
+    category: str
+    type: str = "string"
+
+
+@dataclass(frozen=True)
 class Store:
     """What a table or stream holds, whose, why and for how long."""
 
@@ -116,6 +128,7 @@ class Store:
     legal_basis: str
     retention: Retention
     on_erase: EraseRule
+    reveals: tuple[Revealed, ...] = ()
 
 
 def personal(
@@ -183,10 +196,16 @@ def expire() -> EraseRule:
 
 
 def declared(
-    *, subjects: Sequence[Subject], purpose: str, legal_basis: str, retention: Retention, on_erase: EraseRule
+    *,
+    subjects: Sequence[Subject],
+    purpose: str,
+    legal_basis: str,
+    retention: Retention,
+    on_erase: EraseRule,
+    reveals: Sequence[Revealed] = (),
 ) -> dict[str, Any]:
     """Declaration of a table with personal data, for its `info`."""
-    return {_KEY: Store(tuple(subjects), purpose, legal_basis, retention, on_erase)}
+    return {_KEY: Store(tuple(subjects), purpose, legal_basis, retention, on_erase, tuple(reveals))}
 
 
 def impersonal(purpose: str, *, retention: Retention | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What a holder says about itself, derived from its declarations."""
 
 import hashlib
+from typing import Any
 
 from igstats.holder.v1.description_pb2 import (
     EraseAction,
@@ -10,9 +11,19 @@ from igstats.holder.v1.description_pb2 import (
     StoreKind,
     SubjectKind,
 )
-from sqlalchemy import Table
+from sqlalchemy import ARRAY, JSON, Boolean, Column, Date, DateTime, Integer, Numeric, Table
 
-from igstats_kit.declare import Anchor, Declarations, Store, field
+from igstats_kit.declare import Anchor, Declarations, Revealed, Store, field
+
+_TYPES = (
+    (Integer, "integer"),
+    (Numeric, "number"),
+    (Boolean, "boolean"),
+    (DateTime, "date-time"),
+    (Date, "date"),
+    (ARRAY, "array"),
+    (JSON, "object"),
+)
 
 
 def describe(holder: str, declarations: Declarations) -> HolderDescription:
@@ -41,8 +52,22 @@ def _table(declarations: Declarations, table: Table, store: Store) -> StoreDescr
                     needle=data.needle,
                     provenance=data.provenance or "",
                     correctable=data.correctable,
+                    type=_type(column),
+                    nullable=bool(column.nullable),
                 )
             )
+    described.fields.extend(map(_revealed, store.reveals))
+    return described
+
+
+def _type(column: Column[Any]) -> str:
+    """What the column's values look like in an export."""
+    return next((name for kind, name in _TYPES if isinstance(column.type, kind)), "string")
+
+
+def _revealed(field: Revealed) -> FieldDescription:
+    described = FieldDescription(name=field.name, category=field.category, exported=True, provenance="observed")
+    described.type, described.nullable = field.type, True
     return described
 
 

@@ -108,6 +108,7 @@ class Subjects:
         self._sweeping = cache(partial(plan.sweep, declarations))
         self._previewing = cache(partial(plan.preview, declarations))
         self._exports = {portable: plan.exports(declarations, portable=portable) for portable in (False, True)}
+        self._revealed = {table.name: [one.name for one in found.reveals] for table, found in declarations.stores()}
         self._corrections = Corrections(declarations, Pins(sealer))
 
     async def fence(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
@@ -231,6 +232,8 @@ class Subjects:
                 found: Sequence[dict[str, Any]] = [dict(row) for row in some]
                 if opener := self._openers.get(table.name):
                     found = await opener(found)
+                if hidden := dict.fromkeys(self._revealed[table.name]):
+                    found = [hidden | row for row in found]
                 for row in found:
                     yield table.name, row
 

@@ -7,9 +7,9 @@ from igstats.holder.v1.description_pb2 import HolderDescription
 from igstats_audit.tables import DECLARATIONS as AUDIT
 from igstats_gateway.tables import DECLARATIONS as GATEWAY
 from igstats_kit.describe import describe
+from igstats_privacy.categories import disclosed, group
 from igstats_privacy.declarations import DECLARATIONS as PRIVACY
-from igstats_privacy.status.categories import disclosed, group
-from igstats_privacy.status.servicer import held_fields
+from igstats_privacy.messages import held_fields
 from igstats_stats.tables import DECLARATIONS as STATS
 
 HOLDERS = {"gateway": GATEWAY, "stats": STATS, "privacy": PRIVACY, "audit": AUDIT}

@@ -2,6 +2,7 @@
 
 from igstats_kit.declare import (
     Declarations,
+    Revealed,
     anchor,
     days,
     declared,
@@ -131,6 +132,18 @@ calls = Table(
         legal_basis="legitimate_interest",
         retention=days(CALL_DAYS, column="day", partitioned=True, own=True),
         on_erase=delete(),
+        reveals=[
+            Revealed("account_id", "user.unique_id"),
+            Revealed("key_id", "user.authorizing"),
+            Revealed("method", "user.behavior"),
+            Revealed("protocol", "user.behavior"),
+            Revealed("reason", "user.behavior"),
+            Revealed("called_time", "user.behavior", "date-time"),
+            Revealed("latency_us", "user.telemetry", "integer"),
+            Revealed("ip_address", "user.device.ip_address"),
+            Revealed("user_agent", "user.device"),
+            Revealed("signed", "user.behavior", "boolean"),
+        ],
     ),
 )
 

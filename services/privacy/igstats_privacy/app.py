@@ -29,6 +29,7 @@ from igstats_privacy.events import RECEIPTS, STREAMS
 from igstats_privacy.holder_tasks_servicer import HolderTasksServicer
 from igstats_privacy.ledger import Ledger
 from igstats_privacy.notices.room import NoticesRoom
+from igstats_privacy.packages.room import PackagesRoom
 from igstats_privacy.privacy_servicer import PrivacyServicer
 from igstats_privacy.proofs.room import ProofsRoom
 from igstats_privacy.reconciler import Reconciler
@@ -54,7 +55,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback)
 
     rpc = RpcServer(config, access(config.holder_names))
-    public = RequestServicer(core.requests, core.exports, core.registry, core.evidence)
+    public = RequestServicer(core.requests, PackagesRoom(core).packages, core.registry, core.evidence)
     add_RequestServiceServicer_to_server(public, rpc.server)
     add_PrivacyServiceServicer_to_server(PrivacyServicer(core.requests, core.registry, clock), rpc.server)
     add_IdentityServiceServicer_to_server(proofs.servicer, rpc.server)

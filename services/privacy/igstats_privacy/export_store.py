@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, insert, literal, select, text, tuple_
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql
 
 from igstats_privacy.model import Part
 from igstats_privacy.store import Connection
-from igstats_privacy.tables import export_parts, export_shares, exports, request_tokens
+from igstats_privacy.tables import export_parts, export_shares, exports, holders, request_tokens
 
 # An access request that came after an erasure was carried out is answered: with what may lawfully remain.
 _ERASED = text(
@@ -35,6 +35,16 @@ class Package:
     sealed_key: bytes
     created_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Heap:
+    """All parts of one store of one holder in a package; `size` is in bytes, as sealed."""
+
+    holder: str
+    store: str
+    row_count: int
+    size: int
 
 
 async def tokens_of(connection: Connection, request_id: str) -> list[bytes]:
@@ -94,17 +104,37 @@ async def add_part(connection: Connection, request_id: str, part: Part, now: dat
 async def add_share(
     connection: Connection, request_id: str, holder: str, digest: bytes, row_count: int, now: datetime
 ) -> None:
-    """Notes that a holder's share is complete."""
+    """Notes that a holder's share is complete, and how the holder describes it; that may change until it is read."""
+    described = select(holders.c.description).where(holders.c.holder == holder).scalar_subquery()
     row = {"request_id": request_id, "holder": holder, "digest": digest, "row_count": row_count, "created_at": now}
-    await connection.execute(insert(export_shares), row)
+    await connection.execute(insert(export_shares).values(**row, description=described))
 
 
-async def parts(connection: Connection, request_id: str, after: tuple[str, str, int], limit: int) -> list[Part]:
-    """Parts in order of holder, store and number, after a given one."""
-    place = (export_parts.c.holder, export_parts.c.store, export_parts.c.number)
-    later = tuple_(*place) > tuple_(*map(literal, after))
-    wanted = select(export_parts).where(export_parts.c.request_id == request_id, later)
-    rows = await connection.execute(wanted.order_by(*place).limit(limit))
+async def heaps(connection: Connection, request_id: str) -> list[Heap]:
+    """What is in a package, by holder and store; stores without rows are left out."""
+    key = (export_parts.c.holder, export_parts.c.store)
+    counted = func.sum(export_parts.c.row_count).label("row_count")
+    size = func.sum(func.octet_length(export_parts.c.sealed)).label("size")
+    wanted = select(*key, counted, size).where(export_parts.c.request_id == request_id, export_parts.c.row_count > 0)
+    rows = await connection.execute(wanted.group_by(*key).order_by(*key))
+    return [Heap(row.holder, row.store, int(row.row_count), int(row.size)) for row in rows]
+
+
+async def descriptions(connection: Connection, request_id: str) -> dict[str, bytes]:
+    """How the holders described their shares of a package, by holder."""
+    as_sent = func.coalesce(export_shares.c.description, holders.c.description).label("description")
+    joined = export_shares.join(holders, holders.c.holder == export_shares.c.holder)
+    wanted = select(export_shares.c.holder, as_sent).select_from(joined)
+    rows = await connection.execute(wanted.where(export_shares.c.request_id == request_id))
+    return {row.holder: bytes(row.description) for row in rows}
+
+
+async def parts(connection: Connection, request_id: str, heap: Heap, after: int, limit: int) -> list[Part]:
+    """Parts of one store by number, after a given one."""
+    table = export_parts.c
+    mine = (table.request_id == request_id, table.holder == heap.holder, table.store == heap.store)
+    wanted = select(export_parts).where(*mine, table.number > after)
+    rows = await connection.execute(wanted.order_by(table.number).limit(limit))
     return [Part(row.holder, row.number, row.store, row.row_count, bytes(row.sealed)) for row in rows]
 
 

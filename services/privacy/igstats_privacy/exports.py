@@ -1,11 +1,11 @@
-"""Access packages: holders stream their shares in, the person's account reads the whole, time destroys it.
+"""Access and portability packages: holders stream their shares in, the account reads the whole, time destroys it.
 
 Every package has its own key, itself sealed with the service's: destroying one row makes all parts unreadable.
 """
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,14 +17,14 @@ from igstats_kit.sql import Database
 
 from igstats_privacy import export_store, store, task_store
 from igstats_privacy.errors import request_not_found, task_not_owned
-from igstats_privacy.export_store import Package
+from igstats_privacy.export_store import Heap, Package
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.lifecycle import LEASABLE
-from igstats_privacy.model import Part, Phase, Right, State, TaskKey
-from igstats_privacy.package import Lines, zipped
+from igstats_privacy.model import Part, Phase, Request, Right, State, TaskKey
 from igstats_privacy.store import Connection
 
 _PAGE = 16
+_PACKED = frozenset({Right.ACCESS, Right.PORTABILITY})
 _READABLE = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
 
 
@@ -46,7 +46,7 @@ class Share:
 
 
 class Exports:
-    """Takes, gives and destroys access packages."""
+    """Takes, gives and destroys packages."""
 
     def __init__(
         self, database: Database, sealer: Sealer, identifiers: Identifiers, clock: Clock, export_days: int
@@ -103,22 +103,22 @@ class Exports:
             number += 1
         return Share(digest.digest(), rows)
 
-    async def read(self, request_id: str, account_id: str) -> AsyncIterator[bytes]:
-        """The package as a ZIP, in pieces.
+    async def contents(self, request_id: str, account_id: str) -> "Contents":
+        """What is in the package of a request that has ended, to be read part by part.
 
         Raises:
             DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
         """
         async with self._database.read() as connection:
-            package = await self._readable(connection, request_id, account_id)
-        lines = self._lines(request_id, self._key(request_id, package))
-        async for piece in zipped(request_id, package.created_at, lines):
-            yield piece
+            request, package = await self._readable(connection, request_id, account_id)
+            heaps = await export_store.heaps(connection, request_id)
+            descriptions = await export_store.descriptions(connection, request_id)
+        return Contents(self._database, self._key(request_id, package), request, package, heaps, descriptions)
 
-    async def _readable(self, connection: Connection, request_id: str, account_id: str) -> Package:
+    async def _readable(self, connection: Connection, request_id: str, account_id: str) -> tuple[Request, Package]:
         request = await store.find(connection, request_id)
         token = self._identifiers.account_token(account_id)
-        if request is None or request.account_token != token or request.right is not Right.ACCESS:
+        if request is None or request.account_token != token or request.right not in _PACKED:
             raise request_not_found()
         if request.state not in _READABLE:
             raise DomainError(Reason.EXPORT_NOT_READY)
@@ -127,19 +127,7 @@ class Exports:
             raise DomainError(Reason.EXPORT_EXPIRED)
         if await export_store.incomplete(connection, request_id):
             raise DomainError(Reason.EXPORT_EXPIRED)
-        return package
-
-    async def _lines(self, request_id: str, sealer: Sealer) -> AsyncIterator[Lines]:
-        after = ("", "", -1)
-        while True:
-            async with self._database.read() as connection:
-                parts = await export_store.parts(connection, request_id, after, _PAGE)
-            for part in parts:
-                content = sealer.open(part.sealed, f"{request_id}/{part.holder}/{part.number}")
-                yield Lines(part.holder, part.store, part.row_count, content)
-            if len(parts) < _PAGE:
-                return
-            after = (parts[-1].holder, parts[-1].store, parts[-1].number)
+        return request, package
 
     async def destroy_expired(self) -> int:
         """Destroys packages whose time is over; returns how many."""
@@ -151,6 +139,39 @@ class Exports:
 
     def _key(self, request_id: str, package: Package) -> Sealer:
         return Sealer(self._sealer.open(package.sealed_key, _place(request_id)))
+
+
+class Contents:
+    """The stored shares of one package."""
+
+    def __init__(
+        self,
+        database: Database,
+        sealer: Sealer,
+        request: Request,
+        package: Package,
+        heaps: Sequence[Heap],
+        descriptions: Mapping[str, bytes],
+    ) -> None:
+        self._database = database
+        self._sealer = sealer
+        self.request = request
+        self.made_at = package.created_at
+        self.expires_at = package.expires_at
+        self.heaps = heaps
+        self.descriptions = descriptions
+
+    async def lines(self, heap: Heap) -> AsyncIterator[bytes]:
+        """Whole lines of one store, a part at a time."""
+        request_id, after = self.request.request_id, -1
+        while True:
+            async with self._database.read() as connection:
+                parts = await export_store.parts(connection, request_id, heap, after, _PAGE)
+            for part in parts:
+                yield self._sealer.open(part.sealed, f"{request_id}/{part.holder}/{part.number}")
+            if len(parts) < _PAGE:
+                return
+            after = parts[-1].number
 
 
 def _place(request_id: str) -> str:

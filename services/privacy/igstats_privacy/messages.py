@@ -1,6 +1,7 @@
 """Between protos and the model, for holders, officers and events."""
 
 import hashlib
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,6 +10,7 @@ from igstats.privacy.v1 import privacy_service_pb2, request_pb2
 from igstats_kit.describe import digest
 from igstats_kit.receipt import key_id
 
+from igstats_privacy.categories import Held
 from igstats_privacy.model import (
     Cause,
     Correction,
@@ -240,3 +242,18 @@ def read_receipt(signed: receipt_pb2.SignedReceipt, said: receipt_pb2.Receipt) -
         key_id=signed.key_id,
         digest=hashlib.sha256(signed.receipt).digest(),
     )
+
+
+def held_fields(description: description_pb2.HolderDescription) -> Iterator[Held]:
+    """Every field with personal data that a holder declares."""
+    for store in description.stores:
+        for field in store.fields:
+            if field.category:
+                yield Held(
+                    description.holder,
+                    field.category,
+                    field.provenance,
+                    store.purpose,
+                    store.retention,
+                    store.legal_basis,
+                )

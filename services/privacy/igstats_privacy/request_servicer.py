@@ -1,6 +1,7 @@
 """The public RequestService, as the gateway passes it on: proto in, proto out."""
 
 from collections.abc import AsyncIterator
+from typing import Protocol
 
 from igstats.api.v1 import request_service_pb2 as api
 from igstats.api.v1.request_service_pb2_grpc import RequestServiceServicer
@@ -8,18 +9,29 @@ from igstats_kit.interceptors.chain import Context
 from igstats_kit.interceptors.identity import account
 
 from igstats_privacy import public_messages as messages
-from igstats_privacy.exports import Exports
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
 from igstats_privacy.upstream import AuditEvidence
 
 
+class Packages(Protocol):
+    """Gives packages."""
+
+    def read(self, request_id: str, account_id: str) -> AsyncIterator[bytes]:
+        """The package as a ZIP, in pieces.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
+        """
+        ...
+
+
 class RequestServicer(RequestServiceServicer):
     """Requests of the calling account."""
 
-    def __init__(self, requests: Requests, exports: Exports, registry: Registry, evidence: AuditEvidence) -> None:
+    def __init__(self, requests: Requests, packages: Packages, registry: Registry, evidence: AuditEvidence) -> None:
         self._requests = requests
-        self._exports = exports
+        self._packages = packages
         self._registry = registry
         self._evidence = evidence
 
@@ -80,6 +92,6 @@ class RequestServicer(RequestServiceServicer):
     async def GetExport(  # noqa: N802 - gRPC name
         self, request: api.GetExportRequest, _context: Context
     ) -> AsyncIterator[api.GetExportResponse]:
-        """Sends the package of an access request."""
-        async for piece in self._exports.read(request.request_id, account().account_id):
+        """Sends the package of an access or portability request."""
+        async for piece in self._packages.read(request.request_id, account().account_id):
             yield api.GetExportResponse(chunk=piece)

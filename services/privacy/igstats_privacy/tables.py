@@ -237,6 +237,7 @@ export_shares = Table(
     _text("holder"),
     Column("digest", LargeBinary, nullable=False, info=plain()),
     Column("row_count", BigInteger, nullable=False, info=plain()),
+    Column("description", LargeBinary, info=plain()),
     _time("created_at"),
     PrimaryKeyConstraint("request_id", "holder"),
     info=of_requester("request_id", days(_EXPORT_DAYS), erased=True),

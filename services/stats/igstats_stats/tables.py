@@ -54,7 +54,8 @@ def _of_profile(retention: Any = None) -> dict[str, Any]:  # noqa: ANN401 - igst
 
 
 def _profile_id() -> Column[int]:
-    return Column("profile_id", BigInteger, ForeignKey("profiles.profile_id"), nullable=False, info=plain())
+    parent = ForeignKey("profiles.profile_id")
+    return Column("profile_id", BigInteger, parent, nullable=False, info=plain(exported=True))
 
 
 def _time(name: str, *, nullable: bool = False, exported: bool = False) -> Column[Any]:

@@ -30,6 +30,8 @@ from igstats_privacy.leases import Leases
 from igstats_privacy.ledger import Ledger
 from igstats_privacy.model import Identifier, Naming, NewRequest, Shown, State, Task
 from igstats_privacy.model import Right as ModelRight
+from igstats_privacy.packages import described
+from igstats_privacy.packages.packages import Packages
 from igstats_privacy.proofs.fallback import ProofFallback
 from igstats_privacy.receipts import Receipts
 from igstats_privacy.reconciler import Reconciler
@@ -49,12 +51,15 @@ _OUTCOMES = {
     Phase.PHASE_ERASE: Outcome.OUTCOME_ERASED,
     Phase.PHASE_SWEEP: Outcome.OUTCOME_DONE,
     Phase.PHASE_EXPORT: Outcome.OUTCOME_EXPORTED,
+    Phase.PHASE_CORRECT: Outcome.OUTCOME_CORRECTED,
     Phase.PHASE_RESTRICT: Outcome.OUTCOME_RESTRICTED,
     Phase.PHASE_LIFT: Outcome.OUTCOME_LIFTED,
 }
 _FINALS = {
     Right.RIGHT_ERASURE: Outcome.OUTCOME_ERASED,
     Right.RIGHT_ACCESS: Outcome.OUTCOME_EXPORTED,
+    Right.RIGHT_PORTABILITY: Outcome.OUTCOME_EXPORTED,
+    Right.RIGHT_CORRECTION: Outcome.OUTCOME_CORRECTED,
     Right.RIGHT_RESTRICTION: Outcome.OUTCOME_RESTRICTED,
     Right.RIGHT_LIFTING: Outcome.OUTCOME_LIFTED,
 }
@@ -130,6 +135,7 @@ class Office:
         fanout = Fanout(self.clock, lambda: 0.0)
         self.registry = Registry(database, fanout, self.changes, self.clock)
         self.exports = Exports(database, sealer, self.identifiers, self.clock, 7)
+        self.packages = Packages(self.exports, described)
         self.triage = Triage(database, fanout, self.profiles, self.identifiers, self.changes, self.clock)
         self.codes = StatusCodes(bytes(32))
         self.requests = Requests(

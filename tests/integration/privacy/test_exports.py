@@ -31,7 +31,7 @@ async def exported(office: Office, *shares: Piece, holder: str = "stats") -> str
 
 
 async def read(office: Office, request_id: str, account_id: str = ACCOUNT) -> bytes:
-    return b"".join([piece async for piece in office.exports.read(request_id, account_id)])
+    return b"".join([piece async for piece in office.packages.read(request_id, account_id)])
 
 
 async def reason(office: Office, request_id: str, account_id: str = ACCOUNT) -> Reason:
@@ -49,11 +49,13 @@ async def test_the_package_is_a_zip_with_a_file_per_store_and_a_manifest_that_fi
     archive = zipfile.ZipFile(io.BytesIO(await read(office, request_id)))
     assert archive.testzip() is None
     manifest = json.loads(archive.read("manifest.json"))
-    assert manifest["schema"] == "igstats/export/v1"
-    assert {file["name"]: file["rows"] for file in manifest["files"]} == {
-        "stats/profiles.jsonl": 1,
-        "stats/media.jsonl": 40,
+    assert manifest["schema"] == "igstats/export/v2"
+    assert {file["name"] for file in manifest["files"]} == {
+        "index.html",
+        *("stats/profiles.jsonl", "schemas/stats/profiles.schema.json"),
+        *("stats/media.jsonl", "schemas/stats/media.schema.json"),
     }
+    assert len(archive.read("stats/media.jsonl").splitlines()) == 40
     for file in manifest["files"]:
         content = archive.read(file["name"])
         assert hashlib.sha256(content).hexdigest() == file["sha256"]
@@ -67,7 +69,7 @@ async def test_a_share_answers_its_digest_and_replaces_the_one_before(office: Of
     assert (share.digest, share.row_count) == (hashlib.sha256(b'{"a":1}\n').digest(), 1)
     await office.work(Sent.RIGHT_ACCESS)
     archive = zipfile.ZipFile(io.BytesIO(await read(office, request_id)))
-    assert archive.namelist() == ["stats/profiles.jsonl", "manifest.json"]
+    assert [name for name in archive.namelist() if name.endswith(".jsonl")] == ["stats/profiles.jsonl"]
 
 
 async def test_a_share_is_sealed_where_it_is_stored(office: Office) -> None:

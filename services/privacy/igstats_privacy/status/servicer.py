@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 
-from igstats.holder.v1.description_pb2 import HolderDescription
 from igstats.holder.v1.receipt_pb2 import Receipt
 from igstats.privacy.v1 import status_service_pb2 as pb
 from igstats.privacy.v1.status_service_pb2_grpc import StatusServiceServicer
@@ -12,12 +11,12 @@ from igstats_kit.errors import DomainError, Reason
 from igstats_kit.interceptors.chain import Context
 
 from igstats_privacy import messages
+from igstats_privacy.categories import Category, disclosed
 from igstats_privacy.messages import stamp
 from igstats_privacy.model import Phase, Shown
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
 from igstats_privacy.status import words
-from igstats_privacy.status.categories import Category, Held, disclosed
 from igstats_privacy.status.opt_outs import OptOuts
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.upstream import AuditEvidence
@@ -78,7 +77,7 @@ class StatusServicer(StatusServiceServicer):
     ) -> pb.DescribeCategoriesResponse:
         """Categories, derived from the declarations of all holders."""
         described = map(messages.description, await self._registry.holders())
-        fields = [held for one in described for held in held_fields(one)]
+        fields = [held for one in described for held in messages.held_fields(one)]
         categories = map(_category, disclosed(fields))
         return pb.DescribeCategoriesResponse(categories=categories, described_time=stamp(self._clock.now()))
 
@@ -96,14 +95,6 @@ class StatusServicer(StatusServiceServicer):
         if request_id is None:
             raise DomainError(Reason.STATUS_CODE_UNKNOWN)
         return request_id
-
-
-def held_fields(description: HolderDescription) -> Iterator[Held]:
-    """Every field with personal data that a holder declares."""
-    for store in description.stores:
-        for field in store.fields:
-            if field.category:
-                yield Held(description.holder, field.category, field.provenance, store.purpose, store.retention)
 
 
 def _staying(shown: Shown) -> Iterator[words.Staying]:

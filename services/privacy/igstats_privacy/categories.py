@@ -49,6 +49,7 @@ class Held:
     provenance: str
     purpose: str
     retention: str
+    legal_basis: str = ""
 
 
 @dataclass
@@ -61,6 +62,7 @@ class Category:
     purposes: set[str] = field(default_factory=set)
     recipients: set[str] = field(default_factory=set)
     retentions: set[str] = field(default_factory=set)
+    bases: set[str] = field(default_factory=set)
     sold: bool = False
 
 
@@ -86,6 +88,7 @@ def disclosed(fields: Iterable[Held]) -> list[Category]:
         category.sources.add(_SOURCES.get(one.provenance) or _OBSERVED.get(one.holder, _OBSERVED_HERE))
         category.purposes.add(one.purpose)
         category.retentions.add(one.retention)
+        category.bases.add(one.legal_basis)
         if one.holder in _RECIPIENTS:
             category.recipients.add(_RECIPIENTS[one.holder])
         category.sold |= one.purpose == SALE

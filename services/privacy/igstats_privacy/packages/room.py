@@ -1,0 +1,12 @@
+"""The wiring of this room."""
+
+from igstats_privacy.core import Core
+from igstats_privacy.packages import described
+from igstats_privacy.packages.packages import Packages
+
+
+class PackagesRoom:
+    """What persons receive."""
+
+    def __init__(self, core: Core) -> None:
+        self.packages = Packages(core.exports, described)
