@@ -94,7 +94,9 @@ class Retention:
     @property
     def words(self) -> str:
         """The rule as people read it."""
-        return "as long as the service is provided" if self.days is None else f"{self.days} days"
+        if self.days is None:
+            return "as long as the service is provided"
+        return f"{self.days} day" if self.days == 1 else f"{self.days} days"
 
 
 @dataclass(frozen=True)
