@@ -36,6 +36,7 @@ FIELDS = frozenset(
         ),
         *("method", "caller", "code", "reason", "milliseconds", "call_id", "peer_service", "listen", "port", "status"),
         *("account_id", "key_id", "contact_id", "connection_id", "profile_id", "request_id", "task_id", "event_id"),
+        *("breach_id", "clock", "percent"),
         *("holder", "phase", "right", "outcome", "state", "record", "clause", "control", "probe", "processor"),
         *("stream", "topic", "consumer", "worker", "hook", "dependency", "table", "store", "partition", "revision"),
         *("count", "rows", "bytes", "seconds", "sequence", "tree_size", "day", "until", "dry_run", "deliveries"),

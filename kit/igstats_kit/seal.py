@@ -1,5 +1,6 @@
 """Encryption at rest: AES-256-GCM under a service's own key, bound to the place where the value is stored."""
 
+import hmac
 import secrets
 from collections.abc import Sequence
 
@@ -21,6 +22,11 @@ class Sealer:
         if len(key) != KEY_BYTES:
             raise ValueError(f"a seal key has {KEY_BYTES} bytes")
         self._cipher = AESGCM(key)
+        self._key = key
+
+    def derived(self, purpose: str) -> bytes:
+        """A key of its own for another purpose; from it nobody comes back to this one."""
+        return hmac.digest(self._key, purpose.encode(), "sha256")
 
     def seal(self, plain: bytes, context: str) -> bytes:
         """Encrypts `plain`; the same value never looks the same twice."""

@@ -18,6 +18,7 @@ _INTERNAL = (
 )
 _DOORS = ("GetStatus", "WithdrawByCode", "GetOptOut", "DescribeCategories", "ReadEvidence")
 _PROOFS = ("SendCode", "SubmitCode", "MatchPoints", "StartLogin", "FinishLogin", "ProveAccount")
+_RECORDS = (*("ListLedger", "GetMetrics", "ExportRegister", "OpenBreach", "AmendBreach", "ListBreaches", "ListAlerts"),)
 _HOLDERS = ("RegisterHolder", "LeaseTasks", "UploadExport", "ListErasures")
 
 
@@ -30,6 +31,7 @@ def access(holders: Collection[str]) -> AccessTable:
         **{f"/igstats.privacy.v1.StatusService/{method}": _OFFICE for method in _DOORS},
         **{f"/igstats.privacy.v1.IdentityService/{method}": _GATEWAY for method in _PROOFS},
         "/igstats.privacy.v1.IdentityService/ListProofs": _OPERATOR,
+        **{f"/igstats.privacy.v1.RecordService/{method}": _OPERATOR for method in _RECORDS},
         **{f"/igstats.holder.v1.HolderTasksService/{method}": holding for method in _HOLDERS},
     }
 

@@ -9,6 +9,7 @@ from igstats.api.v1.request_service_pb2_grpc import add_RequestServiceServicer_t
 from igstats.holder.v1.holder_tasks_service_pb2_grpc import add_HolderTasksServiceServicer_to_server
 from igstats.privacy.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
 from igstats.privacy.v1.privacy_service_pb2_grpc import add_PrivacyServiceServicer_to_server
+from igstats.privacy.v1.record_service_pb2_grpc import add_RecordServiceServicer_to_server
 from igstats.privacy.v1.status_service_pb2_grpc import add_StatusServiceServicer_to_server
 from igstats_kit import log, migrate
 from igstats_kit.client import Channels
@@ -33,6 +34,7 @@ from igstats_privacy.packages.room import PackagesRoom
 from igstats_privacy.privacy_servicer import PrivacyServicer
 from igstats_privacy.proofs.room import ProofsRoom
 from igstats_privacy.reconciler import Reconciler
+from igstats_privacy.records.room import RecordsRoom
 from igstats_privacy.request_servicer import RequestServicer
 from igstats_privacy.status.opt_outs import OptOuts
 from igstats_privacy.status.servicer import StatusServicer
@@ -52,6 +54,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     core = Core(config, database, channels, clock)
     notices = NoticesRoom(config, core)
     proofs = ProofsRoom(config, core, channels, notices.post)
+    records = RecordsRoom(config, core)
     reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback)
 
     rpc = RpcServer(config, access(config.holder_names))
@@ -59,6 +62,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     add_RequestServiceServicer_to_server(public, rpc.server)
     add_PrivacyServiceServicer_to_server(PrivacyServicer(core.requests, core.registry, clock), rpc.server)
     add_IdentityServiceServicer_to_server(proofs.servicer, rpc.server)
+    add_RecordServiceServicer_to_server(records.servicer, rpc.server)
     opt_outs = OptOuts(database, core.identifiers)
     status = StatusServicer(core.requests, core.codes, core.registry, core.evidence, opt_outs, proofs.methods, clock)
     add_StatusServiceServicer_to_server(status, rpc.server)
@@ -77,6 +81,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     lifecycle.background("triage", core.triage.run)
     lifecycle.background("reconciler", reconciler.run)
     notices.attach(lifecycle)
+    records.attach(lifecycle)
     lifecycle.background("proofs", proofs.forgetting.run)
     return lifecycle
 

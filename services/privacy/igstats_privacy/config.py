@@ -36,6 +36,15 @@ class PrivacyConfig(ServiceConfig):
     instagram_token_url: str = "https://api.instagram.com/oauth/access_token"  # noqa: S105 - an address
     instagram_graph_url: str = "https://graph.instagram.com"
 
+    controller_name: str = "Example Corp"
+    """Who is responsible (policy 11), as the register of processing names them."""
+    controller_email: str = "privacy@example.com"
+    controller_form: str = "https://example.com/privacy"
+    controller_postal: str = "123 API Street, Tech City, TC 12345"
+    dpo_email: str = "dpo@example.com"
+    """The data protection officer (policy 11)."""
+    dpo_phone: str = "+1-555-0123"
+
     holders: str = "gateway,stats,privacy,audit"
     """Services that may be holders, by the name in their certificates, separated by commas."""
 

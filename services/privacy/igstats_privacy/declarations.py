@@ -4,7 +4,8 @@ from igstats_kit.declare import Declarations
 from igstats_kit.tables import KIT_TABLES
 
 import igstats_privacy.notices.tables
-import igstats_privacy.proofs.tables  # noqa: F401 - adds its tables to the metadata
+import igstats_privacy.proofs.tables
+import igstats_privacy.records.tables  # noqa: F401 - adds its tables to the metadata
 from igstats_privacy.events import STREAMS
 from igstats_privacy.tables import metadata
 

@@ -8,6 +8,12 @@ from igstats_kit.tokens import Tokens, normalise
 
 from igstats_privacy.model import Correction, Identifier, Naming
 
+# Which name of a person stands for them in the request ledger: the first of these that a request has.
+_LASTING = (
+    *("INSTAGRAM_USER_ID", "APP_USER_ID", "CONTACT_ID"),
+    *("EMAIL", "EMAIL_SHA256", "USERNAME", "ACCOUNT_ID"),
+)
+
 
 class Identifiers:
     """Seals, opens and tokenises identifiers."""
@@ -15,6 +21,7 @@ class Identifiers:
     def __init__(self, sealer: Sealer, tokens: Tokens) -> None:
         self._sealer = sealer
         self._tokens = tokens
+        self._ledger_tokens = Tokens(sealer.derived("igstats request ledger"))
 
     def seal(self, request_id: str, naming: Naming) -> bytes:
         """The names in a request as they are stored."""
@@ -43,6 +50,12 @@ class Identifiers:
     def tokens(self, identifiers: Sequence[Identifier]) -> tuple[bytes, ...]:
         """The keyed tokens of the identifiers, in their order."""
         return tuple(self._tokens.of(one.kind, one.value) for one in identifiers)
+
+    def ledger_token(self, identifiers: Sequence[Identifier]) -> bytes:
+        """The person in the request ledger, under its own key; b"" when nobody is named."""
+        found = {one.kind: one.value for one in reversed(identifiers)}
+        lasting = next((kind for kind in (*_LASTING, *found) if kind in found), None)
+        return self._ledger_tokens.of(lasting, found[lasting]) if lasting is not None else b""
 
     def account_token(self, account_id: str) -> bytes:
         """What finds an account's requests without keeping its id; b"" for no account."""

@@ -188,7 +188,10 @@ class NewRequest:
 
 @dataclass(frozen=True)
 class Request:
-    """A request as stored: it names nobody. `account_token` finds those of an account, b"" for none."""
+    """A request as stored: it names nobody. `account_token` finds those of an account, b"" for none.
+
+    `ledger_token` is the person under the key of the request ledger; `confirmed_at` is when receipt was confirmed.
+    """
 
     request_id: str
     reference: str
@@ -211,6 +214,8 @@ class Request:
     wait_until: datetime | None = None
     confirm_due_at: datetime | None = None
     extended_at: datetime | None = None
+    confirmed_at: datetime | None = None
+    ledger_token: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -233,6 +238,7 @@ class Acceptance:
     proof: str
     sealed: bytes
     tokens: tuple[bytes, ...]
+    ledger_token: bytes = b""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ BREACH_HOURS = timedelta(hours=72)
 ALERTS = (50, 75, 90, 100)
 """Shares of a clock, in percent, at which somebody is told; the last one means missed."""
 
+_SILENT_DOORS = frozenset({"officer", "drop"})
+"""Doors whose caller is not the person: what they are answered confirms nothing to the person."""
 _SATURDAY = 5
 _CALIFORNIA = ZoneInfo("America/Los_Angeles")
 _OPTING = frozenset({Right.OPT_OUT, Right.OPT_IN})
@@ -111,6 +113,15 @@ def extended(right: Right, regime: Regime, received: datetime, now: datetime) ->
     if found.extended is None or now > found.answer:
         raise DomainError(Reason.EXTENSION_NOT_ALLOWED)
     return found.extended
+
+
+def confirms_by_answering(door: str, parent_id: str = "") -> bool:
+    """Whether a door tells the person that the request has come by answering it.
+
+    11 CCR 7021(a): receipt may be confirmed in the same manner in which the request was received. A request that
+    continues another was confirmed with that one.
+    """
+    return bool(parent_id) or door not in _SILENT_DOORS
 
 
 def reached(received: datetime, due: datetime, now: datetime) -> int:

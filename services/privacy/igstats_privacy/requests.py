@@ -20,7 +20,7 @@ from igstats_privacy.lifecycle import FINAL, RUNNING, Move, moved
 from igstats_privacy.model import Identifier, Naming, NewRequest, Phase, Request, Shown, State, Task
 from igstats_privacy.openings import Openings
 from igstats_privacy.reference import new_reference
-from igstats_privacy.regimes import clocks
+from igstats_privacy.regimes import clocks, confirms_by_answering
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.store import Connection, Opening
 
@@ -71,13 +71,13 @@ class Requests:
         identifiers = normalised(new.identifiers)
         if not identifiers:
             raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
-        request = self._received(new)
+        request = self._received(new, identifiers)
         sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
         key = _digest(new.door, new.account_id, new.idempotency_key)
         reply = self._identifiers.seal_reply(request.request_id, new.reply_address, new.language)
         return Opening(request, sealed, key, self._content(new, identifiers), reply)
 
-    def _received(self, new: NewRequest) -> Request:
+    def _received(self, new: NewRequest, identifiers: Sequence[Identifier]) -> Request:
         received = self._received_at(new)
         due = clocks(new.right, new.regime, received)
         return Request(
@@ -97,6 +97,8 @@ class Requests:
             reason="",
             regime=new.regime,
             parent_id=new.parent_id,
+            confirmed_at=received if confirms_by_answering(new.door, new.parent_id) else None,
+            ledger_token=self._identifiers.ledger_token(identifiers),
         )
 
     def _received_at(self, new: NewRequest) -> datetime:

@@ -28,7 +28,7 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
 }
 _OPENED = (
     *("request_id", "reference", "right", "state", "account_token", "door", "identity_proof"),
-    *("received_at", "due_at", "confirm_due_at", "regime", "parent_id"),
+    *("received_at", "due_at", "confirm_due_at", "regime", "parent_id", "confirmed_at", "ledger_token"),
 )
 _WAITING = text(
     "SELECT r.request_id, r.right, r.state, r.identity_proof, i.sealed FROM requests r"
@@ -49,16 +49,18 @@ _OPEN = text(
     " CAST(:request_id AS text[]), CAST(:reference AS text[]), CAST(:right AS text[]), CAST(:state AS text[]),"
     " CAST(:account_token AS bytea[]), CAST(:door AS text[]), CAST(:identity_proof AS text[]),"
     " CAST(:received_at AS timestamptz[]), CAST(:due_at AS timestamptz[]), CAST(:confirm_due_at AS timestamptz[]),"
-    ' CAST(:regime AS text[]), CAST(:parent_id AS text[])) AS g(key, content, sealed, request_id, reference, "right",'
-    " state, account_token, door, identity_proof, received_at, due_at, confirm_due_at, regime, parent_id)),"
+    " CAST(:regime AS text[]), CAST(:parent_id AS text[]), CAST(:confirmed_at AS timestamptz[]),"
+    ' CAST(:ledger_token AS bytea[])) AS g(key, content, sealed, request_id, reference, "right",'
+    " state, account_token, door, identity_proof, received_at, due_at, confirm_due_at, regime, parent_id,"
+    " confirmed_at, ledger_token)),"
     " claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"
     " SELECT key, content, request_id, received_at FROM given ORDER BY key ON CONFLICT DO NOTHING"
     " RETURNING request_id),"
     " fresh AS (SELECT * FROM given WHERE request_id IN (SELECT request_id FROM claimed)),"
     ' added AS (INSERT INTO requests (request_id, reference, "right", state, account_token, door, identity_proof,'
-    " received_at, due_at, confirm_due_at, blocked, reason, regime, parent_id)"
+    " received_at, due_at, confirm_due_at, blocked, reason, regime, parent_id, confirmed_at, ledger_token)"
     ' SELECT request_id, reference, "right", state, account_token, door, identity_proof,'
-    " received_at, due_at, confirm_due_at, false, '', regime, parent_id FROM fresh),"
+    " received_at, due_at, confirm_due_at, false, '', regime, parent_id, confirmed_at, ledger_token FROM fresh),"
     " named AS (INSERT INTO request_identifiers (request_id, sealed, created_at)"
     " SELECT request_id, sealed, received_at FROM fresh),"
     f" {posting('EXISTS (SELECT FROM claimed)')} SELECT request_id, NULL AS event_id, NULL::bigint AS sequence"
@@ -71,9 +73,10 @@ _WRITE_TO = text(
 )
 # The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.
 _ACCEPT = text(
-    "WITH given AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]), CAST(:sealed AS bytea[]))"
-    " AS g(request_id, proof, sealed)),"
-    " proved AS (UPDATE requests r SET identity_proof = g.proof FROM given g WHERE r.request_id = g.request_id),"
+    "WITH given AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]), CAST(:sealed AS bytea[]),"
+    " CAST(:ledger_tokens AS bytea[])) AS g(request_id, proof, sealed, ledger_token)),"
+    " proved AS (UPDATE requests r SET identity_proof = g.proof, ledger_token = g.ledger_token"
+    " FROM given g WHERE r.request_id = g.request_id),"
     " resealed AS (UPDATE request_identifiers i SET sealed = g.sealed FROM given g WHERE i.request_id = g.request_id),"
     " tokens AS (SELECT DISTINCT * FROM unnest(CAST(:owners AS text[]), CAST(:tokens AS bytea[]))"
     " AS t(request_id, token)),"
@@ -244,6 +247,7 @@ async def accept(connection: Connection, accepted: Sequence[Acceptance], now: da
         "ids": [one.request_id for one in accepted],
         "proofs": [one.proof for one in accepted],
         "sealed": [one.sealed for one in accepted],
+        "ledger_tokens": [one.ledger_token for one in accepted],
         "owners": [request_id for request_id, _ in pairs],
         "tokens": [token for _, token in pairs],
         "erasures": [one.request_id for one in accepted if one.right is Right.ERASURE],

@@ -83,6 +83,8 @@ requests = Table(
     _time("wait_until", nullable=True, exported=True),
     _time("confirm_due_at", nullable=True, exported=True),
     _time("extended_at", nullable=True, exported=True),
+    _time("confirmed_at", nullable=True, exported=True),
+    Column("ledger_token", LargeBinary, nullable=False, server_default=text("''::bytea"), info=plain()),
     Index("requests_account_token", "account_token", "request_id"),
     Index("requests_waiting", "request_id", postgresql_where=text("state IN ('RECEIVED', 'TRIAGE')")),
     Index("requests_open", "request_id", postgresql_where=text("closed_at IS NULL")),

@@ -179,4 +179,5 @@ class Triage:
         name = found.request.request_id
         sealed = self._identifiers.seal(name, found.naming)
         tokens = self._identifiers.tokens(found.naming.identifiers)
-        return Acceptance(name, found.request.right, found.proof, sealed, tokens)
+        person = self._identifiers.ledger_token(found.naming.identifiers)
+        return Acceptance(name, found.request.right, found.proof, sealed, tokens, person)

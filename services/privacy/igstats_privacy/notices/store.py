@@ -26,7 +26,12 @@ _CLAIM = text(
     " WHERE state = 'WAITING' AND next_at <= :now ORDER BY next_at LIMIT 1 FOR UPDATE SKIP LOCKED)"
     " RETURNING mail_id, request_id, letter, language, sealed, attempts, created_at"
 )
-_SENT = text("UPDATE mails SET state = 'SENT', sealed = NULL, sent_at = :now WHERE mail_id = :mail_id")
+# The letter that says a request has come is its confirmation of receipt (11 CCR 7021(a)).
+_SENT = text(
+    "WITH sent AS (UPDATE mails SET state = 'SENT', sealed = NULL, sent_at = :now WHERE mail_id = :mail_id"
+    " RETURNING request_id, letter) UPDATE requests r SET confirmed_at = CAST(:now AS timestamptz) FROM sent s"
+    " WHERE r.request_id = s.request_id AND s.letter = 'receipt' AND r.confirmed_at IS NULL"
+)
 _GIVEN_UP = text("UPDATE mails SET state = 'FAILED', sealed = NULL WHERE mail_id = :mail_id")
 _LATER = text("UPDATE mails SET next_at = :next WHERE mail_id = :mail_id")
 
