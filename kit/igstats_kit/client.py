@@ -16,6 +16,7 @@ from google.protobuf import descriptor_pool
 
 from igstats_kit.config import ServiceConfig
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.interceptors import gpc
 from igstats_kit.interceptors.deadline import time_left
 from igstats_kit.interceptors.identity import CALL_ID, call_id
 from igstats_kit.server import MAX_MESSAGE_BYTES
@@ -70,8 +71,10 @@ def is_idempotent(method: str) -> bool:
 
 
 def _options(given: Mapping[str, Any], otherwise: float | None) -> dict[str, Any]:
-    """Options of a call with its deadline, and with the id that follows a call through all services."""
+    """Options of a call with its deadline, the id that follows a call through all services, and the person's signal."""
     metadata = tuple(given.get("metadata") or ())
+    if gpc.SEC_GPC not in dict(metadata):
+        metadata = (*metadata, *gpc.metadata())
     if call_id() and CALL_ID not in dict(metadata):
         metadata = (*metadata, (CALL_ID, call_id()))
     return {**given, "timeout": budget(given.get("timeout"), otherwise), "metadata": metadata}

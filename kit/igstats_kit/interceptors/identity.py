@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ulid import ULID
 
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.interceptors import gpc
 from igstats_kit.interceptors.chain import Call, Interceptor
 
 GATEWAY = "gateway"
@@ -91,10 +92,12 @@ class IdentityInterceptor(Interceptor):
 
     @asynccontextmanager
     async def around(self, call: Call) -> AsyncIterator[None]:
-        """Makes `caller`, `account` and `call_id` answer for the length of the call."""
+        """Makes `caller`, `account`, `call_id` and `gpc.heard` answer for the length of the call."""
         service = call.caller = service_of(call.context.auth_context())
-        metadata = {key: str(value) for key, value in call.context.invocation_metadata() or ()}
+        fields = call.context.invocation_metadata() or ()
+        metadata = {key: str(value) for key, value in fields}
         sent = metadata.get(CALL_ID, "")
         call_id = sent if _CALL_ID.fullmatch(sent) else f"req_{str(ULID()).lower()}"
         assume(service, _account_of(metadata, call_id) if service == GATEWAY else None, call_id)
+        gpc.hear(signal=gpc.is_signal(fields))
         yield

@@ -1,5 +1,6 @@
 """Privacy as the doors of the gateway see it: opens requests, remembers them, shows them by status code."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from typing import Any
 
 import grpc
 from google.protobuf.message import Message
+from igstats.privacy.v1 import identity_service_pb2 as identity
 from igstats.privacy.v1 import privacy_service_pb2 as privacy
 from igstats.privacy.v1 import status_service_pb2 as status
 from igstats.privacy.v1.request_pb2 import Request, RequestState
@@ -20,7 +22,7 @@ _DUE = timedelta(days=30)
 
 @dataclass
 class FakePrivacy:
-    """PrivacyService.OpenRequest and StatusService. A test moves requests on by changing them in `requests`."""
+    """OpenRequest, StatusService and IdentityService. A test moves requests on by changing them in `requests`."""
 
     openings: list[privacy.OpenRequestRequest] = field(default_factory=list)
     requests: dict[str, Request] = field(default_factory=dict)
@@ -29,11 +31,23 @@ class FakePrivacy:
     proof_methods: list[str] = field(default_factory=list)
     received_at: datetime = _RECEIVED
     down: bool = False
+    code: str = "123456"
+    """What the letter says."""
+    asked: list[Any] = field(default_factory=list)
+    """What IdentityService was asked."""
+    signals: list[str] = field(default_factory=list)
+    """The sec-gpc field of each call, "" for none."""
+    accounts: list[str] = field(default_factory=list)
+    """Accounts that proved something."""
+    _opened: asyncio.Event = field(default_factory=asyncio.Event)
+    _refused: asyncio.Event = field(default_factory=asyncio.Event)
     _keys: dict[tuple[str, str], tuple[bytes, str]] = field(default_factory=dict)
 
     async def open(self, request: privacy.OpenRequestRequest, context: Any) -> privacy.OpenRequestResponse:  # noqa: ANN401 - gRPC's
         """Opens a request, or returns the one that this key opened before."""
+        self._note(context)
         if self.down:
+            self._refused.set()
             await abort(context, DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql"))
         content = request.SerializeToString(deterministic=True)
         key = (request.door, request.idempotency_key)
@@ -44,8 +58,20 @@ class FakePrivacy:
             code = f"{len(self.requests) + 1:052d}"
             self._keys[key] = (content, code)
             self.openings.append(request)
+            self._opened.set()
             self.requests[code] = self._received(request, code)
         return privacy.OpenRequestResponse(request=self.requests[code])
+
+    async def until_opened(self, count: int) -> list[privacy.OpenRequestRequest]:
+        """The openings, once there are so many."""
+        while len(self.openings) < count:
+            self._opened.clear()
+            await self._opened.wait()
+        return self.openings
+
+    async def until_refused(self) -> None:
+        """Returns once an opening was refused because we are down."""
+        await self._refused.wait()
 
     def _received(self, request: privacy.OpenRequestRequest, code: str) -> Request:
         made = Request(
@@ -64,6 +90,7 @@ class FakePrivacy:
 
     async def show(self, request: status.GetStatusRequest, context: Any) -> status.GetStatusResponse:  # noqa: ANN401 - gRPC's
         """Shows a request."""
+        self._note(context)
         found = await self._found(request.status_code, context)
         return status.GetStatusResponse(
             request=found,
@@ -102,6 +129,51 @@ class FakePrivacy:
         made.described_time.FromDatetime(self.received_at)
         return made
 
+    async def send_code(self, request: identity.SendCodeRequest, context: Any) -> identity.SendCodeResponse:  # noqa: ANN401 - gRPC's
+        """Notes that a code is wanted."""
+        await self._found(request.status_code, context)
+        self.asked.append(request)
+        return identity.SendCodeResponse()
+
+    async def submit_code(self, request: identity.SubmitCodeRequest, context: Any) -> identity.SubmitCodeResponse:  # noqa: ANN401 - gRPC's
+        """Takes the code that the letter says."""
+        found = await self._found(request.status_code, context)
+        if request.code != self.code:
+            await abort(context, DomainError(Reason.PROOF_CODE_INVALID, tries_left="2"))
+        return identity.SubmitCodeResponse(request=self._proved(found, "mail code"))
+
+    async def match_points(self, request: identity.MatchPointsRequest, context: Any) -> identity.MatchPointsResponse:  # noqa: ANN401 - gRPC's
+        """Never says what matched."""
+        found = await self._found(request.status_code, context)
+        self.asked.append(request)
+        return identity.MatchPointsResponse(request=found)
+
+    async def start_login(self, request: identity.StartLoginRequest, context: Any) -> identity.StartLoginResponse:  # noqa: ANN401 - gRPC's
+        """Sends the person to Instagram."""
+        await self._found(request.status_code, context)
+        return identity.StartLoginResponse(authorize_url=f"https://instagram.test/?a=1&state={request.status_code}")
+
+    async def finish_login(self, request: identity.FinishLoginRequest, context: Any) -> identity.FinishLoginResponse:  # noqa: ANN401 - gRPC's
+        """The state is the status code; it works once."""
+        if request.state not in self.requests or request in self.asked:
+            await abort(context, DomainError(Reason.LOGIN_STATE_INVALID))
+        self.asked.append(request)
+        return identity.FinishLoginResponse(request=self._proved(self.requests[request.state], "Instagram Login"))
+
+    async def prove_account(self, request: identity.ProveAccountRequest, context: Any) -> identity.ProveAccountResponse:  # noqa: ANN401 - gRPC's
+        """Takes the word of the gateway."""
+        found = await self._found(request.status_code, context)
+        self.accounts.append(_sent(context, "x-igstats-account-id"))
+        return identity.ProveAccountResponse(request=self._proved(found, "account"))
+
+    @staticmethod
+    def _proved(found: Request, how: str) -> Request:
+        found.state, found.identity_proof = RequestState.REQUEST_STATE_TRIAGE, how
+        return found
+
+    def _note(self, context: Any) -> None:  # noqa: ANN401 - gRPC's
+        self.signals.append(_sent(context, "sec-gpc"))
+
     async def _found(self, code: str, context: Any) -> Request:  # noqa: ANN401 - gRPC's
         if code not in self.requests:
             await abort(context, DomainError(Reason.STATUS_CODE_UNKNOWN))
@@ -114,6 +186,17 @@ class FakePrivacy:
         return (
             _service("PrivacyService", {"OpenRequest": _one(self.open, privacy.OpenRequestRequest)}),
             _service(
+                "IdentityService",
+                {
+                    "SendCode": _one(self.send_code, identity.SendCodeRequest),
+                    "SubmitCode": _one(self.submit_code, identity.SubmitCodeRequest),
+                    "MatchPoints": _one(self.match_points, identity.MatchPointsRequest),
+                    "StartLogin": _one(self.start_login, identity.StartLoginRequest),
+                    "FinishLogin": _one(self.finish_login, identity.FinishLoginRequest),
+                    "ProveAccount": _one(self.prove_account, identity.ProveAccountRequest),
+                },
+            ),
+            _service(
                 "StatusService",
                 {
                     "GetStatus": _one(self.show, status.GetStatusRequest),
@@ -123,6 +206,10 @@ class FakePrivacy:
                 },
             ),
         )
+
+
+def _sent(context: Any, name: str) -> str:  # noqa: ANN401 - gRPC's
+    return str(dict(context.invocation_metadata() or ()).get(name, ""))
 
 
 def _service(name: str, methods: dict[str, Any]) -> grpc.GenericRpcHandler:

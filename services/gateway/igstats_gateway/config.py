@@ -29,3 +29,5 @@ class GatewayConfig(ServiceConfig):
     drain_seconds: float = Field(default=4.0, ge=0, lt=5.0)
     security_contact: str = "mailto:privacy@example.com"
     public_url: str = "https://localhost:8443"
+    form_units: int = Field(default=60, ge=1)
+    meta_apps: FilePath | None = None

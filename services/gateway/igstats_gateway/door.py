@@ -3,8 +3,11 @@
 authenticate, scope, signature, limit; then the call is served; then it is metered, however it ended.
 """
 
+from collections.abc import Callable
+
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.interceptors import gpc
 from ulid import ULID
 
 from igstats_gateway.authentication import Authentication
@@ -13,19 +16,25 @@ from igstats_gateway.metering import Metering
 from igstats_gateway.model import Call, Client, Rule
 from igstats_gateway.telemetry import PUBLIC_CALLS, PUBLIC_SECONDS
 
+OptedOut = Callable[[str], None]
+"""Hears of an account whose call carried the Global Privacy Control signal."""
+
 
 class Door:
     """Opens, admits and closes calls."""
 
-    def __init__(self, authentication: Authentication, limits: Limits, metering: Metering, clock: Clock) -> None:
+    def __init__(
+        self, authentication: Authentication, limits: Limits, metering: Metering, clock: Clock, opted_out: OptedOut
+    ) -> None:
         self._authentication = authentication
         self._limits = limits
         self._metering = metering
         self._clock = clock
+        self._opted_out = opted_out
 
     def open(self, protocol: str, client: Client) -> Call:
         """A new call with its own id."""
-        return Call(f"req_{ULID()}".lower(), protocol, client, self._clock.now())
+        return Call(f"req_{ULID()}".lower(), protocol, client, self._clock.now(), gpc=gpc.heard())
 
     async def admit(self, call: Call, rule: Rule, authorization: str) -> None:
         """Lets the call in, and writes into it what was learned on the way.
@@ -34,6 +43,8 @@ class Door:
             DomainError: The caller is unknown, lacks the scope or signature, or has used up the allowance.
         """
         call.caller = await self._authentication.caller(authorization)
+        if call.gpc:
+            self._opted_out(call.caller.account_id)
         if rule.scope not in call.caller.scopes:
             raise DomainError(Reason.SCOPE_MISSING, scope=rule.scope)
         call.scope = rule.scope

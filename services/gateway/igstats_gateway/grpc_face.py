@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 import grpc
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.interceptors import gpc
 from igstats_kit.log import get_logger
 from igstats_kit.status import DETAILS, answered, code_of, to_status
 
@@ -92,13 +93,16 @@ class PublicMethods(grpc.GenericRpcHandler):
             await self._door.admit(call, route.rule, dict(metadata).get("authorization", ""))
         finally:
             known = fields(call.spending) if call.spending else {}
-            await context.send_initial_metadata((("request-id", call.call_id), *known.items()))
+            shown = (("gpc", "honoured"),) if call.gpc else ()
+            await context.send_initial_metadata((("request-id", call.call_id), *known.items(), *shown))
         left = context.time_remaining()
         return Order(route.method, body, call, most if left is None else min(left, most), passed_on(metadata))
 
     @asynccontextmanager
     async def _metered(self, context: Context) -> AsyncIterator[Call]:
-        metadata = dict(_received(context))
+        received = _received(context)
+        gpc.hear(signal=gpc.is_signal(received))
+        metadata = dict(received)
         call = self._door.open("grpc", client_of(context.peer(), str(metadata.get("user-agent", ""))))
         try:
             yield call

@@ -83,6 +83,7 @@ class Call:
     scope: str = ""  # that the method asks for and the key has
     status: int = 0  # number of the gRPC status code
     reason: str = ""
+    gpc: bool = False  # whether it carried the Global Privacy Control signal
 
     def fail(self, status: int, reason: str) -> None:
         """Notes that the call did not end well."""

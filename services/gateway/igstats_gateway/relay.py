@@ -11,6 +11,7 @@ from typing import Protocol
 
 import grpc
 from igstats_kit.config import ServiceConfig
+from igstats_kit.interceptors import gpc
 from igstats_kit.status import answered, from_rpc_error
 from igstats_kit.tls import channel_credentials
 
@@ -28,7 +29,7 @@ _OPTIONS = (
 )
 _PAUSES = (0.05, 0.1, 0.2, 0.4)
 _OURS = "x-igstats-"
-_NOT_PASSED = ("authorization", "cookie", "user-agent", "content-type", "te", "host", "connection")
+_NOT_PASSED = (gpc.SEC_GPC, "authorization", "cookie", "user-agent", "content-type", "te", "host", "connection")
 _NOT_PASSED_PREFIXES = (_OURS, "grpc-", ":")
 
 
@@ -71,13 +72,14 @@ def passed_on(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
 
 
 def identity(call: Call) -> Metadata:
-    """Who the call is for, in the words that the services trust from us alone."""
+    """Who the call is for, in the words that the services trust from us alone; and the person's signal."""
     caller = call.admitted
     return (
         ("x-igstats-account-id", caller.account_id),
         ("x-igstats-key-id", caller.key_id),
         ("x-igstats-scopes", " ".join(sorted(caller.scopes))),
         ("x-igstats-call-id", call.call_id),
+        *(((gpc.SEC_GPC, gpc.HONOURED),) if call.gpc else ()),
     )
 
 

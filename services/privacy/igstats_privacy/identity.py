@@ -16,7 +16,7 @@ UNNEEDED_PROOF = "none needed"
 UNVERIFIED = frozenset({Right.OPT_OUT, Right.CATEGORIES})
 """Rights that ask for no proof: opting out (11 CCR 7026), and categories, which are the same for everybody."""
 
-_PROFILE_KINDS = frozenset({"INSTAGRAM_USER_ID", "USERNAME"})
+_PROFILE_KINDS = frozenset({"INSTAGRAM_USER_ID", "USERNAME", "APP_USER_ID"})
 _ACCOUNT = re.compile(r"acc_(?P<ulid>[0-9a-z]{26})")
 _CONTACT = re.compile(r"con_(?P<ulid>[0-9a-z]{26})_[0-9]{1,9}")
 

@@ -15,4 +15,5 @@ _PUBLIC = {
 ACCESS: AccessTable = {
     **{f"/{service}/{method}": _GATEWAY for service, methods in _PUBLIC.items() for method in methods},
     "/igstats.stats.v1.SubjectService/ResolveSubjects": _PRIVACY,
+    "/igstats.stats.v1.SubjectService/EndConnections": _GATEWAY,
 }

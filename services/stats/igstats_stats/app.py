@@ -58,7 +58,8 @@ async def serve() -> None:
 
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=config.instagram_seconds))
     url, version = str(config.instagram_url), config.instagram_version
-    instagram = InstagramClient(GraphClient(session, url, clock, version=version, pause=asyncio.sleep))
+    graph = GraphClient(session, url, clock, version=version, pause=asyncio.sleep)
+    instagram = InstagramClient(graph, config.instagram_app_id)
 
     sealer, tokens = Sealer(read_secret(config.seal_key)), Tokens(read_secret(config.suppression_key))
     store, reads = ConnectionStore(database, tokens, sealer), ReadStore(database, tokens)
@@ -71,7 +72,7 @@ async def serve() -> None:
     rpc = RpcServer(config, ACCESS)
     add_StatsServiceServicer_to_server(StatsServicer(profiles, TimeSeries(profiles, reads)), rpc.server)
     add_ConnectionServiceServicer_to_server(ConnectionServicer(connections), rpc.server)
-    add_SubjectServiceServicer_to_server(SubjectServicer(profiles), rpc.server)
+    add_SubjectServiceServicer_to_server(SubjectServicer(profiles, connections), rpc.server)
 
     lifecycle = Lifecycle(rpc)
     for close in (database.close, bus.close, channels.close, session.close):

@@ -16,5 +16,6 @@ class StatsConfig(ServiceConfig):
     pool_size: int = Field(default=16, ge=2)
     instagram_url: HttpUrl = HttpUrl("https://graph.instagram.com")
     instagram_version: str = Field(default="v25.0", pattern=r"^v\d+\.\d+$")
+    instagram_app_id: str = Field(default="", pattern=r"^[0-9]{0,32}$")
     instagram_seconds: float = Field(default=15.0, gt=0)
     sync_seconds: float = Field(default=6 * 3600.0, ge=1)

@@ -1,6 +1,7 @@
 """Connecting profiles to accounts, and asking for synchronisations."""
 
 import math
+from collections.abc import Sequence
 
 from igstats_kit.clock import Clock
 from ulid import ULID
@@ -74,6 +75,13 @@ class Connections:
             raise throttled(math.ceil((found.blocked_until - now).total_seconds() / 60))
         await self._store.request_sync(connection_id, now)
         return found
+
+    async def depart(self, identifiers: Sequence[tuple[str, str]]) -> int:
+        """Ends the connections of all accounts to the profiles that the identifiers (kind, value) name; how many.
+
+        Their owner has taken the permission back at Instagram, so the tokens are worth nothing and must not be kept.
+        """
+        return await self._store.depart(identifiers, self._clock.now())
 
     async def delete(self, account_id: str, connection_id: str) -> None:
         """Ends a connection.

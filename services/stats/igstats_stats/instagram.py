@@ -69,19 +69,21 @@ def _merged(one: Answer, other: Answer) -> Answer:
 class InstagramClient:
     """Makes one `OwnerClient` per connection over the shared transport."""
 
-    def __init__(self, graph: GraphClient) -> None:
+    def __init__(self, graph: GraphClient, app_id: str = "") -> None:
         self._graph = graph
+        self._app_id = app_id
 
     def owner(self, access_token: str) -> "OwnerClient":
         """Instagram as the owner of `access_token` sees it."""
-        return OwnerClient(self._graph, access_token)
+        return OwnerClient(self._graph, access_token, self._app_id)
 
 
 class OwnerClient:
     """Calls with one token. Raises what `GraphClient.call` raises; INSTAGRAM_REFUSED for what cannot be mended."""
 
-    def __init__(self, graph: GraphClient, access_token: str) -> None:
+    def __init__(self, graph: GraphClient, access_token: str, app_id: str) -> None:
         self._graph = graph
+        self._app_id = app_id
         self._access_token = access_token
         self._budget = Budget()
 
@@ -93,7 +95,7 @@ class OwnerClient:
     async def me(self) -> ProfileFacts:
         """The profile that the token belongs to."""
         try:
-            return payloads.user(await self._call("me", {"fields": _PROFILE_FIELDS}))
+            return payloads.user(await self._call("me", {"fields": _PROFILE_FIELDS}), self._app_id)
         except GraphRefusalError as refusal:
             raise refused(refusal.code) from refusal
         except PayloadError as error:

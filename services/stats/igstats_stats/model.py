@@ -100,6 +100,7 @@ class ProfileFacts:
 
     instagram_user_id: str
     username: str
+    app_user_id: str = ""  # "<app id>:<id>": what the profile's owner is called in the app that the token is for
     name: str = ""
     biography: str = ""
     website: str = ""
@@ -156,6 +157,7 @@ class Owner:
 
     instagram_user_id: str
     username: str
+    app_user_id: str
     accounts: frozenset[str]
     recipients: frozenset[str]
 

@@ -59,11 +59,12 @@ class Insight:
         return only if isinstance(only, int) else None
 
 
-def user(payload: object) -> ProfileFacts:
+def user(payload: object, app_id: str = "") -> ProfileFacts:
     """An IG User. `user_id` (Instagram Login) is the professional account; `id` is app-scoped where both are sent."""
     body = _object(payload, "user")
     return ProfileFacts(
         instagram_user_id=_identifier(body, "user_id", "id"),
+        app_user_id=f"{app_id}:{_identifier(body, 'id')}" if app_id and body.get("user_id") else "",
         username=_text(body, "username").lower(),
         name=_text(body, "name"),
         biography=_text(body, "biography"),

@@ -11,7 +11,7 @@ from igstats_stats.model import AudienceSlice, Media, Owner, Profile
 from igstats_stats.pages import PageTokens, size_of
 from igstats_stats.store.reads import ReadStore
 
-PROFILE_KINDS = ("INSTAGRAM_USER_ID", "USERNAME")
+PROFILE_KINDS = ("INSTAGRAM_USER_ID", "USERNAME", "APP_USER_ID")
 
 Named: TypeAlias = tuple[str, str]
 """An identifier: its kind, and its value."""
@@ -109,8 +109,8 @@ def _resolved(asked: Sequence[Named], account_id: str, by_name: Mapping[Named, S
 
 
 def _identifiers(owner: Owner) -> list[tuple[str, str]]:
-    by_name = [("USERNAME", owner.username)] if owner.username else []
-    return [("INSTAGRAM_USER_ID", owner.instagram_user_id), *by_name]
+    others = (("USERNAME", owner.username), ("APP_USER_ID", owner.app_user_id))
+    return [("INSTAGRAM_USER_ID", owner.instagram_user_id), *(pair for pair in others if pair[1])]
 
 
 def _spelled(kind: str, value: str) -> tuple[str, str]:

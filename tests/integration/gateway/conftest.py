@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import aiohttp
@@ -40,6 +42,7 @@ from igstats.holder.v1.holder_tasks_service_pb2 import (
     RegisterHolderRequest,
     RegisterHolderResponse,
 )
+from igstats.stats.v1.subject_service_pb2 import EndConnectionsRequest, EndConnectionsResponse
 from igstats_gateway.accounts import NewAccount, Registration
 from igstats_gateway.app import serve
 from igstats_gateway.commands import Arguments, scopes
@@ -70,6 +73,7 @@ class Others:
     seconds: list[float] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
     doorkeeper: Doorkeeper = field(default_factory=Doorkeeper)
+    departed: list[str] = field(default_factory=list)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -158,6 +162,18 @@ class FakePrivacy:
         )
 
 
+def _departing(seen: Others) -> Any:
+    """SubjectService.EndConnections: each person has two connections, which end once."""
+
+    async def end(request: EndConnectionsRequest, context: Context) -> EndConnectionsResponse:
+        seen.note(request, context)
+        fresh = [one.value for one in request.identifiers if one.value not in seen.departed]
+        seen.departed += fresh
+        return EndConnectionsResponse(ended_count=2 * len(fresh))
+
+    return end
+
+
 async def _registered(_request: object, _context: Context) -> RegisterHolderResponse:
     return RegisterHolderResponse()
 
@@ -224,6 +240,7 @@ def _handlers(seen: Others) -> tuple[grpc.GenericRpcHandler, ...]:
     }
     return (
         FakeStats(seen).handler(),
+        _service("igstats.stats.v1.SubjectService", EndConnections=_one(_departing(seen), EndConnectionsRequest)),
         FakePrivacy(seen).handler(),
         *seen.doorkeeper.handlers(),
         _service("igstats.holder.v1.HolderTasksService", **tasks),
@@ -239,6 +256,25 @@ def _server(certificates: Authority, service: str) -> tuple[grpc.aio.Server, str
     return server, f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
 
 
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return json.loads(self.body)
+
+
 @dataclass
 class Gateway:
     """A running gateway as its customers see it."""
@@ -251,6 +287,11 @@ class Gateway:
     database: Database
     registration: Registration
     running: asyncio.Task[None]
+
+    async def ask(self, verb: str, path: str, **options: Any) -> Answer:
+        """One HTTP exchange."""
+        async with self.http.request(verb, path, **options) as answer:
+            return Answer(answer.status, answer.headers, await answer.read())
 
     @property
     def key(self) -> dict[str, str]:
@@ -279,7 +320,10 @@ async def others(certificates: Authority) -> AsyncIterator[Others]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def settings(
-    config: Callable[[str], Awaitable[ServiceConfig]], others: Others, monkeypatch: pytest.MonkeyPatch
+    config: Callable[[str], Awaitable[ServiceConfig]],
+    others: Others,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> GatewayConfig:
     """Settings of a gateway that finds the stand-ins; the environment says the same."""
     await config("gateway")
@@ -287,6 +331,9 @@ async def settings(
         monkeypatch.setenv(f"IGSTATS_{service.upper()}_ADDRESS", address)
     for port in ("GRPC", "HTTP"):
         monkeypatch.setenv(f"IGSTATS_GATEWAY_PUBLIC_{port}_LISTEN", f"127.0.0.1:{free_port()}")
+    apps = tmp_path / "meta-apps"
+    apps.write_text("1001:secret\n2002:another\n")
+    monkeypatch.setenv("IGSTATS_GATEWAY_META_APPS", str(apps))
     monkeypatch.setattr("igstats_kit.log.configure", lambda _service: None)
     return GatewayConfig.load()
 

@@ -77,6 +77,9 @@ class Stats(SubjectServiceServicer):
             ]
         )
 
+    async def EndConnections(self, _request: object, _context: object) -> Any:
+        raise NotImplementedError
+
 
 @dataclass
 class Service:

@@ -31,6 +31,7 @@ from igstats_stats.tables import DECLARATIONS, TABLES
 from sqlalchemy import Table, func, select, text
 
 ACCOUNT = "acc_01"
+APP_ID = "1001"
 NOW = datetime(2026, 7, 15, 18, 30, tzinfo=UTC)
 
 
@@ -49,7 +50,8 @@ class World:
         self.clock = clock
         self.tokens = Tokens(b"t" * 32)
         sealer = Sealer(b"s" * 32)
-        instagram = InstagramClient(GraphClient(session, emulator.url, clock, version="v25.0", pause=_at_once))
+        graph = GraphClient(session, emulator.url, clock, version="v25.0", pause=_at_once)
+        instagram = InstagramClient(graph, APP_ID)
         self.store, reads = ConnectionStore(database, self.tokens, sealer), ReadStore(database, self.tokens)
         ingestion = Ingestion(IngestStore(database, self.tokens, Pins(sealer), clock), clock)
         self.worker = SyncWorker(self.store, ingestion, instagram, clock, interval=timedelta(hours=6))

@@ -31,7 +31,9 @@ class World:
 
         self.metering = Metering(self.write, Sealer(b"a" * 32), self.clock)
         limits = Limits(self.spend, minute(60), self.clock)
-        self.door = Door(Authentication(find, pepper, self.clock), limits, self.metering, self.clock)
+        self.opted_out: list[str] = []
+        authentication = Authentication(find, pepper, self.clock)
+        self.door = Door(authentication, limits, self.metering, self.clock, self.opted_out.append)
 
     async def spend(self, account_id: str, policy: Policy, cost: int, _now: datetime) -> Spending:
         self.spent.append((account_id, cost))

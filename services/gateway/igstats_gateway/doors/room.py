@@ -3,18 +3,48 @@
 from collections.abc import Sequence
 
 from igstats_kit.client import Channels
+from igstats_kit.clock import Clock
+from igstats_kit.config import read_secret
 from starlette.routing import BaseRoute
 
+from igstats_gateway.authentication import Authentication
 from igstats_gateway.config import GatewayConfig
 from igstats_gateway.doors.desk import Desk
+from igstats_gateway.doors.front import Front, Limits
+from igstats_gateway.doors.identity import IdentityDesk
+from igstats_gateway.doors.meta import MetaDoor
+from igstats_gateway.doors.profiles import Profiles
+from igstats_gateway.doors.proof_pages import ProofPages
+from igstats_gateway.doors.request_pages import RequestPages
+from igstats_gateway.doors.signals import Signals
+from igstats_gateway.doors.signed_request import apps
+from igstats_gateway.doors.start_pages import StartPages
+from igstats_gateway.limits import AddressLimits, minute
 
 
 class DoorsRoom:
     """Everything that persons and other machines reach without an account's key."""
 
-    def __init__(self, config: GatewayConfig, channels: Channels) -> None:
-        self.desk = Desk(channels.to("privacy", config.privacy_address))
+    def __init__(self, config: GatewayConfig, channels: Channels, authentication: Authentication, clock: Clock) -> None:
+        privacy = channels.to("privacy", config.privacy_address)
+        self.desk = Desk(privacy)
+        self.signals = Signals(self.desk.open)
+        looks, sends = (minute(units) for units in (config.address_units, config.form_units))
+        pages = Front(Limits(AddressLimits(looks, clock), AddressLimits(sends, clock)))
+        machines = Front(Limits(AddressLimits(looks, clock), AddressLimits(looks, clock)))
+        known = apps(read_secret(config.meta_apps).decode()) if config.meta_apps else ()
+        profiles = Profiles(channels.to("stats", config.stats_address))
+        self._doors = (
+            StartPages(pages, self.desk),
+            RequestPages(pages, self.desk),
+            ProofPages(pages, self.desk, IdentityDesk(privacy), authentication, clock),
+            MetaDoor(machines, self.desk, profiles, known, config.public_url),
+        )
 
     def routes(self) -> Sequence[BaseRoute]:
         """The paths of all doors."""
-        return []
+        return [route for door in self._doors for route in door.routes()]
+
+    async def close(self) -> None:
+        """Lets opt-outs arrive that are on their way."""
+        await self.signals.settle()

@@ -12,7 +12,7 @@ from igstats_kit.pins import Pins
 from igstats_kit.seal import Sealer, SealError
 from igstats_kit.sql import Database
 from igstats_kit.tokens import Tokens
-from sqlalchemy import Row, Select, delete, func, or_, select, update
+from sqlalchemy import Row, Select, delete, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +22,18 @@ from igstats_stats.store import profile_rows
 from igstats_stats.store.fenced import profile_tokens, restricted
 from igstats_stats.tables import connections, profiles
 
+DEPARTED = "The profile's owner took the permission back at Instagram; the connection has ended."
 RESTRICTED = "The profile's owner restricted the use of their data; nothing is synchronised meanwhile."
+
+_DEPART = text(
+    "WITH gone AS (UPDATE profiles SET departed_at = COALESCE(departed_at, :now)"
+    " WHERE user_token = ANY(CAST(:tokens AS bytea[])) OR username_token = ANY(CAST(:tokens AS bytea[]))"
+    " OR app_user_token = ANY(CAST(:tokens AS bytea[])) RETURNING profile_id)"
+    " UPDATE connections AS c SET state = :dead, problem = :problem, sealed_token = NULL, due_at = NULL,"
+    " blocked_until = NULL, lease_id = NULL, leased_until = NULL"
+    " FROM gone WHERE c.profile_id = gone.profile_id AND (c.state <> :dead OR c.sealed_token IS NOT NULL)"
+)
+_STAY = text("UPDATE profiles SET departed_at = NULL WHERE profile_id = :profile AND departed_at IS NOT NULL")
 
 
 def _context(account_id: str, profile_id: int) -> str:
@@ -68,9 +79,10 @@ class ConnectionStore:
         owner = profile_tokens(self._tokens, facts)
         account = self._tokens.of("ACCOUNT_ID", made.account_id)
         async with self._database.transaction() as connection:
-            await admit(connection, [*owner, account])
+            await admit(connection, [*owner.known, account])
             profile_id = await profile_rows.ensure(connection, facts, owner, made.created_at)
             await profile_rows.write(connection, self._pins, profile_id, facts, owner, made.created_at)
+            await connection.execute(_STAY, {"profile": profile_id})
             made = replace(made, profile_id=profile_id)
             connection_id = await self._upsert(connection, made, account, access_token)
             await enqueue(connection, SYNC_REQUESTED, sync_requested(connection_id))
@@ -122,6 +134,16 @@ class ConnectionStore:
         async with self._database.transaction() as connection:
             return (await connection.execute(delete(connections).where(*own))).rowcount > 0
 
+    async def depart(self, identifiers: Sequence[tuple[str, str]], now: datetime) -> int:
+        """Destroys the tokens of all connections to the profiles named; a synchronisation that runs stops.
+
+        The profile remembers since when, the first time counts; connecting it again forgets that.
+        """
+        tokens = [self._tokens.of(kind, value) for kind, value in identifiers]
+        binds = {"tokens": tokens, "now": now, "dead": ConnectionState.TOKEN_DEAD, "problem": DEPARTED}
+        async with self._database.transaction() as connection:
+            return (await connection.execute(_DEPART, binds)).rowcount
+
     async def request_sync(self, connection_id: str, now: datetime) -> None:
         """Makes a connection due and tells all replicas."""
         async with self._database.transaction() as connection:
@@ -165,14 +187,14 @@ class ConnectionStore:
             return [self._lease(row) for row in await connection.execute(taken)]
 
     def _lease(self, row: Row[Any]) -> Lease:
-        tokens = (row.user_token, row.username_token) if row.username_token else (row.user_token,)
+        tokens = (row.user_token, row.username_token, row.app_user_token)
         return Lease(
             lease_id=row.lease_id,
             connection_id=row.connection_id,
             profile_id=row.profile_id,
             instagram_user_id=row.instagram_user_id,
             access_token=self._opened(row),
-            tokens=tuple(bytes(token) for token in tokens),
+            tokens=tuple(bytes(token) for token in tokens if token is not None),
             media_walked_at=row.media_walked_at,
             audience_due_at=row.audience_due_at,
         )

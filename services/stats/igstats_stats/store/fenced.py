@@ -1,5 +1,7 @@
 """Tokens of persons, and the conditions that keep the data of erased and restricted persons out of answers."""
 
+from typing import NamedTuple
+
 from igstats_kit.tables import objections, restrictions, tombstones
 from igstats_kit.tokens import Tokens
 from sqlalchemy import ColumnElement, Table, or_, select
@@ -8,14 +10,31 @@ from igstats_stats.model import ProfileFacts
 from igstats_stats.tables import profiles
 
 
-def profile_tokens(tokens: Tokens, facts: ProfileFacts) -> tuple[bytes, ...]:
-    """Tokens of a profile's owner: by id and, when there is one, by username."""
-    by_name = (tokens.of("USERNAME", facts.username),) if facts.username else ()
-    return (tokens.of("INSTAGRAM_USER_ID", facts.instagram_user_id), *by_name)
+class OwnerTokens(NamedTuple):
+    """Tokens of a profile's owner: by id and, when there are such, by username and by the id in our app."""
+
+    user: bytes
+    username: bytes | None
+    app_user: bytes | None
+
+    @property
+    def known(self) -> tuple[bytes, ...]:
+        """Those that the fence is asked for."""
+        return tuple(token for token in self if token is not None)
+
+
+def profile_tokens(tokens: Tokens, facts: ProfileFacts) -> OwnerTokens:
+    """Tokens of a profile's owner."""
+    return OwnerTokens(
+        tokens.of("INSTAGRAM_USER_ID", facts.instagram_user_id),
+        tokens.of("USERNAME", facts.username) if facts.username else None,
+        tokens.of("APP_USER_ID", facts.app_user_id) if facts.app_user_id else None,
+    )
 
 
 def _named_in(fence: Table) -> ColumnElement[bool]:
-    owner = or_(fence.c.token == profiles.c.user_token, fence.c.token == profiles.c.username_token)
+    names = (profiles.c.user_token, profiles.c.username_token, profiles.c.app_user_token)
+    owner = or_(*(fence.c.token == name for name in names))
     return select(fence.c.token).where(owner).correlate(profiles).exists()
 
 

@@ -91,12 +91,12 @@ class IngestStore:
     async def save_profile(self, lease: Lease, facts: ProfileFacts) -> Lease:
         """Writes the profile; returns the lease with the tokens that its later batches must ask the fence for."""
         tokens = profile_tokens(self._tokens, facts)
-        async with self._batch(lease, {*lease.tokens, *tokens}) as connection:
+        async with self._batch(lease, {*lease.tokens, *tokens.known}) as connection:
             written = await profile_rows.write(
                 connection, self._pins, lease.profile_id, facts, tokens, self._clock.now()
             )
             await self._tell(connection, lease, "profile", written)
-        return replace(lease, tokens=tokens)
+        return replace(lease, tokens=tokens.known)
 
     async def save_days(self, lease: Lease, found: Sequence[DayFacts]) -> None:
         """Writes daily values; a day that is past its time of corrections is marked as settled."""

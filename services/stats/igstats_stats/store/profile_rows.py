@@ -10,9 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_stats.days import day_of
 from igstats_stats.model import ProfileFacts
+from igstats_stats.store.fenced import OwnerTokens
 from igstats_stats.tables import profiles
 
-_CONTENT = ("username", "username_token", "name", "biography", "website", "followers", "follows", "media")
+_NAMES = ("username", "username_token", "app_user_id", "app_user_token")
+_CONTENT = (*_NAMES, "name", "biography", "website", "followers", "follows", "media")
 # A sample is written when the numbers changed since the last one of the same day, and once a day anyway.
 _SAMPLE = text(
     "INSERT INTO profile_samples (profile_id, observed_at, day, followers_count, follows_count, media_count)"
@@ -25,10 +27,12 @@ _SAMPLE = text(
 _GIVE_UP_USERNAME = update(profiles).values(username=None, username_token=None, revision=profiles.c.revision + 1)
 
 
-def _values(facts: ProfileFacts, tokens: tuple[bytes, ...]) -> dict[str, Any]:
+def _values(facts: ProfileFacts, tokens: OwnerTokens) -> dict[str, Any]:
     return {
         "username": facts.username or None,
-        "username_token": tokens[1] if len(tokens) > 1 else None,
+        "username_token": tokens.username,
+        "app_user_id": facts.app_user_id or None,
+        "app_user_token": tokens.app_user,
         "name": facts.name,
         "biography": facts.biography,
         "website": facts.website,
@@ -38,9 +42,9 @@ def _values(facts: ProfileFacts, tokens: tuple[bytes, ...]) -> dict[str, Any]:
     }
 
 
-async def ensure(connection: AsyncConnection, facts: ProfileFacts, tokens: tuple[bytes, ...], now: datetime) -> int:
+async def ensure(connection: AsyncConnection, facts: ProfileFacts, tokens: OwnerTokens, now: datetime) -> int:
     """Makes the profile's row when there is none; returns our id of it. The caller has asked the fence."""
-    identity = {"instagram_user_id": facts.instagram_user_id, "user_token": tokens[0]}
+    identity = {"instagram_user_id": facts.instagram_user_id, "user_token": tokens.user}
     row = {**identity, "name": "", "biography": "", "website": "", "revision": 0, "observed_at": now}
     await connection.execute(insert(profiles).values(row).on_conflict_do_nothing())
     found = select(profiles.c.profile_id).where(profiles.c.instagram_user_id == facts.instagram_user_id)
@@ -52,14 +56,14 @@ async def write(
     pins: Pins,
     profile_id: int,
     facts: ProfileFacts,
-    tokens: tuple[bytes, ...],
+    tokens: OwnerTokens,
     now: datetime,
 ) -> int:
     """Writes what changed and a sample; returns how many profile rows changed. The caller has asked the fence.
 
     What the owner had corrected stays as it is until Instagram says the same (GDPR 16).
     """
-    values = (await pins.settle(connection, profiles.name, {tokens[0]: _values(facts, tokens)}))[tokens[0]]
+    values = (await pins.settle(connection, profiles.name, {tokens.user: _values(facts, tokens)}))[tokens.user]
     await _take_username(connection, profile_id, values["username_token"])
     old, new = tuple_(*(profiles.c[name] for name in _CONTENT)), tuple_(*(values[name] for name in _CONTENT))
     changed = update(profiles).where(profiles.c.profile_id == profile_id, old.is_distinct_from(new))

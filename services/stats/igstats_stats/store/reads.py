@@ -40,12 +40,13 @@ from igstats_stats.tables import (
 _LARGEST_ID = 2**63 - 1
 # A UNION instead of OR: each arm goes by its own index, however small the planner believes the table to be.
 _OWNERS = text(
-    "SELECT p.instagram_user_id, p.username, ARRAY(SELECT c.account_id FROM connections c"
+    "SELECT p.instagram_user_id, p.username, p.app_user_id, ARRAY(SELECT c.account_id FROM connections c"
     " WHERE c.profile_id = p.profile_id AND c.state <> :dead) AS accounts,"
     " ARRAY(SELECT c.account_id FROM connections c WHERE c.profile_id = p.profile_id) AS recipients"
     " FROM profiles p WHERE p.profile_id IN ("
     "SELECT profile_id FROM profiles WHERE user_token = ANY(CAST(:tokens AS bytea[])) UNION"
-    " SELECT profile_id FROM profiles WHERE username_token = ANY(CAST(:tokens AS bytea[])))"
+    " SELECT profile_id FROM profiles WHERE username_token = ANY(CAST(:tokens AS bytea[])) UNION"
+    " SELECT profile_id FROM profiles WHERE app_user_token = ANY(CAST(:tokens AS bytea[])))"
 )
 
 
@@ -206,6 +207,12 @@ class ReadStore:
         async with self._database.read() as connection:
             rows = await connection.execute(_OWNERS, {"tokens": named, "dead": ConnectionState.TOKEN_DEAD})
             return [
-                Owner(row.instagram_user_id, row.username or "", frozenset(row.accounts), frozenset(row.recipients))
+                Owner(
+                    row.instagram_user_id,
+                    row.username or "",
+                    row.app_user_id or "",
+                    frozenset(row.accounts),
+                    frozenset(row.recipients),
+                )
                 for row in rows
             ]

@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from igstats.holder.v1 import identifier_pb2 as igstats_dot_holder_dot_v1_dot_identifier__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&igstats/stats/v1/subject_service.proto\x12\x10igstats.stats.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"igstats/holder/v1/identifier.proto\"b\n\x0cSubjectQuery\x12>\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\x12\x12\n\naccount_id\x18\x02 \x01(\t\"e\n\x07Subject\x12\x32\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.Identifier\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x03 \x03(\t\"V\n\x16ResolveSubjectsRequest\x12<\n\x07queries\x18\x01 \x03(\x0b\x32\x1e.igstats.stats.v1.SubjectQueryB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01\"F\n\x17ResolveSubjectsResponse\x12+\n\x08subjects\x18\x01 \x03(\x0b\x32\x19.igstats.stats.v1.Subject2}\n\x0eSubjectService\x12k\n\x0fResolveSubjects\x12(.igstats.stats.v1.ResolveSubjectsRequest\x1a).igstats.stats.v1.ResolveSubjectsResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&igstats/stats/v1/subject_service.proto\x12\x10igstats.stats.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"igstats/holder/v1/identifier.proto\"b\n\x0cSubjectQuery\x12>\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\x12\x12\n\naccount_id\x18\x02 \x01(\t\"e\n\x07Subject\x12\x32\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.Identifier\x12\x11\n\tconnected\x18\x02 \x01(\x08\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x03 \x03(\t\"V\n\x16ResolveSubjectsRequest\x12<\n\x07queries\x18\x01 \x03(\x0b\x32\x1e.igstats.stats.v1.SubjectQueryB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x01\"F\n\x17ResolveSubjectsResponse\x12+\n\x08subjects\x18\x01 \x03(\x0b\x32\x19.igstats.stats.v1.Subject\"W\n\x15\x45ndConnectionsRequest\x12>\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\"-\n\x16\x45ndConnectionsResponse\x12\x13\n\x0b\x65nded_count\x18\x01 \x01(\x05\x32\xe7\x01\n\x0eSubjectService\x12k\n\x0fResolveSubjects\x12(.igstats.stats.v1.ResolveSubjectsRequest\x1a).igstats.stats.v1.ResolveSubjectsResponse\"\x03\x90\x02\x01\x12h\n\x0e\x45ndConnections\x12\'.igstats.stats.v1.EndConnectionsRequest\x1a(.igstats.stats.v1.EndConnectionsResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBJECTQUERY'].fields_by_name['identifiers']._serialized_options = b'\272H\007\222\001\004\010\001\020\024'
   _globals['_RESOLVESUBJECTSREQUEST'].fields_by_name['queries']._loaded_options = None
   _globals['_RESOLVESUBJECTSREQUEST'].fields_by_name['queries']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\001'
+  _globals['_ENDCONNECTIONSREQUEST'].fields_by_name['identifiers']._loaded_options = None
+  _globals['_ENDCONNECTIONSREQUEST'].fields_by_name['identifiers']._serialized_options = b'\272H\007\222\001\004\010\001\020\024'
   _globals['_SUBJECTSERVICE'].methods_by_name['ResolveSubjects']._loaded_options = None
   _globals['_SUBJECTSERVICE'].methods_by_name['ResolveSubjects']._serialized_options = b'\220\002\001'
+  _globals['_SUBJECTSERVICE'].methods_by_name['EndConnections']._loaded_options = None
+  _globals['_SUBJECTSERVICE'].methods_by_name['EndConnections']._serialized_options = b'\220\002\002'
   _globals['_SUBJECTQUERY']._serialized_start=125
   _globals['_SUBJECTQUERY']._serialized_end=223
   _globals['_SUBJECT']._serialized_start=225
@@ -47,6 +51,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RESOLVESUBJECTSREQUEST']._serialized_end=414
   _globals['_RESOLVESUBJECTSRESPONSE']._serialized_start=416
   _globals['_RESOLVESUBJECTSRESPONSE']._serialized_end=486
-  _globals['_SUBJECTSERVICE']._serialized_start=488
-  _globals['_SUBJECTSERVICE']._serialized_end=613
+  _globals['_ENDCONNECTIONSREQUEST']._serialized_start=488
+  _globals['_ENDCONNECTIONSREQUEST']._serialized_end=575
+  _globals['_ENDCONNECTIONSRESPONSE']._serialized_start=577
+  _globals['_ENDCONNECTIONSRESPONSE']._serialized_end=622
+  _globals['_SUBJECTSERVICE']._serialized_start=625
+  _globals['_SUBJECTSERVICE']._serialized_end=856
 # @@protoc_insertion_point(module_scope)

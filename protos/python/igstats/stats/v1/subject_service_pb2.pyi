@@ -106,3 +106,41 @@ class ResolveSubjectsResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["subjects", b"subjects"]) -> None: ...
 
 global___ResolveSubjectsResponse = ResolveSubjectsResponse
+
+@typing.final
+class EndConnectionsRequest(google.protobuf.message.Message):
+    """Whose connections end."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IDENTIFIERS_FIELD_NUMBER: builtins.int
+    @property
+    def identifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[igstats.holder.v1.identifier_pb2.Identifier]:
+        """Names of the profile's owner."""
+
+    def __init__(
+        self,
+        *,
+        identifiers: collections.abc.Iterable[igstats.holder.v1.identifier_pb2.Identifier] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["identifiers", b"identifiers"]) -> None: ...
+
+global___EndConnectionsRequest = EndConnectionsRequest
+
+@typing.final
+class EndConnectionsResponse(google.protobuf.message.Message):
+    """What ended."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ENDED_COUNT_FIELD_NUMBER: builtins.int
+    ended_count: builtins.int
+    """Connections that ended now; those that had ended before do not count."""
+    def __init__(
+        self,
+        *,
+        ended_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ended_count", b"ended_count"]) -> None: ...
+
+global___EndConnectionsResponse = EndConnectionsResponse

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SubjectServiceStub(object):
-    """Finds persons among the profiles that stats holds. Called by privacy only.
+    """Finds persons among the profiles that stats holds, and ends what they allow no more. Called by privacy and the gateway.
     """
 
     def __init__(self, channel):
@@ -40,14 +40,27 @@ class SubjectServiceStub(object):
                 request_serializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsRequest.SerializeToString,
                 response_deserializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsResponse.FromString,
                 _registered_method=True)
+        self.EndConnections = channel.unary_unary(
+                '/igstats.stats.v1.SubjectService/EndConnections',
+                request_serializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.EndConnectionsRequest.SerializeToString,
+                response_deserializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.EndConnectionsResponse.FromString,
+                _registered_method=True)
 
 
 class SubjectServiceServicer(object):
-    """Finds persons among the profiles that stats holds. Called by privacy only.
+    """Finds persons among the profiles that stats holds, and ends what they allow no more. Called by privacy and the gateway.
     """
 
     def ResolveSubjects(self, request, context):
         """Completes what requests know about profile owners, and says whether the accounts hold connections to them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndConnections(self, request, context):
+        """Ends all connections to the profiles named, because their owner took the permission back at Instagram: tokens are
+        destroyed, nothing is synchronised any more. What was stored stays until the time that Meta's terms leave has passed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,6 +74,11 @@ def add_SubjectServiceServicer_to_server(servicer, server):
                     request_deserializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsRequest.FromString,
                     response_serializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsResponse.SerializeToString,
             ),
+            'EndConnections': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndConnections,
+                    request_deserializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.EndConnectionsRequest.FromString,
+                    response_serializer=igstats_dot_stats_dot_v1_dot_subject__service__pb2.EndConnectionsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'igstats.stats.v1.SubjectService', rpc_method_handlers)
@@ -70,7 +88,7 @@ def add_SubjectServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SubjectService(object):
-    """Finds persons among the profiles that stats holds. Called by privacy only.
+    """Finds persons among the profiles that stats holds, and ends what they allow no more. Called by privacy and the gateway.
     """
 
     @staticmethod
@@ -90,6 +108,33 @@ class SubjectService(object):
             '/igstats.stats.v1.SubjectService/ResolveSubjects',
             igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsRequest.SerializeToString,
             igstats_dot_stats_dot_v1_dot_subject__service__pb2.ResolveSubjectsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndConnections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.stats.v1.SubjectService/EndConnections',
+            igstats_dot_stats_dot_v1_dot_subject__service__pb2.EndConnectionsRequest.SerializeToString,
+            igstats_dot_stats_dot_v1_dot_subject__service__pb2.EndConnectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class SubjectServiceStub:
-    """Finds persons among the profiles that stats holds. Called by privacy only."""
+    """Finds persons among the profiles that stats holds, and ends what they allow no more. Called by privacy and the gateway."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     ResolveSubjects: grpc.UnaryUnaryMultiCallable[
@@ -27,8 +27,16 @@ class SubjectServiceStub:
     ]
     """Completes what requests know about profile owners, and says whether the accounts hold connections to them."""
 
+    EndConnections: grpc.UnaryUnaryMultiCallable[
+        igstats.stats.v1.subject_service_pb2.EndConnectionsRequest,
+        igstats.stats.v1.subject_service_pb2.EndConnectionsResponse,
+    ]
+    """Ends all connections to the profiles named, because their owner took the permission back at Instagram: tokens are
+    destroyed, nothing is synchronised any more. What was stored stays until the time that Meta's terms leave has passed.
+    """
+
 class SubjectServiceAsyncStub:
-    """Finds persons among the profiles that stats holds. Called by privacy only."""
+    """Finds persons among the profiles that stats holds, and ends what they allow no more. Called by privacy and the gateway."""
 
     ResolveSubjects: grpc.aio.UnaryUnaryMultiCallable[
         igstats.stats.v1.subject_service_pb2.ResolveSubjectsRequest,
@@ -36,8 +44,16 @@ class SubjectServiceAsyncStub:
     ]
     """Completes what requests know about profile owners, and says whether the accounts hold connections to them."""
 
+    EndConnections: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.stats.v1.subject_service_pb2.EndConnectionsRequest,
+        igstats.stats.v1.subject_service_pb2.EndConnectionsResponse,
+    ]
+    """Ends all connections to the profiles named, because their owner took the permission back at Instagram: tokens are
+    destroyed, nothing is synchronised any more. What was stored stays until the time that Meta's terms leave has passed.
+    """
+
 class SubjectServiceServicer(metaclass=abc.ABCMeta):
-    """Finds persons among the profiles that stats holds. Called by privacy only."""
+    """Finds persons among the profiles that stats holds, and ends what they allow no more. Called by privacy and the gateway."""
 
     @abc.abstractmethod
     def ResolveSubjects(
@@ -46,5 +62,15 @@ class SubjectServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[igstats.stats.v1.subject_service_pb2.ResolveSubjectsResponse, collections.abc.Awaitable[igstats.stats.v1.subject_service_pb2.ResolveSubjectsResponse]]:
         """Completes what requests know about profile owners, and says whether the accounts hold connections to them."""
+
+    @abc.abstractmethod
+    def EndConnections(
+        self,
+        request: igstats.stats.v1.subject_service_pb2.EndConnectionsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.stats.v1.subject_service_pb2.EndConnectionsResponse, collections.abc.Awaitable[igstats.stats.v1.subject_service_pb2.EndConnectionsResponse]]:
+        """Ends all connections to the profiles named, because their owner took the permission back at Instagram: tokens are
+        destroyed, nothing is synchronised any more. What was stored stays until the time that Meta's terms leave has passed.
+        """
 
 def add_SubjectServiceServicer_to_server(servicer: SubjectServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -1,0 +1,77 @@
+"""The public pages of one request, by its status code: where it stands, take it back, its evidence."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute
+
+from igstats_gateway.doors import rendering, words
+from igstats_gateway.doors.desk import Desk
+from igstats_gateway.doors.front import Front
+from igstats_gateway.doors.model import State
+from igstats_gateway.doors.paths import REQUESTS_PATH, status_path
+
+_PROVED = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
+
+
+class RequestPages:
+    """What whoever holds a status code may see and do. The pages say nothing about the person."""
+
+    def __init__(self, front: Front, desk: Desk) -> None:
+        self._front = front
+        self._desk = desk
+
+    def routes(self) -> Sequence[BaseRoute]:
+        """The paths."""
+        own = f"{REQUESTS_PATH}/{{code}}"
+        return [
+            self._front.page(own, self.status),
+            self._front.page(f"{own}/withdraw", self.withdraw, "GET", "POST"),
+            self._front.page(f"{own}/evidence", self.evidence),
+        ]
+
+    async def status(self, request: Request) -> Response:
+        """Where it stands."""
+        code = request.path_params["code"]
+        found = await self._desk.status(code)
+        return rendering.page(
+            "status",
+            request=found.request,
+            standing=found,
+            state=words.state(found),
+            right=words.right(found.request.right),
+            steps=words.steps(found),
+            methods=words.ways(found),
+            withdrawable=words.withdrawable(found),
+            evidence=found.request.state in _PROVED,
+            fresh=request.query_params.get("new") == "1",
+            here=status_path(code),
+        )
+
+    async def withdraw(self, request: Request) -> Response:
+        """Asks whether it is meant, and then takes the request back."""
+        code = request.path_params["code"]
+        if request.method == "POST":
+            await self._desk.withdraw(code)
+            return RedirectResponse(status_path(code), 303, rendering.SAFE)
+        await self._desk.status(code)
+        return rendering.page("withdraw", here=status_path(code))
+
+    async def evidence(self, request: Request) -> Response:
+        """The evidence of a request that has closed. An error before the first piece is an ordinary answer."""
+        code = request.path_params["code"]
+        opened = (await self._desk.status(code)).request
+        pieces = self._desk.evidence(code)
+        first = await anext(pieces, b"")
+        name = f"evidence-{opened.reference}.zip"
+        headers = {**rendering.SAFE, "content-disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(_whole(first, pieces), headers=headers, media_type="application/zip")
+
+
+async def _whole(first: bytes, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(pieces):
+        yield first
+        async for one in pieces:
+            yield one

@@ -1,0 +1,230 @@
+"""The public pages at a running gateway, as a browser without JavaScript uses them."""
+
+import re
+from typing import Any
+
+import pytest
+from igstats.holder.v1.identifier_pb2 import IdentifierKind
+from igstats.holder.v1.task_pb2 import Right
+from igstats.privacy.v1.request_pb2 import RequestState
+from igstats.privacy.v1.status_service_pb2 import Justification
+
+NAMED = {"right": "ERASURE", "email": "ann@example.com", "username": "@Ann.Demo", "regime": "CCPA", "language": "de"}
+
+
+async def blank(gateway: Any) -> dict[str, str]:
+    """The hidden fields of a fresh form."""
+    text = (await gateway.ask("GET", "/privacy")).text
+    found = re.search(r'name="key" value="([^"]+)"', text)
+    assert found is not None
+    return {"key": found[1]}
+
+
+async def send(gateway: Any, fields: dict[str, str], **headers: str) -> Any:
+    return await gateway.ask("POST", "/privacy", data=fields, headers=headers, allow_redirects=False)
+
+
+async def opened(gateway: Any, **changed: str) -> str:
+    """A fresh request; its status page."""
+    answer = await send(gateway, await blank(gateway) | NAMED | changed)
+    assert answer.status == 303, answer.text
+    return str(answer.headers["location"]).partition("?")[0]
+
+
+async def test_a_form_opens_a_request_and_leads_to_its_page(gateway: Any) -> None:
+    where = await opened(gateway)
+    (sent,) = gateway.others.doorkeeper.openings
+    assert {(IdentifierKind.Name(one.kind)[16:], one.value) for one in sent.identifiers} == {
+        ("EMAIL", "ann@example.com"),
+        ("USERNAME", "Ann.Demo"),
+    }
+    assert (sent.door, sent.right, sent.reply_address, sent.language) == (
+        "web",
+        Right.RIGHT_ERASURE,
+        "ann@example.com",
+        "de",
+    )
+    assert sent.identity_proof == ""
+    page = await gateway.ask("GET", where)
+    text = page.text
+    assert page.status == 200
+    assert "7K2Q-M4TD" in text
+    assert "31 July 2026" in text
+    assert "ann" not in text.lower().replace("cannot", "")
+
+
+async def test_the_same_form_sent_twice_is_one_request_and_a_changed_one_another(gateway: Any) -> None:
+    fields = await blank(gateway) | NAMED
+    first, again = [(await send(gateway, fields)).headers["location"] for _ in range(2)]
+    changed = (await send(gateway, fields | {"right": "ACCESS"})).headers["location"]
+    assert first == again != changed
+
+
+async def test_a_mistake_is_named_at_its_field_and_nothing_that_was_typed_is_lost(gateway: Any) -> None:
+    fields = await blank(gateway) | NAMED | {"email": "ann@", "right": "CORRECTION", "value_2": 'a "quoted" <b>value'}
+    answer = await send(gateway, fields)
+    text = answer.text
+    assert answer.status == 400
+    assert "<title>Error: " in text
+    assert '<a href="#email">Enter an e-mail address like name@example.com</a>' in text
+    assert 'value="ann@"' in text
+    assert "a &#34;quoted&#34; &lt;b&gt;value" in text
+    assert '<option value="CCPA" selected>' in text
+    assert f'value="{fields["key"]}"' in text
+    assert gateway.others.doorkeeper.openings == []
+
+
+async def test_while_privacy_is_down_the_form_comes_back_as_it_was(gateway: Any) -> None:
+    gateway.others.doorkeeper.down = True
+    answer = await send(gateway, await blank(gateway) | NAMED)
+    text = answer.text
+    assert answer.status == 503
+    assert 'value="ann@example.com"' in text
+    assert 'value="ERASURE" checked' in text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
+async def test_a_form_of_a_foreign_page_is_refused(gateway: Any, headers: dict[str, str]) -> None:
+    answer = await send(gateway, await blank(gateway) | NAMED, **headers)
+    assert answer.status == 400
+    assert gateway.others.doorkeeper.openings == []
+
+
+async def test_our_own_form_is_taken_whichever_way_the_browser_says_so(gateway: Any) -> None:
+    own = f"https://{gateway.config.public_http_listen}"
+    for headers in ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, {"Origin": own}):
+        assert (await send(gateway, await blank(gateway) | NAMED, **headers)).status == 303
+
+
+async def test_pages_let_nothing_in_and_set_no_cookie(gateway: Any) -> None:
+    where = await opened(gateway)
+    for path in ("/privacy", "/privacy/categories", where, f"{where}/withdraw", "/privacy/requests/unknown"):
+        answer = await gateway.ask("GET", path)
+        text = answer.text
+        assert answer.headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")
+        assert (answer.headers["x-content-type-options"], answer.headers["cache-control"]) == ("nosniff", "no-store")
+        assert "set-cookie" not in answer.headers
+        assert not re.search(r"<script|style=|src=|@import|onclick", text)
+        assert not re.findall(r'<link rel="stylesheet" href="(?!/privacy/style.css)', text)
+
+
+async def test_every_field_has_a_label(gateway: Any) -> None:
+    where = await opened(gateway)
+    for path in ("/privacy", f"{where}/mail-code", f"{where}/points", f"{where}/account"):
+        text = (await gateway.ask("GET", path)).text
+        ids = re.findall(r'<(?:input|select)[^>]*? id="([^"]+)"', text)
+        assert ids
+        assert [one for one in ids if f'<label for="{one}">' not in text] == []
+        assert len(re.findall("<h1>", text)) == 1
+
+
+async def test_an_unknown_code_is_a_readable_page(gateway: Any) -> None:
+    answer = await gateway.ask("GET", f"/privacy/requests/{'0' * 52}")
+    text = answer.text
+    assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "STATUS_CODE_UNKNOWN" in text
+    assert answer.headers["request-id"] in text
+
+
+async def test_a_request_is_taken_back_after_a_second_thought(gateway: Any) -> None:
+    where = await opened(gateway)
+    assert "Take the request back?" in (await gateway.ask("GET", f"{where}/withdraw")).text
+    text = (await gateway.ask("POST", f"{where}/withdraw")).text
+    assert "Taken back" in text
+    assert "/withdraw" not in text
+
+
+async def test_what_cannot_be_taken_back_says_so(gateway: Any) -> None:
+    where = await opened(gateway)
+    gateway.others.doorkeeper.requests[where.rpartition("/")[2]].state = RequestState.REQUEST_STATE_EXECUTING
+    answer = await gateway.ask("POST", f"{where}/withdraw")
+    assert answer.status == 409
+    assert "TRANSITION_NOT_ALLOWED" in answer.text
+
+
+async def test_a_page_names_what_stays_and_why_and_gives_the_evidence(gateway: Any) -> None:
+    where = await opened(gateway)
+    request = gateway.others.doorkeeper.requests[where.rpartition("/")[2]]
+    assert (await gateway.ask("GET", f"{where}/evidence")).status == 409
+    request.state = RequestState.REQUEST_STATE_FULFILLED_IN_PART
+    request.closed_time.FromDatetime(gateway.others.doorkeeper.received_at)
+    gateway.others.doorkeeper.justifications.append(
+        Justification(about="invoices (gateway)", ground="legal_obligation", explanation="The law obliges us.")
+    )
+    text = (await gateway.ask("GET", where)).text
+    assert "invoices (gateway)" in text
+    assert "The law obliges us." in text
+    evidence = await gateway.ask("GET", f"{where}/evidence")
+    assert (evidence.status, evidence.headers["content-type"]) == (200, "application/zip")
+    assert evidence.headers["content-disposition"] == 'attachment; filename="evidence-7K2Q-M4TD.zip"'
+    assert (evidence.body).startswith(b"PK")
+
+
+async def test_a_mail_code_is_sent_and_checked(gateway: Any) -> None:
+    gateway.others.doorkeeper.proof_methods += ["mail_code", "points", "login", "account", "officer"]
+    where = await opened(gateway)
+    assert ((await gateway.ask("GET", where)).text).count("button plain") >= 3
+    page = await gateway.ask("POST", f"{where}/mail-code")
+    assert "Type the code" in page.text
+    assert len(gateway.others.doorkeeper.asked) == 1
+    wrong = await gateway.ask("POST", f"{where}/mail-code/check", data={"code": "999999"})
+    text = wrong.text
+    assert wrong.status == 400
+    assert "Tries left: 2." in text
+    assert 'value="999999"' in text
+    odd = await gateway.ask("POST", f"{where}/mail-code/check", data={"code": "abc"})
+    assert odd.status == 400
+    right = await gateway.ask("POST", f"{where}/mail-code/check", data={"code": "123456"}, allow_redirects=False)
+    assert (right.status, right.headers["location"]) == (303, where)
+
+
+async def test_stated_facts_are_compared_and_the_page_never_says_which_fitted(gateway: Any) -> None:
+    where = await opened(gateway)
+    none = await gateway.ask("POST", f"{where}/points", data={"declared": "yes"})
+    assert none.status == 400
+    stated = {"company": "Ann's", "vat_number": "", "declared": "yes", "other": "x"}
+    answer = await gateway.ask("POST", f"{where}/points", data=stated, allow_redirects=False)
+    assert (answer.status, answer.headers["location"]) == (303, where)
+    (asked,) = gateway.others.doorkeeper.asked
+    assert ([(one.name, one.value) for one in asked.points], asked.declared) == ([("company", "Ann's")], True)
+
+
+async def test_a_key_proves_its_account_and_is_never_shown_again(gateway: Any) -> None:
+    where = await opened(gateway)
+    key = gateway.account.key
+    wrong = await gateway.ask("POST", f"{where}/account", data={"api_key": key[:-1] + "x"})
+    assert wrong.status in (400, 401)
+    assert key[:-1] not in wrong.text
+    answer = await gateway.ask("POST", f"{where}/account", data={"api_key": key}, allow_redirects=False)
+    assert (answer.status, answer.headers["location"]) == (303, where)
+    assert gateway.others.doorkeeper.accounts == [gateway.account.account_id]
+
+
+async def test_a_person_signs_in_with_instagram_and_comes_back(gateway: Any) -> None:
+    where = await opened(gateway)
+    code = where.rpartition("/")[2]
+    leave = (await gateway.ask("POST", f"{where}/login")).text
+    assert f'href="https://instagram.test/?a=1&amp;state={code}" rel="noreferrer"' in leave
+    back = {"state": code, "code": "AQ1"}
+    ahead = await gateway.ask("HEAD", "/privacy/login", params=back)
+    assert (ahead.status, gateway.others.doorkeeper.asked) == (409, [])
+    answer = await gateway.ask("GET", "/privacy/login", params=back, allow_redirects=False)
+    assert (answer.status, answer.headers["location"]) == (303, where)
+    again = await gateway.ask("GET", "/privacy/login", params=back)
+    assert again.status == 409
+    declined = await gateway.ask("GET", "/privacy/login", params={"error": "access_denied", "state": code})
+    assert (declined.status, "LOGIN_STATE_INVALID" in declined.text) == (409, True)
+
+
+async def test_what_we_hold_is_the_same_page_for_everybody(gateway: Any) -> None:
+    text = (await gateway.ask("GET", "/privacy/categories")).text
+    assert "<h2>Identifiers</h2>" in text
+    assert "user.contact.email" in text

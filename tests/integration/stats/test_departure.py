@@ -1,0 +1,113 @@
+"""An owner takes the permission back at Instagram: Meta names them by their id in our app."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.subjects import Case
+from igstats_stats.model import ConnectionState
+from igstats_stats.store.connections import DEPARTED
+from igstats_stats.tables import connections, profiles
+
+APP_ID = "1001"
+ACCOUNT = "acc_01"
+
+
+def scoped(person: Any, app_id: str = APP_ID) -> tuple[str, str]:
+    return ("APP_USER_ID", f"{app_id}:{person.scoped_id}")
+
+
+async def test_the_id_in_our_app_names_the_profile_and_completes_its_other_names(world: Any) -> None:
+    person = world.person()
+    await world.connect(person)
+    (found,) = await world.profiles.resolve([([scoped(person)], ACCOUNT)])
+    assert set(found.identifiers) == {
+        scoped(person),
+        ("INSTAGRAM_USER_ID", person.user_id),
+        ("USERNAME", person.username),
+    }
+    assert found.connected
+
+
+async def test_the_id_in_another_app_names_nobody(world: Any) -> None:
+    person = world.person()
+    await world.connect(person)
+    (found,) = await world.profiles.resolve([([scoped(person, "2002")], ACCOUNT)])
+    assert (found.identifiers, found.connected) == ((scoped(person, "2002"),), False)
+
+
+async def test_connections_of_all_accounts_end_with_their_tokens_and_the_statistics_stay(world: Any) -> None:
+    person, other = world.person(0), world.person(1)
+    await world.connect_and_sync(person)
+    for account, whose in (("acc_02", person), ("acc_01", other)):
+        await world.connect(whose, account)
+    assert await world.connections.depart([scoped(person)]) == 2
+    rows = {(row.account_id, row.profile_id): row for row in await world.rows(connections)}
+    left = next(row for row in await world.rows(profiles) if row.instagram_user_id == person.user_id)
+    for account in ("acc_01", "acc_02"):
+        row = rows[account, left.profile_id]
+        assert (row.state, row.sealed_token, row.due_at, row.problem) == (
+            ConnectionState.TOKEN_DEAD,
+            None,
+            None,
+            DEPARTED,
+        )
+    assert left.departed_at == world.clock.now()
+    assert sum(row.sealed_token is not None for row in rows.values()) == 1
+    assert (await world.profiles.get("acc_01", person.user_id)).username == person.username
+
+
+async def test_the_second_word_changes_nothing_and_the_first_time_counts(world: Any) -> None:
+    person = world.person()
+    await world.connect(person)
+    first = world.clock.now()
+    assert await world.connections.depart([scoped(person)]) == 1
+    world.clock.advance(timedelta(days=3))
+    assert await world.connections.depart([scoped(person)]) == 0
+    (left,) = await world.rows(profiles)
+    assert left.departed_at == first
+
+
+async def test_nobody_known_is_no_error(world: Any) -> None:
+    assert await world.connections.depart([("APP_USER_ID", "1001:7")]) == 0
+
+
+async def test_a_synchronisation_that_runs_stops(world: Any) -> None:
+    person = world.person()
+    await world.connect(person)
+    now = world.clock.now()
+    (lease,) = await world.store.lease("lease_1", now, now, 1)
+    await world.connections.depart([scoped(person)])
+    await world.store.finish(lease, now, now)
+    (row,) = await world.rows(connections)
+    assert (row.state, row.due_at) == (ConnectionState.TOKEN_DEAD, None)
+    with pytest.raises(DomainError) as refused:
+        await world.connections.request_sync(ACCOUNT, row.connection_id)
+    assert refused.value.reason is Reason.INSTAGRAM_TOKEN_DEAD
+
+
+async def test_connecting_again_takes_the_departure_back(world: Any) -> None:
+    person = world.person()
+    await world.connect(person)
+    await world.connections.depart([scoped(person)])
+    await world.connect(person)
+    (left,) = await world.rows(profiles)
+    (row,) = await world.rows(connections)
+    assert (left.departed_at, row.state) == (None, ConnectionState.ACTIVE)
+    assert row.sealed_token is not None
+
+
+async def test_an_erasure_that_names_the_id_in_our_app_alone_finds_the_profile_and_keeps_it_out(world: Any) -> None:
+    person = world.person()
+    await world.connect_and_sync(person)
+    case = Case("req_1", (world.tokens.of(*scoped(person)),), (scoped(person)[1],))
+    async with world.database.transaction() as connection:
+        await world.subjects.fence(connection, [case])
+        await world.subjects.erase(connection, [case])
+        swept = await world.subjects.sweep(connection, [case])
+    assert (await world.count(profiles), await world.count(connections)) == (0, 0)
+    assert not swept["req_1"].counts
+    with pytest.raises(DomainError) as refused:
+        await world.connect(person)
+    assert refused.value.reason is Reason.SUBJECT_ERASED
