@@ -11,7 +11,7 @@ from igstats_kit.errors import DomainError, Reason, Violation
 from igstats_audit.leaf import SALT_SIZE, commitment, decode, written
 from igstats_audit.model import DataKey, Delivery, Head, Known, Log, NewCall, NewEntry, SealedEntry
 from igstats_audit.note import Checkpoint, NoteSigner
-from igstats_audit.tree import Growth, Range, grow, leaf_hash
+from igstats_audit.tree import Growth, Range, grow, leaf_hashes
 
 
 def seal(entries: Sequence[SealedEntry], log: Log, key: DataKey) -> None:
@@ -88,7 +88,7 @@ class Plan:
     def grow(self, signer: NoteSigner, today: date) -> tuple[Growth, Head]:
         """What the commit makes of the tree, and the signed head on top of it."""
         head = self.head
-        growth = grow(head.tree, [leaf_hash(one.leaf) for one in self.fresh])
+        growth = grow(head.tree, leaf_hashes(one.leaf for one in self.fresh))
         position = max([head.stream_sequence, *(delivery.position for delivery in self.deliveries)])
         if not self.fresh:
             return growth, replace(head, epoch=head.epoch + 1, stream_sequence=position)

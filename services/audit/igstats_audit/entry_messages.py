@@ -2,7 +2,7 @@
 
 from igstats.audit.v1 import audit_service_pb2 as pb
 
-from igstats_audit.model import Acknowledgement, Entry
+from igstats_audit.model import Acknowledgement, Appended, Entry
 
 
 def entry_message(entry: Entry) -> pb.Entry:
@@ -24,3 +24,12 @@ def entry_message(entry: Entry) -> pb.Entry:
 def acknowledgement_message(one: Acknowledgement) -> pb.Acknowledgement:
     """The proof of an entry."""
     return pb.Acknowledgement(entry_id=one.entry_id, index=one.index, path=one.path)
+
+
+def appended_message(done: Appended) -> pb.AppendEntriesResponse:
+    """The answer to an append. Its proofs are made in their place: made apart, each would be copied there."""
+    answer = pb.AppendEntriesResponse(checkpoint=done.checkpoint)
+    add = answer.acknowledgements.add
+    for entry_id, index, path in done.acknowledgements:
+        add(entry_id=entry_id, index=index, path=path)
+    return answer

@@ -6,7 +6,6 @@ likewise), the producer's own sequence number (8 bytes, 0 when it does not numbe
 salt and payload.
 """
 
-import functools
 import hashlib
 import struct
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ SALT_SIZE = 32
 DOMAIN = b"igstats/commitment/v1\n"
 
 _LAYOUT = struct.Struct(f">B{KIND_SIZE}s{PRODUCER_SIZE}sQI32s")
+_NUMBERS = struct.Struct(">QI32s")  # the end of it, which differs from leaf to leaf
 _MINUTE = timedelta(minutes=1)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _LAST_MINUTE = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MINUTE
@@ -57,10 +57,10 @@ def written(kind: str, producer: str, sequence: int, moment: datetime, committed
     Raises:
         ValueError: A value does not fit.
     """
-    minutes = int(moment.timestamp() // 60)
+    minutes = (moment - _EPOCH) // _MINUTE
     if not (0 <= minutes <= _LAST_MINUTE and 0 <= sequence < 1 << 64 and len(committed) == _HASH_SIZE):
         raise ValueError("a number in the leaf is out of range, or its commitment is not 32 bytes")
-    return _LAYOUT.pack(VERSION, _name(kind, KIND_SIZE), _name(producer, PRODUCER_SIZE), sequence, minutes, committed)
+    return _names(kind, producer) + _NUMBERS.pack(sequence, minutes, committed)
 
 
 def decode(raw: bytes) -> Leaf:
@@ -78,8 +78,12 @@ def decode(raw: bytes) -> Leaf:
     return leaf
 
 
-@functools.lru_cache(maxsize=256)
 @lru_cache(maxsize=1_024)
+def _names(kind: str, producer: str) -> bytes:
+    """The beginning of a leaf."""
+    return bytes([VERSION]) + _name(kind, KIND_SIZE) + _name(producer, PRODUCER_SIZE)
+
+
 def _name(text: str, size: int) -> bytes:
     raw = text.encode("ascii", "replace")
     if not text or not text.isascii() or not text.isprintable() or len(raw) > size:

@@ -46,9 +46,11 @@ class DataKey:
         object.__setattr__(self, "sealer", Sealer(self.secret))  # once a key: it costs as much as sealing an entry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewEntry:
     """Something to append. Whoever repeats an entry id in the evidence log gets the place of the first.
+
+    Not frozen, for it is made once an entry: freezing costs as much as hashing and sealing what it holds.
 
     `sequence` is the producer's own number of the entry, from 1 without gaps; 0 when it does not number.
     """
@@ -67,7 +69,7 @@ class NewEntry:
         return Subject(self.request_id)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewCall(NewEntry):
     """A call for the access log: `entry_id` is its call id. `token` is the account's, None when nobody is known.
 
@@ -156,8 +158,7 @@ class Head:
     day: date = date.min
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(NamedTuple):
     """Proof that an entry is in the tree of a checkpoint."""
 
     entry_id: str

@@ -78,12 +78,9 @@ class Sequencer:
         if all(index >= first for index in done.indexes):
             paths = done.growth.inclusions(done.indexes)
         else:
-            paths = await self._proofs.inclusions(done.indexes, done.growth.after)
-        acknowledgements = [
-            Acknowledgement(entry.entry_id, index, path)
-            for entry, index, path in zip(entries, done.indexes, paths, strict=True)
-        ]
-        return Appended(acknowledgements, done.checkpoint)
+            paths = list(map(tuple, await self._proofs.inclusions(done.indexes, done.growth.after)))
+        names = [entry.entry_id for entry in entries]
+        return Appended(list(map(Acknowledgement, names, done.indexes, paths)), done.checkpoint)
 
     async def deliver(self, entries: Sequence[NewEntry], delivery: Delivery) -> Done:
         """Appends entries that came as events, in one commit that records them as handled; raises as `append`."""

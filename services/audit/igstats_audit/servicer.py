@@ -16,7 +16,7 @@ from igstats_audit.audit_servicer import SecurityAuditRpcs
 from igstats_audit.audits import Audits
 from igstats_audit.call_search import CallSearch
 from igstats_audit.call_servicer import CallRpcs
-from igstats_audit.entry_messages import acknowledgement_message, entry_message
+from igstats_audit.entry_messages import acknowledgement_message, appended_message, entry_message
 from igstats_audit.evidence import Evidence
 from igstats_audit.finding_servicer import FindingRpcs
 from igstats_audit.logs import Logs, OneLog
@@ -38,9 +38,7 @@ class LogRpcs(AuditServiceServicer):
             raise DomainError(Reason.CALLER_NOT_ALLOWED, caller=caller())
         now = self.clock.now()
         done = await self.logs.evidence.sequencer.append([_new_entry(entry, now) for entry in request.entries])
-        return pb.AppendEntriesResponse(
-            acknowledgements=map(acknowledgement_message, done.acknowledgements), checkpoint=done.checkpoint
-        )
+        return appended_message(done)
 
     @override
     async def GetEntry(self, request: pb.GetEntryRequest, context: Context) -> pb.GetEntryResponse:

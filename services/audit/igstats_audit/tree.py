@@ -7,6 +7,7 @@ Every hash that a root or a proof needs is a node, or is folded from a few of th
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 HASH_SIZE = 32
@@ -33,6 +34,12 @@ Hashes = Mapping[Node, bytes]
 def leaf_hash(leaf: bytes) -> bytes:
     """Hashes a leaf."""
     return hashlib.sha256(b"\x00" + leaf).digest()
+
+
+def leaf_hashes(leaves: Iterable[bytes]) -> list[bytes]:
+    """Hashes many leaves."""
+    sha256 = hashlib.sha256
+    return [sha256(b"\x00" + leaf).digest() for leaf in leaves]
 
 
 def node_hash(left: bytes, right: bytes) -> bytes:
@@ -162,7 +169,7 @@ class Row(NamedTuple):
     hashes: Sequence[bytes]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Growth:
     """What appending leaves to a tree did: the tree before and after, and by level the nodes that became complete."""
 
@@ -182,26 +189,23 @@ class Growth:
     def inclusion(self, index: int) -> list[bytes]:
         """Proof of an appended leaf in the tree after. Needs no storage: it names old peaks and new nodes only."""
         (found,) = self.inclusions([index])
-        return found
+        return list(found)
 
-    def inclusions(self, indexes: Sequence[int]) -> list[list[bytes]]:
+    def inclusions(self, indexes: Sequence[int]) -> list[tuple[bytes, ...]]:
         """Proofs of appended leaves in the tree after. Neighbours share all of a path but its beginning."""
         if any(index < self.before.size for index in indexes):
             raise ValueError("the leaf was there before")
-        if not indexes:
-            return []
-        first, last = min(indexes), max(indexes)
-        tails = self._tails(first, last)
-        return [list(tails[index - first]) for index in indexes]
+        return [self._paths[index - self.before.size] for index in indexes]
 
-    def _tails(self, first: int, last: int) -> list[tuple[bytes, ...]]:
-        """The paths of the leaves from first to last, made from the top down: a node's path is its parent's, begun."""
+    @cached_property
+    def _paths(self) -> list[tuple[bytes, ...]]:
+        """The paths of all appended leaves, made from the top down: a node's path is its parent's, begun."""
         old, rest, size = self.before.nodes, ends(self.after), self.after.size
         above: dict[int, tuple[bytes, ...]] = {}
         for level in range(len(self.rows) - 1, -1, -1):
             start, hashes = self.rows[level]
             here: dict[int, tuple[bytes, ...]] = {}
-            for place in range(first >> level, min(last >> level, (size >> level) - 1) + 1):
+            for place in range(self.before.size >> level, size >> level):
                 tail = above.get(place >> 1)
                 if tail is None:
                     here[place] = rest[level]
