@@ -2,9 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from sqlalchemy import event, text
@@ -17,11 +17,16 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from igstats_kit.errors import DomainError, Reason
 
 T = TypeVar("T")
+Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+IntegrityError = asyncpg.IntegrityConstraintViolationError
+"""What a statement on the driver itself raises when a row may not be there."""
 
 _AFTER_COMMIT = "igstats_after_commit"
 _LAST_USED = "igstats_last_used"
 _RESTED_SECONDS = 2.0
 _LOOK_SECONDS = 1.0
+_CLOSE_SECONDS = 2.0
+_STATEMENT_SECONDS = 35.0  # the server gives up after 30: this is for one that does not answer at all
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtext('igstats-alone'), hashtext(:name))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtext('igstats-alone'), hashtext(:name))")
 # A frozen server must not freeze its callers. Statements are many, small and by key: neither jit nor a plan for every
@@ -35,6 +40,8 @@ _SETTINGS = {
     "plan_cache_mode": "force_generic_plan",
     "enable_seqscan": "off",
 }
+
+_CONNECTING: Mapping[str, Any] = {"timeout": 5, "server_settings": _SETTINGS}
 
 
 async def shielded(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -79,10 +86,48 @@ async def _wrapping() -> AsyncIterator[None]:
         if error.connection_invalidated or isinstance(error.orig, (OSError, asyncpg.PostgresConnectionError)):
             raise _unavailable(error) from error
         raise
+    except (asyncpg.DataError, IntegrityError):
+        raise  # of a statement on the driver itself
     except (OSError, PoolTimeout, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
         raise _unavailable(error) from error
     except asyncpg.PostgresError as error:  # start-up refusals: "the database system is starting up"
         raise _unavailable(error) from error
+
+
+class Direct:
+    """A connection of the driver itself, kept by one user for statements so frequent that the layers above cost more.
+
+    A statement commits by itself, several in the connection's own `transaction()`. Errors are those of the driver.
+    """
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        self._arguments = arguments
+        self._alone = asyncio.Lock()
+        self._connection: Driver | None = None
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Driver]:
+        """The connection, opened when there is none alive; others wait until the block has ended.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE; a statement may or may not have run, so retries need a unique key.
+        """
+        async with self._alone, _wrapping():
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await asyncpg.connect(**self._arguments)
+            yield self._connection
+
+    async def close(self) -> None:
+        """Closes the connection."""
+        if self._connection is not None:
+            await self._connection.close(timeout=_CLOSE_SECONDS)
+
+
+def driver(connection: AsyncConnection) -> Driver:
+    """What a connection that has begun its transaction stands on; statements on it are part of the transaction."""
+    stands_on: Any = connection.sync_connection
+    found: Driver = stands_on.connection.driver_connection
+    return found
 
 
 class Database:
@@ -96,8 +141,9 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_use_lifo=True,  # the connection used last has its statements prepared and its catalogue cache warm
-            connect_args={"timeout": 5, "server_settings": _SETTINGS},
+            connect_args=_CONNECTING,
         )
+        self._direct: list[Direct] = []
         self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "checkout", _ping_when_rested)
 
@@ -163,6 +209,16 @@ class Database:
                 with suppress(Exception):  # a connection that died has let go of its locks
                     await shielded(connection.execute(_UNLOCK, {"name": name}))
 
+    def direct(self) -> Direct:
+        """A connection of its own for one user, beside those of the pool."""
+        url = self._engine.url
+        where = {"host": url.host, "port": url.port, "user": url.username, "password": url.password}
+        kept = Direct({**where, "database": url.database, **_CONNECTING, "command_timeout": _STATEMENT_SECONDS})
+        self._direct.append(kept)
+        return kept
+
     async def close(self) -> None:
         """Closes all connections."""
+        for kept in self._direct:
+            await kept.close()
         await self._engine.dispose()

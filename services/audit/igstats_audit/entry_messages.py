@@ -30,6 +30,6 @@ def appended_message(done: Appended) -> pb.AppendEntriesResponse:
     """The answer to an append. Its proofs are made in their place: made apart, each would be copied there."""
     answer = pb.AppendEntriesResponse(checkpoint=done.checkpoint)
     add = answer.acknowledgements.add
-    for entry_id, index, path in done.acknowledgements:
-        add(entry_id=entry_id, index=index, path=path)
+    for one in done.acknowledgements:
+        add(entry_id=one.entry_id, index=one.index, path=one.path)
     return answer

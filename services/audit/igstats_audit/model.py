@@ -158,7 +158,8 @@ class Head:
     day: date = date.min
 
 
-class Acknowledgement(NamedTuple):
+@dataclass(slots=True)
+class Acknowledgement:
     """Proof that an entry is in the tree of a checkpoint."""
 
     entry_id: str

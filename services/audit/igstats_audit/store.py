@@ -1,17 +1,20 @@
-"""The SQL that writes a log: each commit is one statement, in which every insert depends on the swap of the head."""
+"""The SQL that writes a log: each commit is one statement, in which every insert depends on the swap of the head.
+
+It speaks to the driver itself: SQLAlchemy takes longer to pass the one statement on than PostgreSQL to run it.
+"""
 
 import contextlib
 import functools
+import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, cast
 
 from igstats_kit.events import Event
 from igstats_kit.fence import admitted
-from igstats_kit.sql import Database
-from sqlalchemy import TextClause, text
+from igstats_kit.sql import Database, Driver, IntegrityError, driver
+from sqlalchemy import text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_audit.entry_store import TABLES, EntryStore, Keys, partition, read_head
@@ -61,6 +64,7 @@ _HANDLED = (
     " CAST(:event_ids AS text[])) AS i WHERE EXISTS (SELECT FROM swapped) ON CONFLICT DO NOTHING)"
 )
 _ENTRIES = {Log.EVIDENCE: _EVIDENCE, Log.ACCESS: _ACCESS}
+_BIND = re.compile(r":([a-z_]+)")
 _RESTART = text("UPDATE heads SET stream_sequence = 0, epoch = epoch + 1 WHERE log = :log")
 PARTITIONED = {Log.EVIDENCE: (TABLES[Log.EVIDENCE],), Log.ACCESS: (TABLES[Log.ACCESS], "calls")}
 
@@ -95,7 +99,7 @@ class Turn:
 
     async def swap(self, commit: Commit) -> bool:
         """Writes the commit when its old head still stands and its keys exist; otherwise nothing, and False."""
-        return await _swap(self._connection, self._store.log, commit)
+        return await _swap(driver(self._connection), self._store.log, commit)
 
 
 class SqlLog(EntryStore):
@@ -103,6 +107,7 @@ class SqlLog(EntryStore):
 
     def __init__(self, database: Database, log: Log, keys: Keys) -> None:
         super().__init__(database, log, keys)
+        self._direct = database.direct()
         self._made: set[date] = set()
 
     async def create_head(self, head: Head) -> None:
@@ -141,16 +146,16 @@ class SqlLog(EntryStore):
         Returns False when nothing was written: the head has moved on, a key is gone, or an entry id is known.
         """
         try:
-            async with self._database.statement() as connection:
+            async with self._direct.use() as connection:
                 return await _swap(connection, self.log, commit)
         except IntegrityError:
             return False
 
 
-async def _swap(connection: AsyncConnection, log: Log, commit: Commit) -> bool:
+async def _swap(connection: Driver, log: Log, commit: Commit) -> bool:
     """Runs the parts that this commit needs: a part without rows costs as much as one with a row."""
     old, binds = commit.old, _head_columns(commit.new) | _keys(commit)
-    binds |= {"log": log, "old_size": old.tree.size, "old_epoch": old.epoch}
+    binds |= {"log": log.value, "old_size": old.tree.size, "old_epoch": old.epoch}
     parts = [_SWAPPED]
     for part, columns in (
         (_ENTRIES[log], _evidence_rows(commit) if log is Log.EVIDENCE else _access_rows(commit)),
@@ -162,12 +167,17 @@ async def _swap(connection: AsyncConnection, log: Log, commit: Commit) -> bool:
             binds |= columns
     if commit.entries and commit.new.day != old.day:
         parts.append(_DATED)
-    return bool(await connection.scalar(_statement(tuple(parts)), binds))
+    statement, names = _statement(tuple(parts))
+    return bool(await connection.fetchval(statement, *(binds[name] for name in names)))
 
 
 @functools.cache
-def _statement(parts: tuple[str, ...]) -> TextClause:
-    return text("".join((*parts, " SELECT count(*) FROM swapped")))
+def _statement(parts: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """A statement as the driver wants it, and the names of its values in order."""
+    places: dict[str, int] = {}
+    whole = "".join((*parts, " SELECT count(*) FROM swapped"))
+    numbered = _BIND.sub(lambda bind: f"${places.setdefault(bind[1], len(places) + 1)}", whole)
+    return numbered, tuple(places)
 
 
 def _head_columns(head: Head) -> dict[str, Any]:

@@ -71,6 +71,24 @@ async def test_what_waits_together_is_committed_together(memory_log: Log, note_s
     assert [one.acknowledgements[0].index for one in done] == list(range(50))
 
 
+async def test_once_a_commit_was_shared_the_next_takes_along_those_on_their_way(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    async with running(memory_log, note_signer) as sequencer:
+        await asyncio.gather(*(sequencer.append([entry(number)]) for number in range(2)))
+        before = memory_log.commits
+
+        async def on_its_way(number: int) -> None:
+            turns = 0
+            while turns < number:
+                turns += 1
+                await asyncio.sleep(0)
+            await sequencer.append([entry(number + 2)])
+
+        await asyncio.gather(*(on_its_way(number) for number in range(20)))
+    assert memory_log.commits == before + 1
+
+
 async def test_a_repeated_entry_gets_the_place_of_the_first_and_a_new_proof(
     memory_log: Log, note_signer: NoteSigner
 ) -> None:
