@@ -1,7 +1,8 @@
 """Leases: where a holder gets the tasks that it was offered, with the identifiers of their persons.
 
 Privacy hands identifiers out once a request. They stay in this process's memory until the request's last phase, so the
-phases in between need no call; a repeated offer, or one that this process knows nothing of, is leased again.
+phases in between need no call; a repeated offer, one that asks for it, or one that this process knows nothing of is
+leased again.
 """
 
 from collections import OrderedDict
@@ -37,9 +38,11 @@ class Leases:
         """
         offers: dict[str, bool] = {}
         for event in events:
-            for task_id in TasksOffered.FromString(event.data).task_ids:
+            offered = TasksOffered.FromString(event.data)
+            fresh = frozenset(offered.fresh_task_ids)
+            for task_id in offered.task_ids:
                 # What came twice may have failed or been done: privacy knows whether it is still to do, and counts.
-                offers[task_id] = task_id not in offers and event.attempts == 1
+                offers[task_id] = task_id not in offers and event.attempts == 1 and task_id not in fresh
         known = [task for task_id, first in offers.items() if first and (task := self._next(task_id)) is not None]
         here = {task.task_id for task in known}
         return known + await self._lease([task_id for task_id in offers if task_id not in here])

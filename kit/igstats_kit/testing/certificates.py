@@ -69,12 +69,16 @@ class Authority:
         self._authority = x509.load_pem_x509_certificate(self.certificate.read_bytes())
 
     def issue(self, service: str, *, names: Sequence[str] = (), lifetime: timedelta = _YEAR) -> Certificate:
-        """Makes a key and a certificate for `service`, good for server and client, and replaces earlier ones."""
+        """Makes a key and a certificate for `service`, good for server and client, and replaces earlier ones.
+
+        "operator/ada" names an officer.
+        """
+        host, file = service.partition("/")[0], service.replace("/", "-")
         key = generate_private_key(SECP256R1())
         alternatives = x509.SubjectAlternativeName(
             [
                 x509.UniformResourceIdentifier(spiffe_id(service)),
-                *(x509.DNSName(name) for name in (service, "localhost", *names)),
+                *(x509.DNSName(name) for name in (host, "localhost", *names)),
                 x509.IPAddress(_LOCALHOST),
             ]
         )
@@ -87,7 +91,7 @@ class Authority:
             .add_extension(_usage(authority=False), critical=True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
-        issued = Certificate(self._directory / f"{service}.pem", self._directory / f"{service}.key")
+        issued = Certificate(self._directory / f"{file}.pem", self._directory / f"{file}.key")
         write_private(issued.key, _pem(key))
         write_private(issued.certificate, builder.sign(self._key, SHA256()).public_bytes(Encoding.PEM))
         return issued

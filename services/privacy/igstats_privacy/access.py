@@ -17,6 +17,10 @@ _INTERNAL = (
     *("ListHolders", "SetHolderEnabled", "DescribeProcessing"),
 )
 _DOORS = ("GetStatus", "WithdrawByCode", "GetOptOut", "DescribeCategories", "ReadEvidence")
+_DECISIONS = (
+    *("PreviewRequest", "GetPreview", "ApproveRequest", "DenyRequest", "ExtendRequest"),
+    *("PlaceHold", "ReleaseHold", "ListHolds"),
+)
 _PROOFS = ("SendCode", "SubmitCode", "MatchPoints", "StartLogin", "FinishLogin", "ProveAccount")
 _RECORDS = (*("ListLedger", "GetMetrics", "ExportRegister", "OpenBreach", "AmendBreach", "ListBreaches", "ListAlerts"),)
 _HOLDERS = ("RegisterHolder", "LeaseTasks", "UploadExport", "ListErasures")
@@ -29,6 +33,7 @@ def access(holders: Collection[str]) -> AccessTable:
         **{f"/igstats.api.v1.RequestService/{method}": _GATEWAY for method in _PUBLIC},
         **{f"/igstats.privacy.v1.PrivacyService/{method}": _OFFICE for method in _INTERNAL},
         **{f"/igstats.privacy.v1.StatusService/{method}": _OFFICE for method in _DOORS},
+        **{f"/igstats.privacy.v1.DecisionService/{method}": _OPERATOR for method in _DECISIONS},
         **{f"/igstats.privacy.v1.IdentityService/{method}": _GATEWAY for method in _PROOFS},
         "/igstats.privacy.v1.IdentityService/ListProofs": _OPERATOR,
         **{f"/igstats.privacy.v1.RecordService/{method}": _OPERATOR for method in _RECORDS},

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from igstats.api.v1.request_service_pb2_grpc import add_RequestServiceServicer_to_server
 from igstats.holder.v1.holder_tasks_service_pb2_grpc import add_HolderTasksServiceServicer_to_server
+from igstats.privacy.v1.decision_service_pb2_grpc import add_DecisionServiceServicer_to_server
 from igstats.privacy.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
 from igstats.privacy.v1.privacy_service_pb2_grpc import add_PrivacyServiceServicer_to_server
 from igstats.privacy.v1.record_service_pb2_grpc import add_RecordServiceServicer_to_server
@@ -25,6 +26,7 @@ from igstats_privacy.access import access
 from igstats_privacy.config import PrivacyConfig
 from igstats_privacy.consumer import ReceiptConsumer
 from igstats_privacy.core import Core
+from igstats_privacy.decisions.room import DecisionsRoom
 from igstats_privacy.declarations import DECLARATIONS
 from igstats_privacy.events import RECEIPTS, STREAMS
 from igstats_privacy.holder_tasks_servicer import HolderTasksServicer
@@ -55,7 +57,8 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     notices = NoticesRoom(config, core)
     proofs = ProofsRoom(config, core, channels, notices.post)
     records = RecordsRoom(config, core)
-    reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback)
+    decisions = DecisionsRoom(config, core)
+    reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback, decisions.holds)
 
     rpc = RpcServer(config, access(config.holder_names))
     public = RequestServicer(core.requests, PackagesRoom(core).packages, core.registry, core.evidence)
@@ -63,6 +66,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     add_PrivacyServiceServicer_to_server(PrivacyServicer(core.requests, core.registry, clock), rpc.server)
     add_IdentityServiceServicer_to_server(proofs.servicer, rpc.server)
     add_RecordServiceServicer_to_server(records.servicer, rpc.server)
+    add_DecisionServiceServicer_to_server(decisions.servicer, rpc.server)
     opt_outs = OptOuts(database, core.identifiers)
     status = StatusServicer(core.requests, core.codes, core.registry, core.evidence, opt_outs, proofs.methods, clock)
     add_StatusServiceServicer_to_server(status, rpc.server)

@@ -1,10 +1,14 @@
 """What can be set."""
 
+from datetime import timedelta
 from typing import ClassVar, Self
 
 from igstats_kit.config import Address, ServiceConfig, shared
-from pydantic import Field, FilePath
+from pydantic import Field, FilePath, field_validator
 from pydantic_settings import SettingsConfigDict
+
+from igstats_privacy.model import Right
+from igstats_privacy.policy import Policy
 
 # Holders keep exports until they expire, and retention destroys what is older than this whatever happens.
 LONGEST_EXPORT_DAYS = 14
@@ -44,9 +48,36 @@ class PrivacyConfig(ServiceConfig):
     dpo_email: str = "dpo@example.com"
     """The data protection officer (policy 11)."""
     dpo_phone: str = "+1-555-0123"
+    approve: str = ""
+    """Rights of which every request waits for an officer's approval, separated by commas: "ERASURE,ACCESS"."""
+    second_person_rows: int = Field(default=0, ge=0)
+    """An erasure that touches more rows needs two officers; 0 for no such threshold."""
+    second_person_tenant: bool = False
+    """Whether the erasure of a customer needs two officers."""
+    window_hours: int = Field(default=0, ge=0, le=168)
+    """Hours in which the owner can take an erasure back, the data being restricted; 0 for none."""
+    lifting_notice_days: int = Field(default=7, ge=0, le=30)
+    """Days before an officer's lifting of a restriction that the person is told."""
 
     holders: str = "gateway,stats,privacy,audit"
     """Services that may be holders, by the name in their certificates, separated by commas."""
+
+    @field_validator("approve")
+    @classmethod
+    def _are_rights(cls, listed: str) -> str:
+        _rights(listed)
+        return listed
+
+    @property
+    def policy(self) -> Policy:
+        """What requests wait for."""
+        return Policy(
+            approve=_rights(self.approve),
+            second_rows=self.second_person_rows,
+            second_tenant=self.second_person_tenant,
+            window=timedelta(hours=self.window_hours),
+            notice=timedelta(days=self.lifting_notice_days),
+        )
 
     @property
     def holder_names(self) -> frozenset[str]:
@@ -58,3 +89,7 @@ class PrivacyConfig(ServiceConfig):
         host, _, port = self.listen.rpartition(":")
         everywhere = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - read from the listener, not bound
         return self.model_copy(update={"privacy_address": f"{everywhere.get(host, host)}:{port}"})
+
+
+def _rights(listed: str) -> frozenset[Right]:
+    return frozenset(Right(name.strip()) for name in listed.split(",") if name.strip())

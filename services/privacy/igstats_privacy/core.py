@@ -10,7 +10,9 @@ from igstats_kit.sql import Database
 from igstats_kit.tokens import Tokens
 
 from igstats_privacy.changes import Changes
+from igstats_privacy.children import Children
 from igstats_privacy.config import PrivacyConfig
+from igstats_privacy.drafts import Drafts
 from igstats_privacy.exports import Exports
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers
@@ -38,9 +40,28 @@ class Core:
         self.registry = Registry(database, self.fanout, self.changes, clock)
         self.exports = Exports(database, self.sealer, self.identifiers, clock, config.export_days)
         self.profiles = StatsProfiles(channels.to("stats", config.stats_address))
-        self.triage = Triage(database, self.fanout, self.profiles, self.identifiers, self.changes, clock)
+        self.drafts = Drafts(self.identifiers, clock)
+        self.children = Children(self.drafts, self.fanout, clock)
+        self.triage = Triage(
+            database,
+            self.fanout,
+            self.profiles,
+            self.identifiers,
+            self.changes,
+            clock,
+            children=self.children,
+            policy=config.policy,
+        )
         self.requests = Requests(
-            database, self.fanout, self.identifiers, self.changes, clock, self.triage.wake, self.codes
+            database,
+            self.fanout,
+            self.identifiers,
+            self.changes,
+            clock,
+            self.triage.wake,
+            self.codes,
+            self.drafts,
+            self.children,
         )
         self.leases = Leases(database, self.identifiers, self.changes, clock)
         self.receipts = Receipts(self.fanout, clock, config.backup_days)

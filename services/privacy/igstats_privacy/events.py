@@ -1,6 +1,6 @@
 """Facts that privacy publishes, and the streams it owns. No personal value: ids, states, outcomes, digests."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from google.protobuf.message import Message
@@ -16,7 +16,7 @@ from igstats.event.v1.events_pb2 import (
 from igstats_kit.declare import days, impersonal_store
 from igstats_kit.events import Stream, Subscription
 
-from igstats_privacy.model import Change, HolderWord, State, TaskKey
+from igstats_privacy.model import Change, HolderWord, Phase, State, TaskKey
 
 REQUEST_CHANGED = "igstats.privacy.v1.request.changed"
 REQUEST_CLOSED = "igstats.privacy.v1.request.closed"
@@ -73,16 +73,21 @@ def publisher(subject: str) -> str:
     return subject.split(".")[1]
 
 
-def tasks_offered(keys: Iterable[TaskKey]) -> list[Fact]:
-    """One message per holder and 512 tasks."""
+def tasks_offered(keys: Collection[TaskKey], held: Collection[str] = ()) -> list[Fact]:
+    """One message per holder and 512 tasks. Those that erase are to be leased anew for the requests in `held`."""
     by_holder: dict[str, list[str]] = {}
     for key in keys:
         by_holder.setdefault(key.holder, []).append(str(key))
+    fresh = {str(key) for key in keys if key.phase is Phase.ERASE and key.request_id in held} if held else set()
     return [
-        (f"igstats.privacy.v1.task.{holder}", TasksOffered(holder=holder, task_ids=ids[start : start + _LIMIT]))
+        (f"igstats.privacy.v1.task.{holder}", _offer(holder, ids[start : start + _LIMIT], fresh))
         for holder, ids in by_holder.items()
         for start in range(0, len(ids), _LIMIT)
     ]
+
+
+def _offer(holder: str, task_ids: Sequence[str], fresh: Collection[str]) -> TasksOffered:
+    return TasksOffered(holder=holder, task_ids=task_ids, fresh_task_ids=[one for one in task_ids if one in fresh])
 
 
 def requests_changed(changes: Sequence[Change], now: datetime) -> list[Fact]:

@@ -3,7 +3,7 @@
 The rules are `lifecycle`'s; here they are applied to a whole batch of requests with a handful of statements.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -65,9 +65,10 @@ class Fanout:
             if state is TaskState.BLOCKED:
                 steps[key.request_id] = replace(steps[key.request_id], blocked=True)
         changed = {name: step for name, step in steps.items() if _differs(step, stands[name])}
+        held = {name for name, stand in stands.items() if stand.held}
         effective = {name: stands[name].progress.effective_at for name in changed}
         old = {name: stands[name].state for name in changed}
-        await self._write(connection, old, changed, effective, opened)
+        await self._write(connection, old, changed, effective, opened, held)
 
     async def _write(
         self,
@@ -76,6 +77,7 @@ class Fanout:
         steps: Mapping[str, Step],
         effective: Mapping[str, datetime | None],
         opened: Mapping[TaskKey, TaskState],
+        held: Collection[str] = (),
     ) -> None:
         if not steps and not opened:
             return
@@ -84,7 +86,7 @@ class Fanout:
         known = {name: effective.get(name) for name, step in steps.items() if step.state in _DATED}
         changes = [Change(name, old[name], step.state) for name, step in steps.items() if step.state is not old[name]]
         closed = {name: step.state for name, step in steps.items() if step.state in FINAL}
-        facts = events.tasks_offered(key for key, state in opened.items() if state is TaskState.OFFERED)
+        facts = events.tasks_offered([key for key, state in opened.items() if state is TaskState.OFFERED], held)
         facts += events.requests_changed(changes, now)
         if closed:
             facts += events.requests_closed(closed, await task_store.words(connection, closed), now)

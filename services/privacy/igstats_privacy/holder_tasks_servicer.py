@@ -58,7 +58,7 @@ class HolderTasksServicer(HolderTasksServiceServicer):
         """Reads the erasure ledger."""
         _require_own(request.holder)
         entries = await self._ledger.after(request.holder, request.after_sequence, request.page_size)
-        return pb.ListErasuresResponse(erasures=map(messages.erasure, entries))
+        return pb.ListErasuresResponse(erasures=[messages.erasure(one, request.holder) for one in entries])
 
 
 def _require_own(holder: str) -> None:

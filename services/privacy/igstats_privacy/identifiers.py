@@ -28,6 +28,8 @@ class Identifiers:
         pairs = [[one.kind, one.value] for one in naming.identifiers]
         wrong = [[one.field, one.value] for one in naming.corrections]
         content = [naming.account_id, pairs, wrong, naming.reply_address, naming.language]
+        if naming.tokens:
+            content.append([token.hex() for token in naming.tokens])
         return self._sealer.seal(json.dumps(content).encode(), _place(request_id))
 
     def seal_reply(self, request_id: str, address: str, language: str) -> bytes | None:
@@ -43,9 +45,15 @@ class Identifiers:
 
     def open(self, request_id: str, sealed: bytes) -> Naming:
         """The names that `seal` stored for this request."""
-        account_id, pairs, wrong, reply, language = json.loads(self._sealer.open(sealed, _place(request_id)))
+        account_id, pairs, wrong, reply, language, *rest = json.loads(self._sealer.open(sealed, _place(request_id)))
         identifiers = tuple(Identifier(kind, value) for kind, value in pairs)
-        return Naming(account_id, identifiers, tuple(Correction(name, value) for name, value in wrong), reply, language)
+        corrections = tuple(Correction(name, value) for name, value in wrong)
+        tokens = tuple(bytes.fromhex(token) for token in (rest[0] if rest else ()))
+        return Naming(account_id, identifiers, corrections, reply, language, tokens)
+
+    def tokens_of(self, naming: Naming) -> tuple[bytes, ...]:
+        """The keyed tokens of a person: of the names, and those that have outlived their names."""
+        return (*self.tokens(naming.identifiers), *naming.tokens)
 
     def tokens(self, identifiers: Sequence[Identifier]) -> tuple[bytes, ...]:
         """The keyed tokens of the identifiers, in their order."""

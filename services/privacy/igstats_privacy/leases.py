@@ -1,16 +1,18 @@
 """Leases: the one place where a person's identifiers leave this service, to the holder that must act on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from igstats_kit.clock import Clock
 from igstats_kit.sql import Database
 
-from igstats_privacy import task_store
+from igstats_privacy import hold_store, task_store
 from igstats_privacy.changes import Changes
 from igstats_privacy.errors import holder_unknown, task_not_owned
 from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.model import Lease, Naming, TaskKey
+from igstats_privacy.model import Hold, Lease, Naming, Phase, TaskKey
 from igstats_privacy.task_store import Leased
+
+_HOLDING = frozenset({Phase.ERASE, Phase.SWEEP, Phase.PREVIEW})
 
 
 class Leases:
@@ -35,18 +37,29 @@ class Leases:
             leased = await task_store.lease(connection, holder, keys, self._clock.now())
         if leased is None:
             raise holder_unknown(holder)
+        holds = await self._staying(holder, [one for one in leased if one.held])
         self._changes.publish({one.task.request_id for one in leased})
-        return self._opened(leased)
+        return self._opened(leased, holds)
 
-    def _opened(self, leased: Sequence[Leased]) -> list[Lease]:
+    async def _staying(self, holder: str, held: Sequence[Leased]) -> dict[TaskKey, tuple[Hold, ...]]:
+        """What stays of the persons whose data somebody has put a hold on, by task."""
+        found: dict[TaskKey, tuple[Hold, ...]] = {}
+        for phase in sorted({one.task.phase for one in held} & _HOLDING):
+            keys = {one.task.request_id: one.task for one in held if one.task.phase is phase}
+            async with self._database.transaction() as connection:
+                holds = await hold_store.leased(connection, holder, phase, list(keys), self._clock.now())
+            found |= {keys[request_id]: tuple(some) for request_id, some in holds.items()}
+        return found
+
+    def _opened(self, leased: Sequence[Leased], holds: Mapping[TaskKey, tuple[Hold, ...]]) -> list[Lease]:
         persons: dict[str, tuple[Naming, tuple[bytes, ...]]] = {}
         for one in leased:
             name = one.task.request_id
             if name not in persons:
                 naming = self._identifiers.open(name, one.sealed)
-                persons[name] = naming, self._identifiers.tokens(naming.identifiers)
-        return [_lease(one, *persons[one.task.request_id]) for one in leased]
+                persons[name] = naming, self._identifiers.tokens_of(naming)
+        return [_lease(one, *persons[one.task.request_id], holds.get(one.task, ())) for one in leased]
 
 
-def _lease(one: Leased, naming: Naming, tokens: tuple[bytes, ...]) -> Lease:
-    return Lease(one.task, one.right, naming.identifiers, tokens, one.attempt, one.due_at, naming.corrections)
+def _lease(one: Leased, naming: Naming, tokens: tuple[bytes, ...], holds: tuple[Hold, ...]) -> Lease:
+    return Lease(one.task, one.right, naming.identifiers, tokens, one.attempt, one.due_at, naming.corrections, holds)

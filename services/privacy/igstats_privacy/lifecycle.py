@@ -100,7 +100,12 @@ def moved(state: State, move: Move) -> State:
 
 def accepted(state: State) -> State:
     """The state of a request that triage accepts, its identity being proved."""
-    return moved(moved(state, Move.PROVE) if state is State.RECEIVED else state, Move.ACCEPT)
+    return moved(waiting(state), Move.ACCEPT)
+
+
+def waiting(state: State) -> State:
+    """The state of a request whose identity is proved and that must wait for something else."""
+    return state if state is State.TRIAGE else moved(state, Move.PROVE)
 
 
 def movable(move: Move) -> frozenset[State]:

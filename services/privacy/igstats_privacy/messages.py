@@ -15,6 +15,7 @@ from igstats_privacy.model import (
     Cause,
     Correction,
     Erasure,
+    Hold,
     Holder,
     Identifier,
     Lease,
@@ -212,16 +213,25 @@ def task(lease: Lease) -> task_pb2.Task:
         attempt=lease.attempt,
         due_time=stamp(lease.due_at),
         corrections=[task_pb2.Correction(field=one.field, value=one.value) for one in lease.corrections],
+        holds=[_hold(one, lease.task.holder) for one in lease.holds],
     )
 
 
-def erasure(one: Erasure) -> holder_tasks_service_pb2.Erasure:
+def _hold(one: Hold, holder: str) -> task_pb2.Hold:
+    """A hold as the holder gets it that it is at."""
+    return task_pb2.Hold(
+        hold_id=one.hold_id, holder=holder, stores=one.at(holder), ground=one.ground, until_time=stamp(one.until)
+    )
+
+
+def erasure(one: Erasure, holder: str) -> holder_tasks_service_pb2.Erasure:
     """An entry of the erasure ledger."""
     return holder_tasks_service_pb2.Erasure(
         sequence=one.sequence,
         request_id=one.request_id,
         tokens=one.tokens,
         accepted_time=stamp(one.accepted_at),
+        holds=[_hold(hold, holder) for hold in one.holds],
     )
 
 

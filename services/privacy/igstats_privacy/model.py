@@ -146,6 +146,8 @@ class Naming:
     corrections: tuple[Correction, ...] = ()
     reply_address: str = attribute(default="", repr=False)
     language: str = ""
+    tokens: tuple[bytes, ...] = ()
+    """Of a person whose names are destroyed: an erasure that goes on has nothing else."""
 
 
 @dataclass(frozen=True, order=True)
@@ -184,6 +186,8 @@ class NewRequest:
     language: str = ""
     parent_id: str = ""
     received_at: datetime | None = None
+    tokens: tuple[bytes, ...] = ()
+    ledger_token: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -227,17 +231,29 @@ class Waiting:
     state: State
     identity_proof: str
     sealed: bytes
+    door: str
+    regime: Regime
+    parent_id: str
+    due_at: datetime
+    wait: Wait
+    wait_until: datetime | None
+    approved: bool
 
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What triage found out about a request that it accepts."""
+    """What triage found out about a proved request."""
 
     request_id: str
     right: Right
     proof: str
     sealed: bytes
     tokens: tuple[bytes, ...]
+    subject_class: SubjectClass
+    due_at: datetime
+    duplicate_of: str = ""
+    wait: Wait = Wait.UNSPECIFIED
+    wait_until: datetime | None = None
     ledger_token: bytes = b""
 
 
@@ -281,6 +297,27 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Hold:
+    """Stores of a person that stay, as (holder, store), why and until when. `kept_back`: erasures that it kept back."""
+
+    hold_id: str
+    groups: tuple[tuple[str, str], ...]
+    ground: str
+    reason: str
+    until: datetime
+    review_at: datetime
+    placed_at: datetime
+    placed_by: str
+    released_at: datetime | None = None
+    kept_back: tuple[str, ...] = ()
+    resumed: tuple[str, ...] = ()
+
+    def at(self, holder: str) -> tuple[str, ...]:
+        """The stores that stay at one holder."""
+        return tuple(store for other, store in self.groups if other == holder)
+
+
+@dataclass(frozen=True)
 class Lease:
     """One task as handed to its holder: the only place where identifiers leave this service."""
 
@@ -291,6 +328,7 @@ class Lease:
     attempt: int
     due_at: datetime
     corrections: tuple[Correction, ...] = ()
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -315,6 +353,7 @@ class Erasure:
     request_id: str
     tokens: tuple[bytes, ...]
     accepted_at: datetime
+    holds: tuple[Hold, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,14 @@ class Fallback(Protocol):
         ...
 
 
+class Holds(Protocol):
+    """Holds that end by themselves."""
+
+    async def end_due(self) -> Sequence[str]:
+        """Releases those whose time is over, so that what they kept back goes on."""
+        ...
+
+
 class Reconciler:
     """Looks after open requests until they have ended."""
 
@@ -49,7 +57,9 @@ class Reconciler:
         changes: Changes,
         clock: Clock,
         fallback: Fallback,
+        holds: Holds,
     ) -> None:
+        self._holds = holds
         self._fallback = fallback
         self._database = database
         self._fanout = fanout
@@ -81,6 +91,7 @@ class Reconciler:
             self.end_settled,
             self.end_unproved,
             self.mark_overdue,
+            self._holds.end_due,
             self._exports.destroy_expired,
         )
         for step in steps:
@@ -97,7 +108,9 @@ class Reconciler:
             if due:
                 again = {key: self._fanout.next_offer(now, offers + 1) for key, offers in due}
                 await task_store.offer_again(connection, again, now)
-                await enqueue_all(connection, store.drafted(events.tasks_offered(again)))
+                await enqueue_all(
+                    connection, store.drafted(events.tasks_offered(again, {key.request_id for key in again}))
+                )
         return len(due)
 
     async def block_late(self) -> set[str]:

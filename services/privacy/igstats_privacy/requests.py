@@ -1,28 +1,26 @@
 """Requests about a person's rights: opened by any door, shown, watched, taken back, proved, helped on."""
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import datetime
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.record import record
 from igstats_kit.sql import Database
-from ulid import ULID
 
-from igstats_privacy import store, task_store
+from igstats_privacy import store, task_store, wait_store
 from igstats_privacy.changes import Changes
+from igstats_privacy.children import Children
+from igstats_privacy.drafts import Drafts
 from igstats_privacy.errors import request_not_found
 from igstats_privacy.fanout import Fanout
-from igstats_privacy.identifiers import Identifiers, normalised
+from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.lifecycle import FINAL, RUNNING, Move, moved
-from igstats_privacy.model import Identifier, Naming, NewRequest, Phase, Request, Shown, State, Task
+from igstats_privacy.model import NewRequest, Phase, Request, Shown, State, Task, Wait
 from igstats_privacy.openings import Openings
-from igstats_privacy.reference import new_reference
-from igstats_privacy.regimes import clocks, confirms_by_answering
 from igstats_privacy.status_codes import StatusCodes
-from igstats_privacy.store import Connection, Opening
+from igstats_privacy.store import Connection
+from igstats_privacy.waits import continues
 
 _PAGE = 50
 _LONGEST_PAGE = 200
@@ -41,8 +39,12 @@ class Requests:
         clock: Clock,
         wake_triage: Callable[[], None],
         codes: StatusCodes,
+        drafts: Drafts,
+        children: Children,
     ) -> None:
         self._codes = codes
+        self._drafts = drafts
+        self._children = children
         self._database = database
         self._openings = Openings(database, wake_triage)
         self._fanout = fanout
@@ -57,59 +59,10 @@ class Requests:
         Raises:
             DomainError: SUBJECT_UNIDENTIFIED, IDEMPOTENCY_KEY_REUSED.
         """
-        opening = self.draft(new)
+        opening = self._drafts.of(new)
         if not await self._openings.add(opening):
             return await self._known(new, opening.key, opening.content)
         return self._shown(opening.request, account_id=new.account_id)
-
-    def draft(self, new: NewRequest) -> Opening:
-        """A request as it is to be written, for those who write it in a transaction of their own.
-
-        Raises:
-            DomainError: SUBJECT_UNIDENTIFIED.
-        """
-        identifiers = normalised(new.identifiers)
-        if not identifiers:
-            raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
-        request = self._received(new, identifiers)
-        sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
-        key = _digest(new.door, new.account_id, new.idempotency_key)
-        reply = self._identifiers.seal_reply(request.request_id, new.reply_address, new.language)
-        return Opening(request, sealed, key, self._content(new, identifiers), reply)
-
-    def _received(self, new: NewRequest, identifiers: Sequence[Identifier]) -> Request:
-        received = self._received_at(new)
-        due = clocks(new.right, new.regime, received)
-        return Request(
-            request_id=f"req_{str(ULID()).lower()}",
-            reference=new_reference(),
-            right=new.right,
-            state=State.RECEIVED,
-            account_token=self._identifiers.account_token(new.account_id),
-            door=new.door,
-            identity_proof=new.identity_proof,
-            received_at=received,
-            due_at=due.answer,
-            confirm_due_at=due.confirm,
-            closed_at=None,
-            effective_at=None,
-            blocked=False,
-            reason="",
-            regime=new.regime,
-            parent_id=new.parent_id,
-            confirmed_at=received if confirms_by_answering(new.door, new.parent_id) else None,
-            ledger_token=self._identifiers.ledger_token(identifiers),
-        )
-
-    def _received_at(self, new: NewRequest) -> datetime:
-        """When the wish reached us: a door may have had it before us, and no clock waits for that."""
-        now = self._clock.now()
-        return min(new.received_at or now, now)
-
-    def _content(self, new: NewRequest, identifiers: Sequence[Identifier]) -> bytes:
-        tokens = sorted(token.hex() for token in self._identifiers.tokens(identifiers))
-        wrong = sorted(_digest(one.field, one.value).hex() for one in new.corrections)
-        return _digest(new.right, new.identity_proof, *tokens, *wrong)
 
     async def _known(self, new: NewRequest, key: bytes, content: bytes) -> Shown:
         async with self._database.read() as connection:
@@ -175,10 +128,26 @@ class Requests:
             DomainError: REQUEST_NOT_FOUND, TRANSITION_NOT_ALLOWED.
         """
         async with self._database.transaction() as connection:
-            state = await self._locked(connection, request_id, account_id)
-            await self._fanout.move(connection, {request_id: state}, {request_id: moved(state, Move.WITHDRAW)})
+            await store.lock(connection, [request_id])
+            await self.end(connection, await self._found(connection, request_id, account_id), Move.WITHDRAW)
+        self._wake_triage()
         self._changes.publish([request_id])
         return await self.get(request_id, account_id)
+
+    async def end(self, connection: Connection, request: Request, move: Move) -> None:
+        """Ends a locked request before its acceptance, and what was done while it waited.
+
+        Raises:
+            DomainError: TRANSITION_NOT_ALLOWED.
+        """
+        if continues(request.right, is_child=bool(request.parent_id)):
+            raise DomainError(Reason.TRANSITION_NOT_ALLOWED, state=request.state, step=move)
+        request_id, new = request.request_id, moved(request.state, move)
+        if (sealed := await store.sealed(connection, request_id)) is not None:
+            naming = self._identifiers.open(request_id, sealed)
+            await self._children.abandon(connection, request, naming, self._identifiers.tokens_of(naming))
+        await self._fanout.move(connection, {request_id: request.state}, {request_id: new})
+        await wait_store.wait(connection, {request_id: (Wait.UNSPECIFIED, None)})
 
     async def confirm_identity(self, request_id: str, proof: str) -> Shown:
         """An officer states how the identity was proved; triage goes on.
@@ -231,17 +200,8 @@ class Requests:
         return Shown(request, overdue, tuple(tasks), account_id, self._codes.of(request.request_id))
 
 
-def _naming(new: NewRequest, identifiers: tuple[Identifier, ...]) -> Naming:
-    return Naming(new.account_id, identifiers, new.corrections, new.reply_address, new.language)
-
-
 async def _wait(awake: asyncio.Event) -> None:
     try:
         await asyncio.wait_for(awake.wait(), _LOOK_AGAIN_SECONDS)
     except TimeoutError:
         return
-
-
-def _digest(*parts: str) -> bytes:
-    """One digest of several texts, none of which can pass for part of another."""
-    return hashlib.sha256(b"".join(hashlib.sha256(part.encode()).digest() for part in parts)).digest()

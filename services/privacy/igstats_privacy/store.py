@@ -11,7 +11,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_privacy.events import Fact
-from igstats_privacy.model import Acceptance, Regime, Request, Right, State, SubjectClass, Wait, Waiting
+from igstats_privacy.model import Acceptance, Regime, Request, Right, State, SubjectClass, Wait
 from igstats_privacy.tables import idempotency, request_identifiers, requests
 
 Connection: TypeAlias = AsyncConnection
@@ -29,11 +29,6 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
 _OPENED = (
     *("request_id", "reference", "right", "state", "account_token", "door", "identity_proof"),
     *("received_at", "due_at", "confirm_due_at", "regime", "parent_id", "confirmed_at", "ledger_token"),
-)
-_WAITING = text(
-    "SELECT r.request_id, r.right, r.state, r.identity_proof, i.sealed FROM requests r"
-    " JOIN request_identifiers i USING (request_id)"
-    " WHERE r.state IN ('RECEIVED', 'TRIAGE') AND r.request_id > :after ORDER BY r.request_id LIMIT :limit"
 )
 _LOCK = text(
     'SELECT request_id, "right", state FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))'
@@ -74,8 +69,12 @@ _WRITE_TO = text(
 # The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.
 _ACCEPT = text(
     "WITH given AS (SELECT * FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]), CAST(:sealed AS bytea[]),"
-    " CAST(:ledger_tokens AS bytea[])) AS g(request_id, proof, sealed, ledger_token)),"
-    " proved AS (UPDATE requests r SET identity_proof = g.proof, ledger_token = g.ledger_token"
+    " CAST(:classes AS text[]), CAST(:dues AS timestamptz[]), CAST(:firsts AS text[]), CAST(:waits AS text[]),"
+    " CAST(:untils AS timestamptz[]), CAST(:ledger_tokens AS bytea[]))"
+    " AS g(request_id, proof, sealed, subject_class, due_at, first, wait, until, ledger_token)),"
+    " proved AS (UPDATE requests r SET identity_proof = g.proof, subject_class = g.subject_class, due_at = g.due_at,"
+    " duplicate_of = g.first, wait = g.wait, wait_until = g.until,"
+    " ledger_token = coalesce(nullif(g.ledger_token, ''), r.ledger_token)"
     " FROM given g WHERE r.request_id = g.request_id),"
     " resealed AS (UPDATE request_identifiers i SET sealed = g.sealed FROM given g WHERE i.request_id = g.request_id),"
     " tokens AS (SELECT DISTINCT * FROM unnest(CAST(:owners AS text[]), CAST(:tokens AS bytea[]))"
@@ -212,12 +211,6 @@ def _request(row: Sequence[Any]) -> Request:
     return Request(**values | {name: enum(values[name]) for name, enum in _ENUMS.items()})
 
 
-async def waiting(connection: Connection, after: str, limit: int) -> list[Waiting]:
-    """Requests for triage, the oldest first, from the one after `after` on."""
-    rows = await connection.execute(_WAITING, {"after": after, "limit": limit})
-    return [Waiting(row.request_id, Right(row.right), State(row.state), row.identity_proof, row.sealed) for row in rows]
-
-
 async def lock(connection: Connection, request_ids: Iterable[str]) -> dict[str, tuple[Right, State]]:
     """Locks requests, in one order for everybody, and answers how they stand. Whoever changes tasks does this first."""
     rows = await connection.execute(_LOCK, {"ids": list(request_ids)})
@@ -241,7 +234,10 @@ async def take(
 
 
 async def accept(connection: Connection, accepted: Sequence[Acceptance], now: datetime) -> None:
-    """Writes what triage found out: proofs, completed names (sealed), tokens, and the erasures into the ledger."""
+    """Writes what triage found out: proofs, completed names (sealed), tokens, kinship, what requests wait for.
+
+    Erasures that wait for nothing go into the ledger.
+    """
     pairs = [(one.request_id, token) for one in accepted for token in one.tokens]
     binds = {
         "ids": [one.request_id for one in accepted],
@@ -250,7 +246,12 @@ async def accept(connection: Connection, accepted: Sequence[Acceptance], now: da
         "ledger_tokens": [one.ledger_token for one in accepted],
         "owners": [request_id for request_id, _ in pairs],
         "tokens": [token for _, token in pairs],
-        "erasures": [one.request_id for one in accepted if one.right is Right.ERASURE],
+        "erasures": [one.request_id for one in accepted if one.right is Right.ERASURE and one.wait is Wait.UNSPECIFIED],
+        "classes": [one.subject_class for one in accepted],
+        "dues": [one.due_at for one in accepted],
+        "firsts": [one.duplicate_of for one in accepted],
+        "waits": [one.wait for one in accepted],
+        "untils": [one.wait_until for one in accepted],
     }
     await connection.execute(_ACCEPT, binds | {"now": now})
 

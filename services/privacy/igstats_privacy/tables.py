@@ -85,9 +85,11 @@ requests = Table(
     _time("extended_at", nullable=True, exported=True),
     _time("confirmed_at", nullable=True, exported=True),
     Column("ledger_token", LargeBinary, nullable=False, server_default=text("''::bytea"), info=plain()),
+    _time("approved_at", nullable=True, exported=True),
     Index("requests_account_token", "account_token", "request_id"),
     Index("requests_waiting", "request_id", postgresql_where=text("state IN ('RECEIVED', 'TRIAGE')")),
     Index("requests_open", "request_id", postgresql_where=text("closed_at IS NULL")),
+    Index("requests_parent_id", "parent_id", postgresql_where=text("parent_id <> ''")),
     Index("requests_settling", "effective_at", postgresql_where=text("state = 'SETTLING'")),
     info=of_requester("request_id", days(_LEDGER_DAYS, column="received_at")),
 )
@@ -211,6 +213,48 @@ erasure_ledger = Table(
     Column("tokens", ARRAY(LargeBinary), nullable=False, info=plain()),
     _time("accepted_at"),
     info=of_requester("request_id", days(_LEDGER_DAYS, column="accepted_at")),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("hold_id", Text, primary_key=True, info=plain(exported=True)),
+    Column("holders", ARRAY(Text), nullable=False, info=plain(exported=True)),
+    Column("stores", ARRAY(Text), nullable=False, info=plain(exported=True)),
+    _text("ground", exported=True),
+    _text("reason"),
+    _time("until_at", exported=True),
+    _time("review_at"),
+    _time("placed_at", exported=True),
+    Column("placed_by", Text, nullable=False, info=personal("user.unique_id", exported=False)),
+    _time("released_at", nullable=True, exported=True),
+    Column("kept_back", ARRAY(Text), nullable=False, server_default="{}", info=plain()),
+    Column("resumed", ARRAY(Text), nullable=False, server_default="{}", info=plain()),
+    Index("holds_in_force", "until_at", postgresql_where=text("released_at IS NULL")),
+    info=declared(
+        subjects=[through("hold_tokens", "hold_id")],
+        purpose="keep data from erasure where the law asks for it, and let it go when the law does",
+        legal_basis="legal_obligation",
+        retention=days(_LEDGER_DAYS, column="until_at"),
+        on_erase=expire(),
+    ),
+)
+
+hold_tokens = Table(
+    "hold_tokens",
+    metadata,
+    Column("token", LargeBinary, nullable=False, info=plain()),
+    Column("hold_id", Text, nullable=False, info=plain()),
+    _time("until_at"),
+    PrimaryKeyConstraint("token", "hold_id"),
+    Index("hold_tokens_hold_id", "hold_id"),
+    info=declared(
+        subjects=[anchor("requester", key="hold_id", tokens=["token"])],
+        purpose="find the holds on a person's data without keeping the person's names",
+        legal_basis="legal_obligation",
+        retention=days(_LEDGER_DAYS, column="until_at"),
+        on_erase=expire(),
+    ),
 )
 
 ledger_head = Table(

@@ -12,6 +12,7 @@ from igstats_kit.outbox import post, post_binds, posting
 from sqlalchemy import text
 
 from igstats_privacy.events import Fact
+from igstats_privacy.hold_store import HELD
 from igstats_privacy.lifecycle import FINAL, LEASABLE, PHASES, SETTLEABLE, STOPPABLE, Progress, Step, after_offer
 from igstats_privacy.model import (
     Cause,
@@ -39,7 +40,7 @@ _PLAN = text(
 )
 # The figures of `lifecycle.Progress`, over requests r and their tasks t; what stands before them says which tasks.
 _FIGURES = (
-    "f AS (SELECT t.request_id, min(t.step) FILTER (WHERE t.state <> 'SETTLED') AS step,"
+    "f AS (SELECT t.request_id, min(t.step) FILTER (WHERE t.state <> 'SETTLED') AS step,"  # noqa: S608 - only our own constants are put in
     " min(t.step) FILTER (WHERE t.state = 'PLANNED') AS planned_step,"
     " array_agg(t.phase || ' ' || t.holder) FILTER (WHERE t.state = 'PLANNED') AS planned,"
     " bool_or(t.state = 'BLOCKED') AS has_blocked, bool_or(t.outcome = 'RETAINED') AS retained,"
@@ -48,7 +49,8 @@ _FIGURES = (
     " SELECT r.request_id, r.right, r.state, r.blocked, f.step, f.planned_step, f.planned, f.effective_at,"
     " coalesce(f.has_blocked, false) AS has_blocked, coalesce(f.retained, false) AS retained,"
     " coalesce(f.attesting, 0) AS attesting, (SELECT count(*) FROM holders) AS holders,"
-    " (SELECT array_agg(holder) FROM holders WHERE NOT enabled) AS stopped FROM requests r"
+    f" (SELECT array_agg(holder) FROM holders WHERE NOT enabled) AS stopped, {HELD.format(request_id='r.request_id')}"
+    " AS held FROM requests r"
 )
 _PROGRESS = text(
     f"WITH now AS (SELECT * FROM tasks WHERE request_id = ANY(CAST(:ids AS text[]))), {_FIGURES}"  # noqa: S608 - only our own constants are put in
@@ -106,7 +108,7 @@ _OF_REQUEST = text(
     " AND r.digest = t.receipt_digest WHERE t.request_id = :request_id ORDER BY t.step, t.holder"
 )
 _LEASE = text(
-    "WITH picked AS MATERIALIZED (SELECT k.* FROM unnest(CAST(:requests AS text[]), CAST(:phases AS text[]))"
+    "WITH picked AS MATERIALIZED (SELECT k.* FROM unnest(CAST(:requests AS text[]), CAST(:phases AS text[]))"  # noqa: S608 - only our own constants are put in
     " AS a(request_id, phase) CROSS JOIN LATERAL (SELECT request_id, holder, phase FROM tasks WHERE holder = :holder"
     " AND request_id = a.request_id AND phase = a.phase AND (state = ANY(CAST(:leasable AS text[])) OR cause = 'LATE')"
     " AND EXISTS (SELECT FROM holders h WHERE h.holder = :holder AND h.enabled)"
@@ -115,13 +117,14 @@ _LEASE = text(
     " state = CASE WHEN t.state = 'BLOCKED' THEN t.state ELSE 'LEASED' END FROM picked p"
     " WHERE t.request_id = p.request_id AND t.holder = p.holder AND t.phase = p.phase"
     " RETURNING t.request_id, t.phase, t.attempts, t.offered_at),"
-    " named AS (SELECT l.request_id, l.phase, l.attempts, r.right, r.due_at, r.sealed FROM leased l CROSS JOIN LATERAL"
+    " named AS (SELECT l.request_id, l.phase, l.attempts, r.right, r.due_at, r.sealed,"
+    f" {HELD.format(request_id='l.request_id')} AS held FROM leased l CROSS JOIN LATERAL"
     " (SELECT q.right, q.due_at, i.sealed FROM requests q JOIN request_identifiers i USING (request_id)"
     " WHERE q.request_id = l.request_id OFFSET 0) r),"
     " seen AS (UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)),"
     " leased_through = greatest(leased_through, (SELECT max(offered_at) FROM leased))"
     " WHERE holder = :holder RETURNING holder)"
-    " SELECT n.* FROM seen LEFT JOIN named n ON true"
+    " SELECT n.request_id, n.phase, n.right, n.attempts, n.due_at, n.sealed, n.held FROM seen LEFT JOIN named n ON true"
 )
 _WORDS = text(
     "SELECT request_id, holder, outcome, receipt_digest FROM tasks"
@@ -187,6 +190,7 @@ class Stand:
     progress: Progress
     planned: Sequence[str]
     stopped: Sequence[str]
+    held: bool
 
     def opening(self, phase: Phase) -> list[tuple[TaskKey, TaskState]]:
         """The planned tasks of a phase, and their states once it opens; BLOCKED where the holder is switched off."""
@@ -215,7 +219,9 @@ def _stand(row: Any) -> Stand:  # noqa: ANN401 - a row of _PROGRESS
         missing=row.attesting == 0 or row.attesting < row.holders,
         effective_at=row.effective_at,
     )
-    return Stand(row.request_id, right, STATE[row.state], row.blocked, done, row.planned or (), row.stopped or ())
+    return Stand(
+        row.request_id, right, STATE[row.state], row.blocked, done, row.planned or (), row.stopped or (), row.held
+    )
 
 
 @dataclass(frozen=True)
@@ -326,6 +332,7 @@ class Leased:
     attempt: int
     due_at: datetime
     sealed: bytes
+    held: bool
 
 
 async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey], now: datetime) -> list[Leased] | None:
@@ -335,9 +342,7 @@ async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey], n
     if not rows:
         return None
     return [
-        Leased(
-            TaskKey(row.request_id, holder, PHASE[row.phase]), RIGHT[row.right], row.attempts, row.due_at, row.sealed
-        )
+        Leased(TaskKey(row.request_id, holder, PHASE[row.phase]), RIGHT[row.right], *row[3:])
         for row in rows
         if row.request_id is not None
     ]

@@ -10,13 +10,17 @@ from igstats_kit.errors import DomainError, Reason
 from igstats_kit.log import get_logger
 from igstats_kit.sql import Database
 
-from igstats_privacy import holder_store, identity, store, task_store
+from igstats_privacy import holder_store, identity, store, task_store, wait_store
 from igstats_privacy.changes import Changes
+from igstats_privacy.children import Children
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers, normalised
-from igstats_privacy.lifecycle import Move, moved
-from igstats_privacy.model import Acceptance, Identifier, Naming, State, Waiting
+from igstats_privacy.lifecycle import RUNNING, Move, moved, waiting
+from igstats_privacy.model import Acceptance, Identifier, Naming, Right, State, SubjectClass, Wait, Waiting
+from igstats_privacy.policy import Policy
 from igstats_privacy.store import Connection
+from igstats_privacy.wait_store import Other
+from igstats_privacy.waits import Case, Named, inherited, is_opposed, next_wait, repeats, subject_class
 
 _BATCH = 128
 _RETRY_SECONDS = 2.0
@@ -53,6 +57,21 @@ class _Finding:
     request: Waiting
     naming: Naming
     proof: str
+    subject_class: SubjectClass
+    tokens: tuple[bytes, ...]
+
+    @property
+    def named(self) -> Named:
+        """As kinship of requests sees it."""
+        one = self.request
+        return Named(one.request_id, one.right, frozenset(self.tokens), one.due_at, bool(one.parent_id))
+
+    @property
+    def case(self) -> Case:
+        """As the rules of waiting see it."""
+        one = self.request
+        child = bool(one.parent_id)
+        return Case(one.right, one.door, self.subject_class, child, one.approved, one.wait_until)
 
 
 class Triage:
@@ -66,6 +85,9 @@ class Triage:
         identifiers: Identifiers,
         changes: Changes,
         clock: Clock,
+        *,
+        children: Children,
+        policy: Policy,
     ) -> None:
         self._database = database
         self._fanout = fanout
@@ -73,8 +95,10 @@ class Triage:
         self._identifiers = identifiers
         self._changes = changes
         self._clock = clock
+        self._children = children
+        self._policy = policy
         self._awake = asyncio.Event()
-        self._unreachable = False
+        self._unreachable = self._deferred = False
 
     def wake(self) -> None:
         """Looks for requests at once."""
@@ -100,8 +124,8 @@ class Triage:
             return
 
     async def run_once(self) -> bool:
-        """Looks at every waiting request once, the oldest first; False when some must wait for stats."""
-        self._unreachable = False
+        """Looks at every waiting request once, the oldest first; False when some must soon be looked at again."""
+        self._unreachable = self._deferred = False
         after = ""
         while requests := await self._next(after):
             after = requests[-1].request_id
@@ -109,11 +133,11 @@ class Triage:
                 async with self._database.transaction() as connection:
                     await self._decide(connection, findings)
                 self._changes.publish(found.request.request_id for found in findings)
-        return not self._unreachable
+        return not (self._unreachable or self._deferred)
 
     async def _next(self, after: str) -> list[Waiting]:
         async with self._database.read() as connection:
-            return await store.waiting(connection, after, _BATCH)
+            return await wait_store.waiting(connection, after, _BATCH, self._clock.now())
 
     async def _look(self, requests: Sequence[Waiting]) -> list[_Finding]:
         """What is known of each request; those that need stats are left out while it does not answer."""
@@ -134,8 +158,9 @@ class Triage:
         given, account_id = naming.identifiers, naming.account_id
         proof = request.identity_proof or identity.proof(given, account_id, connected=found.connected)
         proof = proof or identity.unneeded(request.right)
-        completed = normalised(identity.merged(given, found.identifiers))
-        return _Finding(request, replace(naming, identifiers=completed), proof)
+        completed = replace(naming, identifiers=normalised(identity.merged(given, found.identifiers)))
+        kind = subject_class(given, connected=found.connected)
+        return _Finding(request, completed, proof, kind, self._identifiers.tokens_of(completed))
 
     async def _resolve(self, profiles: Mapping[str, Naming]) -> dict[str, Resolution]:
         if not profiles or self._unreachable:
@@ -152,12 +177,48 @@ class Triage:
 
     async def _decide(self, connection: Connection, findings: Sequence[_Finding]) -> None:
         await holder_store.read_registry(connection)
-        locked = await store.lock(connection, [found.request.request_id for found in findings])
+        seen = await wait_store.lock_seen(connection, [found.request for found in findings])
         still = [
-            found for found in findings if locked[found.request.request_id][1] is found.request.state
-        ]  # the others were withdrawn, or another replica was faster
+            found for found in findings if found.request.request_id in seen
+        ]  # the others were taken back or decided about, or another replica was faster
         await self._doubt(connection, [found.request for found in still if not found.proof])
-        await self._accept(connection, [found for found in still if found.proof])
+        if proved := [found for found in still if found.proof]:
+            await self._settle(connection, proved)
+
+    async def _settle(self, connection: Connection, proved: Sequence[_Finding]) -> None:
+        """Accepts each, or writes what it waits for. The identity comes first: kinship is told to the person only."""
+        persons = {found.request.request_id: found.tokens for found in proved}
+        others = await wait_store.others(connection, persons)
+        told: list[tuple[_Finding, Acceptance]] = []
+        for found in proved:
+            mine = [one for one in others if one.mine == found.request.request_id]
+            kin = [_named(one) for one in mine] + [other.named for other, _ in told]
+            running = [_named(one) for one in mine if one.state in RUNNING]
+            running += [other.named for other, one in told if one.wait is Wait.UNSPECIFIED]
+            if is_opposed(found.named, running):
+                self._deferred = True
+                continue
+            told.append((found, self._acceptance(found, repeats(found.named, kin))))
+        await self._write(connection, told)
+
+    async def _write(self, connection: Connection, told: Sequence[tuple[_Finding, Acceptance]]) -> None:
+        if told:
+            await store.accept(connection, [one for _, one in told], self._clock.now())
+        await self._start(connection, [one for _, one in told if one.wait is Wait.UNSPECIFIED])
+        await self._hold_back(connection, [(found, one) for found, one in told if one.wait is not Wait.UNSPECIFIED])
+
+    async def _hold_back(self, connection: Connection, told: Sequence[tuple[_Finding, Acceptance]]) -> None:
+        """Requests that wait: an erasure is previewed for those who must approve, and restricts during its window."""
+        if not told:
+            return
+        old = {found.request.request_id: found.request.state for found, _ in told}
+        new: dict[str, State] = {name: waiting(state) for name, state in old.items()}
+        await self._fanout.move(connection, old, new)
+        erasures = [(found, one) for found, one in told if one.right is Right.ERASURE]
+        approval = [(found.request, found.naming) for found, one in erasures if one.wait is Wait.APPROVAL]
+        await self._children.preview(connection, approval)
+        window = [(found.request, found.naming, found.proof) for found, one in erasures if one.wait is Wait.WINDOW]
+        await self._children.restrict(connection, window)
 
     async def _doubt(self, connection: Connection, requests: Sequence[Waiting]) -> None:
         """The answer is the same whether the person is known here or not."""
@@ -165,19 +226,31 @@ class Triage:
         new: dict[str, State] = {name: moved(state, Move.DOUBT) for name, state in old.items()}
         await self._fanout.move(connection, old, new)
 
-    async def _accept(self, connection: Connection, findings: Sequence[_Finding]) -> None:
+    async def _start(self, connection: Connection, accepted: Sequence[Acceptance]) -> None:
         """Ledger, plan and first offers in one transaction: the request is durable before anything is destroyed."""
-        if not findings:
+        if not accepted:
             return
-        now = self._clock.now()
-        rights = {found.request.request_id: found.request.right for found in findings}
-        await store.accept(connection, [self._acceptance(found) for found in findings], now)
-        await task_store.plan(connection, rights, now)
+        rights = {one.request_id: one.right for one in accepted}
+        await task_store.plan(connection, rights, self._clock.now())
         await self._fanout.accept(connection, list(rights))
 
-    def _acceptance(self, found: _Finding) -> Acceptance:
+    def _acceptance(self, found: _Finding, first: Named | None) -> Acceptance:
         name = found.request.request_id
-        sealed = self._identifiers.seal(name, found.naming)
-        tokens = self._identifiers.tokens(found.naming.identifiers)
-        person = self._identifiers.ledger_token(found.naming.identifiers)
-        return Acceptance(name, found.request.right, found.proof, sealed, tokens, person)
+        waiting = next_wait(self._policy, found.case, self._clock.now())
+        return Acceptance(
+            name,
+            found.request.right,
+            found.proof,
+            self._identifiers.seal(name, found.naming),
+            found.tokens,
+            found.subject_class,
+            inherited(found.named, first).due_at,
+            first.request_id if first is not None else "",
+            waiting.wait,
+            waiting.until or found.request.wait_until,
+            self._identifiers.ledger_token(found.naming.identifiers),
+        )
+
+
+def _named(other: Other) -> Named:
+    return Named(other.request_id, other.right, frozenset(other.tokens), other.due_at, bool(other.parent_id))

@@ -22,7 +22,11 @@ from igstats_kit.testing.clock import FakeClock
 from igstats_kit.tokens import Tokens
 from igstats_privacy import messages
 from igstats_privacy.changes import Changes
+from igstats_privacy.children import Children
 from igstats_privacy.consumer import ReceiptConsumer
+from igstats_privacy.decisions.holds import Holds
+from igstats_privacy.decisions.messages import personal_stores
+from igstats_privacy.drafts import Drafts
 from igstats_privacy.exports import Exports
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers
@@ -32,6 +36,7 @@ from igstats_privacy.model import Identifier, Naming, NewRequest, Shown, State, 
 from igstats_privacy.model import Right as ModelRight
 from igstats_privacy.packages import described
 from igstats_privacy.packages.packages import Packages
+from igstats_privacy.policy import Policy
 from igstats_privacy.proofs.fallback import ProofFallback
 from igstats_privacy.receipts import Receipts
 from igstats_privacy.reconciler import Reconciler
@@ -125,7 +130,7 @@ class FakeProfiles:
 class Office:
     """Every use case of privacy, wired as in app, on a clock that tests move."""
 
-    def __init__(self, database: Database, clock: FakeClock | None = None) -> None:
+    def __init__(self, database: Database, clock: FakeClock | None = None, policy: Policy | None = None) -> None:
         self.database = database
         self.clock = clock or FakeClock()
         self.profiles = FakeProfiles()
@@ -136,19 +141,51 @@ class Office:
         self.registry = Registry(database, fanout, self.changes, self.clock)
         self.exports = Exports(database, sealer, self.identifiers, self.clock, 7)
         self.packages = Packages(self.exports, described)
-        self.triage = Triage(database, fanout, self.profiles, self.identifiers, self.changes, self.clock)
+        self.drafts = Drafts(self.identifiers, self.clock)
+        self.children = Children(self.drafts, fanout, self.clock)
+        self.triage = Triage(
+            database,
+            fanout,
+            self.profiles,
+            self.identifiers,
+            self.changes,
+            self.clock,
+            children=self.children,
+            policy=policy or Policy(),
+        )
         self.codes = StatusCodes(bytes(32))
         self.requests = Requests(
-            database, fanout, self.identifiers, self.changes, self.clock, self.triage.wake, self.codes
+            database,
+            fanout,
+            self.identifiers,
+            self.changes,
+            self.clock,
+            self.triage.wake,
+            self.codes,
+            self.drafts,
+            self.children,
         )
         self.leases = Leases(database, self.identifiers, self.changes, self.clock)
         self.ledger = Ledger(database, self.clock)
         self.receipts = Receipts(fanout, self.clock, BACKUP_DAYS)
         self.consumer = ReceiptConsumer(database, self.registry, self.receipts, self.changes, self.clock)
-        fallback = ProofFallback(self.requests, self.identifiers, self.clock)
-        self.reconciler = Reconciler(database, fanout, self.exports, self.changes, self.clock, fallback)
+        self.holds = self._holds()
+        fallback = ProofFallback(self.drafts, self.identifiers, self.clock)
+        self.reconciler = Reconciler(database, fanout, self.exports, self.changes, self.clock, fallback, self.holds)
         self.sealer, self.fanout = sealer, fanout
         self.holders: dict[str, FakeHolder] = {}
+
+    def _holds(self) -> Holds:
+        return Holds(
+            self.database,
+            self.registry,
+            self.profiles,
+            self.identifiers,
+            self.children,
+            self.clock,
+            self.triage.wake,
+            personal_stores,
+        )
 
     async def register(self, *names: str) -> None:
         for name in names:

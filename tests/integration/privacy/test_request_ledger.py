@@ -71,7 +71,7 @@ async def test_a_refusal_keeps_its_ground_and_an_extension_its_date(office: Offi
 async def test_a_change_that_is_rolled_back_leaves_no_trace(office: Office) -> None:
     async def fail() -> None:
         async with office.database.transaction() as connection:
-            await core.add(connection, [office.requests.draft(new(Right.ACCESS))], [])
+            await core.add(connection, [office.drafts.of(new(Right.ACCESS))], [])
             raise LookupError
 
     with pytest.raises(LookupError):

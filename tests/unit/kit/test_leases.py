@@ -99,3 +99,13 @@ async def test_the_oldest_person_leaves_a_full_memory(monkeypatch: pytest.Monkey
     await held.of([_offered([f"req_{number}/stats/FENCE" for number in range(3)])])
     await held.of([_offered([f"req_{number}/stats/ERASE" for number in range(3)])])
     assert privacy.asked[3:] == ["req_0/stats/ERASE"]
+
+
+async def test_a_task_that_asks_for_it_is_leased_though_its_person_is_in_memory() -> None:
+    privacy = Privacy()
+    held = privacy.leases
+    await held.of([_offered(["req_1/stats/FENCE", "req_2/stats/FENCE"])])
+    erasing = ["req_1/stats/ERASE", "req_2/stats/ERASE"]
+    data = TasksOffered(holder="stats", task_ids=erasing, fresh_task_ids=erasing[1:]).SerializeToString()
+    await held.of([Event("event", "subject", "type", datetime.now(UTC), data, 1)])
+    assert privacy.asked[2:] == erasing[1:]

@@ -12,6 +12,7 @@ from igstats_kit.sql import Database
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.model import Request
 from igstats_privacy.notices import letters, store
+from igstats_privacy.notices.letters import EXPLAINED
 from igstats_privacy.notices.outgoing import Outgoing
 from igstats_privacy.notices.rendering import day, language_of
 from igstats_privacy.notices.store import Correspondent
@@ -65,8 +66,9 @@ class Correspondence:
         request = await store.request(connection, correspondent.request_id)
         address, language = self._identifiers.open_reply(request.request_id, correspondent.sealed)
         owed = letters.owed(request, correspondent.written)
+        said = await store.explanations(connection, request.request_id) if owed else {}
         for letter in owed:
-            values = self._values(request, language)
+            values = {**self._values(request, language), "reason": said.get(EXPLAINED.get(letter, ""), "")}
             await self._outgoing.send(
                 letter, address, language, values, connection=connection, request_id=request.request_id
             )
@@ -88,7 +90,7 @@ class Correspondence:
             "regime": request.regime.value,
             "received": day(request.received_at, chosen),
             "due": day(request.due_at, chosen),
-            "reason": request.reason,
+            "ground": request.reason,
             "proved": bool(request.identity_proof),
             "effective": day(request.effective_at, chosen),
             "link": f"{self._public_url}/privacy/requests/{self._codes.of(request.request_id)}",

@@ -7,8 +7,8 @@ two letters loses none, and a state that lasted an instant brings none about.
 from collections.abc import Collection, Sequence
 from enum import StrEnum
 
-from igstats_privacy.lifecycle import FINAL
-from igstats_privacy.model import Request, Right, State
+from igstats_privacy.lifecycle import FINAL, RUNNING
+from igstats_privacy.model import Request, Right, State, Wait
 
 
 class Letter(StrEnum):
@@ -22,6 +22,9 @@ class Letter(StrEnum):
     REFUSAL = "refusal"
     CODE = "code"
 
+
+EXPLAINED = {Letter.EXTENSION: "EXTENSION", Letter.REFUSAL: "DENIAL"}
+"""Letters that tell what an officer has written, and the kind of the officer's decision."""
 
 _PACKAGED = frozenset({Right.ACCESS, Right.PORTABILITY})
 _FULFILLED = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
@@ -41,7 +44,7 @@ def _called_for(request: Request) -> list[Letter]:
     letters = []
     if not request.parent_id:  # the person did not open what continues another request
         letters.append(Letter.RECEIPT)
-    if request.right is Right.LIFTING and request.state not in FINAL:
+    if request.right is Right.LIFTING and (request.wait is Wait.WINDOW or request.state in RUNNING):
         letters.append(Letter.LIFTING)
     if request.extended_at is not None:
         letters.append(Letter.EXTENSION)

@@ -13,11 +13,13 @@ from igstats_privacy.store import Connection
 
 # Whoever is to be written to, when the request is not as it was when we last looked.
 _CHANGED = text(
-    "SELECT c.request_id, c.sealed, c.written, r.state || coalesce(r.extended_at::text, '') AS seen"
+    "SELECT c.request_id, c.sealed, c.written, r.state || r.wait || coalesce(r.extended_at::text, '') AS seen"
     " FROM correspondents c JOIN requests r USING (request_id)"
-    " WHERE c.seen <> r.state || coalesce(r.extended_at::text, '')"
+    " WHERE c.seen <> r.state || r.wait || coalesce(r.extended_at::text, '')"
     " ORDER BY c.request_id LIMIT :limit FOR UPDATE OF c SKIP LOCKED"
 )
+# What an officer has written to the person: reasons of an extension, words beside those of a refusal.
+_EXPLAINED = text("SELECT kind, explanation FROM decisions WHERE request_id = :request_id AND explanation <> ''")
 _NOTED = text("UPDATE correspondents SET seen = :seen, written = :written WHERE request_id = :request_id")
 _DONE = text("DELETE FROM correspondents WHERE request_id = :request_id")
 # Claimed for a while: a sender that dies gives its letter back by itself.
@@ -71,6 +73,12 @@ async def request(connection: Connection, request_id: str) -> Request:
     if found is None:
         raise LookupError(request_id)
     return found
+
+
+async def explanations(connection: Connection, request_id: str) -> dict[str, str]:
+    """The words of officers that belong into letters, by kind of decision."""
+    rows = await connection.execute(_EXPLAINED, {"request_id": request_id})
+    return {row.kind: row.explanation for row in rows}
 
 
 async def note(connection: Connection, correspondent: Correspondent, written: Sequence[str]) -> None:

@@ -12,19 +12,19 @@ from igstats_kit.record import record
 
 from igstats_privacy import events, identity
 from igstats_privacy import store as core
+from igstats_privacy.drafts import Drafts
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.model import Change, NewRequest, Regime, Right, State
 from igstats_privacy.proofs import store
 from igstats_privacy.proofs.rules import FALLBACKS
-from igstats_privacy.requests import Requests
 from igstats_privacy.store import Connection, Opening
 
 
 class ProofFallback:
     """Opens the children."""
 
-    def __init__(self, requests: Requests, identifiers: Identifiers, clock: Clock) -> None:
-        self._requests = requests
+    def __init__(self, drafts: Drafts, identifiers: Identifiers, clock: Clock) -> None:
+        self._drafts = drafts
         self._identifiers = identifiers
         self._clock = clock
 
@@ -46,7 +46,7 @@ class ProofFallback:
 
     def _child(self, parent_id: str, right: Right, regime: Regime, door: str, sealed: bytes) -> Opening:
         naming = self._identifiers.open(parent_id, sealed)
-        return self._requests.draft(
+        return self._drafts.of(
             NewRequest(
                 right=FALLBACKS[right],
                 door=door,

@@ -55,7 +55,7 @@ class ProofsRoom:
             Accounts(proving, core.profiles),
         )
         self.forgetting = Forgetting(core.database)
-        self.fallback = ProofFallback(core.requests, core.identifiers, core.clock)
+        self.fallback = ProofFallback(core.drafts, core.identifiers, core.clock)
         on_offer = {Method.MAIL_CODE: post.is_open, Method.LOGIN: bool(config.instagram_app_id)}
         self._methods = tuple(str(one) for one in _CARRIED_OUT if on_offer.get(one, True))
 

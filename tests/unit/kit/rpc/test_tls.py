@@ -16,7 +16,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from igstats_kit.access import spiffe_id
 from igstats_kit.clock import SystemClock
 from igstats_kit.errors import DomainError
-from igstats_kit.interceptors.identity import service_of
+from igstats_kit.interceptors.identity import assume, officer, service_of
 from igstats_kit.server import RpcServer
 from igstats_kit.testing.certificates import Authority, Certificate
 from igstats_kit.testing.clock import FakeClock
@@ -113,3 +113,18 @@ async def test_renewed_certificate_is_used_without_a_restart(settings: Settings,
     async with grpc.aio.secure_channel(f"localhost:{port}", credentials) as channel:
         await HealthStub(channel).Check(HealthCheckRequest(), timeout=5)
     await rpc.stop(0)
+
+
+def test_an_officer_is_whom_the_certificate_names_and_no_service_is_one(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    uri = x509.UniformResourceIdentifier
+    names = read(authority.issue("operator/ada")).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(uri) == ["spiffe://igstats/operator/ada"]
+    assert service_of({"peer_spiffe_id": [spiffe_id("operator/ada").encode()]}) == "operator"
+    assume("operator", name="ada")
+    assert officer() == "ada"
+    assume("operator")
+    assert officer() == "operator"
+    assume("gateway", name="ada")
+    with pytest.raises(DomainError):
+        officer()

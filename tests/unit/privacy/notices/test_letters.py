@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from igstats_privacy.lifecycle import FINAL
-from igstats_privacy.model import Regime, Request, Right, State
+from igstats_privacy.model import Regime, Request, Right, State, Wait
 from igstats_privacy.notices.letters import Letter, is_over, owed
 from igstats_privacy.notices.relay import message
 from igstats_privacy.notices.rendering import LANGUAGES, day, language_of, render
@@ -21,6 +21,7 @@ VALUES = {
     "received": "1 March 2027",
     "due": "1 April 2027",
     "reason": "<b>too much</b>",
+    "ground": "MANIFESTLY_UNFOUNDED",
     "proved": False,
     "effective": "",
     "wait_until": "",
@@ -90,7 +91,9 @@ def test_every_end_has_its_letter(right: Right, state: State, last: Letter) -> N
 
 def test_a_person_hears_that_a_restriction_is_about_to_be_lifted_before_it_is() -> None:
     lifting = replace(REQUEST, right=Right.LIFTING)
-    assert owed(lifting, ()) == [Letter.RECEIPT, Letter.LIFTING]
+    assert owed(lifting, ()) == [Letter.RECEIPT], "nobody knows yet from when on"
+    assert owed(replace(lifting, state=State.TRIAGE, wait=Wait.WINDOW), ["receipt"]) == [Letter.LIFTING]
+    assert owed(replace(lifting, state=State.EXECUTING), ["receipt"]) == [Letter.LIFTING]
     assert owed(replace(lifting, state=State.FULFILLED), ("receipt", "lifting")) == [Letter.RESULT]
 
 

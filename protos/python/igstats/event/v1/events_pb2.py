@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from igstats.holder.v1 import receipt_pb2 as igstats_dot_holder_dot_v1_dot_receipt__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1digstats/event/v1/events.proto\x12\x10igstats.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1figstats/holder/v1/receipt.proto\"0\n\x0cTasksOffered\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\"D\n\x0eReceiptsIssued\x12\x32\n\x08receipts\x18\x01 \x03(\x0b\x32 .igstats.holder.v1.SignedReceipt\"D\n\x0fRequestsChanged\x12\x31\n\x07\x63hanges\x18\x01 \x03(\x0b\x32 .igstats.event.v1.RequestChanged\"|\n\x0eRequestChanged\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\told_state\x18\x02 \x01(\t\x12\x11\n\tnew_state\x18\x03 \x01(\t\x12\x30\n\x0c\x63hanged_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0fValuesCorrected\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12/\n\tcorrected\x18\x03 \x03(\x0b\x32\x1c.igstats.holder.v1.Corrected\"C\n\x0eRequestsClosed\x12\x31\n\x08\x63losings\x18\x01 \x03(\x0b\x32\x1f.igstats.event.v1.RequestClosed\"\x95\x01\n\rRequestClosed\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x30\n\x07holders\x18\x03 \x03(\x0b\x32\x1f.igstats.event.v1.HolderOutcome\x12/\n\x0b\x63losed_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\rHolderOutcome\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x16\n\x0ereceipt_digest\x18\x03 \x01(\x0c\"A\n\x0e\x41\x63\x63\x65ssRecorded\x12/\n\x07records\x18\x01 \x03(\x0b\x32\x1e.igstats.event.v1.AccessRecord\"\xf1\x01\n\x0c\x41\x63\x63\x65ssRecord\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x10\n\x08protocol\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\x05\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12/\n\x0b\x63\x61lled_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_us\x18\t \x01(\x03\x12\x15\n\rsealed_client\x18\n \x01(\x0c\x12\x0e\n\x06signed\x18\x0b \x01(\x08\"<\n\nRecordMade\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x1d.igstats.event.v1.AuditRecord\"x\n\x0b\x41uditRecord\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0cpayload_json\x18\x03 \x01(\t\x12\x31\n\roccurred_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\rSyncRequested\x12\x15\n\rconnection_id\x18\x01 \x01(\t\"\x91\x01\n\x0eProfileChanged\x12\x12\n\nprofile_id\x18\x01 \x01(\x03\x12<\n\x06\x63ounts\x18\x02 \x03(\x0b\x32,.igstats.event.v1.ProfileChanged.CountsEntry\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1digstats/event/v1/events.proto\x12\x10igstats.event.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1figstats/holder/v1/receipt.proto\"H\n\x0cTasksOffered\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x10\n\x08task_ids\x18\x02 \x03(\t\x12\x16\n\x0e\x66resh_task_ids\x18\x03 \x03(\t\"D\n\x0eReceiptsIssued\x12\x32\n\x08receipts\x18\x01 \x03(\x0b\x32 .igstats.holder.v1.SignedReceipt\"D\n\x0fRequestsChanged\x12\x31\n\x07\x63hanges\x18\x01 \x03(\x0b\x32 .igstats.event.v1.RequestChanged\"|\n\x0eRequestChanged\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\told_state\x18\x02 \x01(\t\x12\x11\n\tnew_state\x18\x03 \x01(\t\x12\x30\n\x0c\x63hanged_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0fValuesCorrected\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12/\n\tcorrected\x18\x03 \x03(\x0b\x32\x1c.igstats.holder.v1.Corrected\"C\n\x0eRequestsClosed\x12\x31\n\x08\x63losings\x18\x01 \x03(\x0b\x32\x1f.igstats.event.v1.RequestClosed\"\x95\x01\n\rRequestClosed\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x30\n\x07holders\x18\x03 \x03(\x0b\x32\x1f.igstats.event.v1.HolderOutcome\x12/\n\x0b\x63losed_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"H\n\rHolderOutcome\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x0f\n\x07outcome\x18\x02 \x01(\t\x12\x16\n\x0ereceipt_digest\x18\x03 \x01(\x0c\"A\n\x0e\x41\x63\x63\x65ssRecorded\x12/\n\x07records\x18\x01 \x03(\x0b\x32\x1e.igstats.event.v1.AccessRecord\"\xf1\x01\n\x0c\x41\x63\x63\x65ssRecord\x12\x0f\n\x07\x63\x61ll_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x0e\n\x06method\x18\x04 \x01(\t\x12\x10\n\x08protocol\x18\x05 \x01(\t\x12\x0e\n\x06status\x18\x06 \x01(\x05\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12/\n\x0b\x63\x61lled_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nlatency_us\x18\t \x01(\x03\x12\x15\n\rsealed_client\x18\n \x01(\x0c\x12\x0e\n\x06signed\x18\x0b \x01(\x08\"<\n\nRecordMade\x12.\n\x07records\x18\x01 \x03(\x0b\x32\x1d.igstats.event.v1.AuditRecord\"x\n\x0b\x41uditRecord\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0cpayload_json\x18\x03 \x01(\t\x12\x31\n\roccurred_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"&\n\rSyncRequested\x12\x15\n\rconnection_id\x18\x01 \x01(\t\"\x91\x01\n\x0eProfileChanged\x12\x12\n\nprofile_id\x18\x01 \x01(\x03\x12<\n\x06\x63ounts\x18\x02 \x03(\x0b\x32,.igstats.event.v1.ProfileChanged.CountsEntry\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,33 +36,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROFILECHANGED_COUNTSENTRY']._loaded_options = None
   _globals['_PROFILECHANGED_COUNTSENTRY']._serialized_options = b'8\001'
   _globals['_TASKSOFFERED']._serialized_start=117
-  _globals['_TASKSOFFERED']._serialized_end=165
-  _globals['_RECEIPTSISSUED']._serialized_start=167
-  _globals['_RECEIPTSISSUED']._serialized_end=235
-  _globals['_REQUESTSCHANGED']._serialized_start=237
-  _globals['_REQUESTSCHANGED']._serialized_end=305
-  _globals['_REQUESTCHANGED']._serialized_start=307
-  _globals['_REQUESTCHANGED']._serialized_end=431
-  _globals['_VALUESCORRECTED']._serialized_start=433
-  _globals['_VALUESCORRECTED']._serialized_end=535
-  _globals['_REQUESTSCLOSED']._serialized_start=537
-  _globals['_REQUESTSCLOSED']._serialized_end=604
-  _globals['_REQUESTCLOSED']._serialized_start=607
-  _globals['_REQUESTCLOSED']._serialized_end=756
-  _globals['_HOLDEROUTCOME']._serialized_start=758
-  _globals['_HOLDEROUTCOME']._serialized_end=830
-  _globals['_ACCESSRECORDED']._serialized_start=832
-  _globals['_ACCESSRECORDED']._serialized_end=897
-  _globals['_ACCESSRECORD']._serialized_start=900
-  _globals['_ACCESSRECORD']._serialized_end=1141
-  _globals['_RECORDMADE']._serialized_start=1143
-  _globals['_RECORDMADE']._serialized_end=1203
-  _globals['_AUDITRECORD']._serialized_start=1205
-  _globals['_AUDITRECORD']._serialized_end=1325
-  _globals['_SYNCREQUESTED']._serialized_start=1327
-  _globals['_SYNCREQUESTED']._serialized_end=1365
-  _globals['_PROFILECHANGED']._serialized_start=1368
-  _globals['_PROFILECHANGED']._serialized_end=1513
-  _globals['_PROFILECHANGED_COUNTSENTRY']._serialized_start=1468
-  _globals['_PROFILECHANGED_COUNTSENTRY']._serialized_end=1513
+  _globals['_TASKSOFFERED']._serialized_end=189
+  _globals['_RECEIPTSISSUED']._serialized_start=191
+  _globals['_RECEIPTSISSUED']._serialized_end=259
+  _globals['_REQUESTSCHANGED']._serialized_start=261
+  _globals['_REQUESTSCHANGED']._serialized_end=329
+  _globals['_REQUESTCHANGED']._serialized_start=331
+  _globals['_REQUESTCHANGED']._serialized_end=455
+  _globals['_VALUESCORRECTED']._serialized_start=457
+  _globals['_VALUESCORRECTED']._serialized_end=559
+  _globals['_REQUESTSCLOSED']._serialized_start=561
+  _globals['_REQUESTSCLOSED']._serialized_end=628
+  _globals['_REQUESTCLOSED']._serialized_start=631
+  _globals['_REQUESTCLOSED']._serialized_end=780
+  _globals['_HOLDEROUTCOME']._serialized_start=782
+  _globals['_HOLDEROUTCOME']._serialized_end=854
+  _globals['_ACCESSRECORDED']._serialized_start=856
+  _globals['_ACCESSRECORDED']._serialized_end=921
+  _globals['_ACCESSRECORD']._serialized_start=924
+  _globals['_ACCESSRECORD']._serialized_end=1165
+  _globals['_RECORDMADE']._serialized_start=1167
+  _globals['_RECORDMADE']._serialized_end=1227
+  _globals['_AUDITRECORD']._serialized_start=1229
+  _globals['_AUDITRECORD']._serialized_end=1349
+  _globals['_SYNCREQUESTED']._serialized_start=1351
+  _globals['_SYNCREQUESTED']._serialized_end=1389
+  _globals['_PROFILECHANGED']._serialized_start=1392
+  _globals['_PROFILECHANGED']._serialized_end=1537
+  _globals['_PROFILECHANGED_COUNTSENTRY']._serialized_start=1492
+  _globals['_PROFILECHANGED_COUNTSENTRY']._serialized_end=1537
 # @@protoc_insertion_point(module_scope)

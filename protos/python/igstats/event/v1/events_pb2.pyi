@@ -24,19 +24,25 @@ class TasksOffered(google.protobuf.message.Message):
 
     HOLDER_FIELD_NUMBER: builtins.int
     TASK_IDS_FIELD_NUMBER: builtins.int
+    FRESH_TASK_IDS_FIELD_NUMBER: builtins.int
     holder: builtins.str
     """The holder that must lease them."""
     @property
     def task_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Task ids, at most 512."""
 
+    @property
+    def fresh_task_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Those of task_ids that must be leased whatever the holder has in memory: what stays has changed meanwhile."""
+
     def __init__(
         self,
         *,
         holder: builtins.str = ...,
         task_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        fresh_task_ids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["holder", b"holder", "task_ids", b"task_ids"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["fresh_task_ids", b"fresh_task_ids", "holder", b"holder", "task_ids", b"task_ids"]) -> None: ...
 
 global___TasksOffered = TasksOffered
 

@@ -211,7 +211,9 @@ class _WaitEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeW
     WAIT_SECOND_APPROVAL: _Wait.ValueType  # 2
     """The approval of a second officer."""
     WAIT_WINDOW: _Wait.ValueType  # 3
-    """The end of the window in which the owner can take the erasure back; the data is restricted meanwhile."""
+    """The end of the window in which the owner can take the erasure back, the data being restricted meanwhile; for a
+    lifting by an officer, the end of the notice that the person is given.
+    """
 
 class Wait(_Wait, metaclass=_WaitEnumTypeWrapper):
     """What a request waits for before it is accepted."""
@@ -223,7 +225,9 @@ WAIT_APPROVAL: Wait.ValueType  # 1
 WAIT_SECOND_APPROVAL: Wait.ValueType  # 2
 """The approval of a second officer."""
 WAIT_WINDOW: Wait.ValueType  # 3
-"""The end of the window in which the owner can take the erasure back; the data is restricted meanwhile."""
+"""The end of the window in which the owner can take the erasure back, the data being restricted meanwhile; for a
+lifting by an officer, the end of the notice that the person is given.
+"""
 global___Wait = Wait
 
 @typing.final

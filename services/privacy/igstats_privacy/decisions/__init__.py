@@ -1,0 +1,1 @@
+"""Decisions of officers: previews, approvals, refusals, extensions, holds."""

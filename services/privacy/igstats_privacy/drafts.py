@@ -1,0 +1,81 @@
+"""New requests as they are to be written: numbered, dated by their clocks, their names sealed."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+
+from igstats_kit.clock import Clock
+from igstats_kit.errors import DomainError, Reason
+from ulid import ULID
+
+from igstats_privacy.identifiers import Identifiers, normalised
+from igstats_privacy.model import Identifier, Naming, NewRequest, Request, State
+from igstats_privacy.reference import new_reference
+from igstats_privacy.regimes import clocks, confirms_by_answering
+from igstats_privacy.store import Opening
+
+
+class Drafts:
+    """Makes requests out of what a door or another request asks for."""
+
+    def __init__(self, identifiers: Identifiers, clock: Clock) -> None:
+        self._identifiers = identifiers
+        self._clock = clock
+
+    def of(self, new: NewRequest) -> Opening:
+        """The request, ready to be written in a transaction of whoever opens it.
+
+        Raises:
+            DomainError: SUBJECT_UNIDENTIFIED.
+        """
+        identifiers = normalised(new.identifiers)
+        if not identifiers and not new.tokens:
+            raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
+        request = self._received(new, identifiers)
+        sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
+        key = _digest(new.door, new.account_id, new.idempotency_key)
+        reply = self._identifiers.seal_reply(request.request_id, new.reply_address, new.language)
+        return Opening(request, sealed, key, self._content(new, identifiers), reply)
+
+    def _received(self, new: NewRequest, identifiers: Sequence[Identifier]) -> Request:
+        received = self._received_at(new)
+        due = clocks(new.right, new.regime, received)
+        return Request(
+            request_id=f"req_{str(ULID()).lower()}",
+            reference=new_reference(),
+            right=new.right,
+            state=State.RECEIVED,
+            account_token=self._identifiers.account_token(new.account_id),
+            door=new.door,
+            identity_proof=new.identity_proof,
+            received_at=received,
+            due_at=due.answer,
+            confirm_due_at=due.confirm,
+            closed_at=None,
+            effective_at=None,
+            blocked=False,
+            reason="",
+            regime=new.regime,
+            parent_id=new.parent_id,
+            confirmed_at=received if confirms_by_answering(new.door, new.parent_id) else None,
+            ledger_token=self._identifiers.ledger_token(identifiers) or new.ledger_token,
+        )
+
+    def _received_at(self, new: NewRequest) -> datetime:
+        """When the wish reached us: a door may have had it before us, and no clock waits for that."""
+        now = self._clock.now()
+        return min(new.received_at or now, now)
+
+    def _content(self, new: NewRequest, identifiers: Sequence[Identifier]) -> bytes:
+        tokens = sorted(token.hex() for token in (*self._identifiers.tokens(identifiers), *new.tokens))
+        wrong = sorted(_digest(one.field, one.value).hex() for one in new.corrections)
+        return _digest(new.right, new.identity_proof, *tokens, *wrong)
+
+
+def _naming(new: NewRequest, identifiers: tuple[Identifier, ...]) -> Naming:
+    return Naming(new.account_id, identifiers, new.corrections, new.reply_address, new.language, new.tokens)
+
+
+def _digest(*parts: str) -> bytes:
+    """One digest of several texts, none of which can pass for part of another."""
+    return hashlib.sha256(b"".join(hashlib.sha256(part.encode()).digest() for part in parts)).digest()
