@@ -102,6 +102,17 @@ async def test_a_hold_goes_with_the_tasks_that_erase_and_its_release_resumes_the
     assert [one.request_id for one in await office.ledger.after("stats", 0, 0)] == [first, resumed]
 
 
+async def test_nobody_refuses_or_takes_back_what_goes_on_after_a_hold(held_office: Office) -> None:
+    office = held_office
+    hold = await office.holds.place(new_hold(office), "ada")
+    await erased_under_a_hold(office)
+    (resumed,) = (await office.holds.release(hold.hold_id, "grace")).resumed
+    with pytest.raises(DomainError) as refused:
+        await office.requests.withdraw(resumed)
+    assert refused.value.reason is Reason.TRANSITION_NOT_ALLOWED
+    assert await office.state(resumed) is State.RECEIVED
+
+
 async def test_a_hold_that_comes_before_or_during_the_fence_still_counts(held_office: Office) -> None:
     office = held_office
     await office.accepted(Right.ERASURE, HANDLE)
