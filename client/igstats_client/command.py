@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from igstats_client import officer_command
 from igstats_client.errors import ApiError, SettingsError
 from igstats_client.lazy import lazy
 from igstats_client.settings import Settings, load, office
@@ -31,6 +32,7 @@ app.add_typer(profile, name="profile")
 app.add_typer(calls, name="calls")
 audit = typer.Typer(no_args_is_help=True, help="Security audits, and the calls of all accounts, for officers.")
 app.add_typer(audit, name="audit")
+app.add_typer(officer_command.app, name="officer")
 
 
 class Output(StrEnum):

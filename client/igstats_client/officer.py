@@ -1,4 +1,4 @@
-"""gRPC to the audit service itself, with the certificate of an officer."""
+"""gRPC to a service itself, with the certificate of an officer."""
 
 from types import TracebackType
 from typing import Any, Self
@@ -7,20 +7,27 @@ import grpc
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 from igstats.audit.v1 import audit_service_pb2
+from igstats.privacy.v1 import decision_service_pb2, privacy_service_pb2, record_service_pb2
 
 from igstats_client.connection import CALL_SECONDS, api_error
 from igstats_client.settings import Office
 
-_SERVICE = audit_service_pb2.DESCRIPTOR.services_by_name["AuditService"]
+_FILES = (audit_service_pb2, privacy_service_pb2, decision_service_pb2, record_service_pb2)
+_METHODS = {
+    f"{service.name}/{method.name}": method
+    for file in _FILES
+    for service in file.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
 
 
 class OfficerConnection:
     """An open door. Use it in a `with` statement."""
 
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: Office, peer: str = "audit") -> None:
         files = (office.ca, office.key, office.certificate)
         credentials = grpc.ssl_channel_credentials(*(file.read_bytes() for file in files))
-        named = (("grpc.ssl_target_name_override", "audit"), ("grpc.primary_user_agent", "igstats"))
+        named = (("grpc.ssl_target_name_override", peer), ("grpc.primary_user_agent", "igstats"))
         self._channel = grpc.secure_channel(office.address, credentials, options=named)
 
     def __enter__(self) -> Self:
@@ -32,14 +39,14 @@ class OfficerConnection:
         self._channel.close()
 
     def call(self, name: str, request: Message) -> Any:  # noqa: ANN401 - the method's response
-        """Calls a unary method of AuditService by its name.
+        """Calls a unary method by its name, Service/Method; without a service it is AuditService's.
 
         Raises:
             ApiError: What igstats answered.
         """
-        method = _SERVICE.methods_by_name[name]
+        method = _METHODS[name if "/" in name else f"AuditService/{name}"]
         invoke: Any = self._channel.unary_unary(
-            f"/{_SERVICE.full_name}/{name}",
+            f"/{method.containing_service.full_name}/{method.name}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
         )

@@ -21,7 +21,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Office:
-    """How an officer reaches the audit service: its address, our authority, and the officer's certificate and key."""
+    """How an officer reaches a service itself: its address, our authority, and the officer's certificate and key."""
 
     address: str
     ca: Path
@@ -29,19 +29,19 @@ class Office:
     key: Path
 
 
-def office(address: str, ca: str, certificate: str, key: str, folder: Path) -> Office:
+def office(address: str, ca: str, certificate: str, key: str, folder: Path, *, service: str = "audit") -> Office:
     """What was given; what was not comes from `.igstats/env` in the folder or above it.
 
     Raises:
         SettingsError: Something is missing in both.
     """
     found = _development(folder)
-    wanted = {"audit": address, "ca": ca, "officer_cert": certificate, "officer_key": key}
+    wanted = {service: address, "ca": ca, "officer_cert": certificate, "officer_key": key}
     known = {name: given or found.get(name, "") for name, given in wanted.items()}
     if not all(known.values()):
-        names = "IGSTATS_AUDIT_ADDRESS, IGSTATS_CA, IGSTATS_OFFICER_CERT and IGSTATS_OFFICER_KEY"
+        names = f"IGSTATS_{service.upper()}_ADDRESS, IGSTATS_CA, IGSTATS_OFFICER_CERT and IGSTATS_OFFICER_KEY"
         raise SettingsError(f"set {names}, or run where {_FILE} is (igstats-dev up writes it)")
-    return Office(known["audit"], Path(known["ca"]), Path(known["officer_cert"]), Path(known["officer_key"]))
+    return Office(known[service], Path(known["ca"]), Path(known["officer_cert"]), Path(known["officer_key"]))
 
 
 def load(environment: Mapping[str, str], folder: Path) -> Settings:

@@ -26,6 +26,7 @@ class Access:
     key: str
     instagram: str
     audit: str = ""
+    privacy: str = ""
     officer_cert: str = ""
     officer_key: str = ""
 
@@ -49,6 +50,7 @@ async def ensure(stack: Stack) -> Access:
         key=known.get("key", ""),
         instagram=stack.layout.instagram_url,
         audit=stack.layout.address("audit-rpc"),
+        privacy=stack.layout.address("privacy-rpc"),
         officer_cert=str(stack.layout.certificates[OPERATOR].certificate),
         officer_key=str(stack.layout.certificates[OPERATOR].key),
     )

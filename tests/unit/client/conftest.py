@@ -182,7 +182,7 @@ class Ran:
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Ran]:
     """Runs the command in an empty folder and answers how it ended and what it printed."""
     monkeypatch.chdir(tmp_path)
-    for name in ("URL", "KEY", "CA", "AUDIT_ADDRESS", "OFFICER_CERT", "OFFICER_KEY"):
+    for name in ("URL", "KEY", "CA", "AUDIT_ADDRESS", "PRIVACY_ADDRESS", "OFFICER_CERT", "OFFICER_KEY"):
         monkeypatch.delenv(f"IGSTATS_{name}", raising=False)
 
     def execute(*arguments: str, stdin: str = "") -> Ran:
