@@ -4,13 +4,13 @@ import asyncio
 import json
 import os
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import grpc
 from google.protobuf import json_format
@@ -94,6 +94,23 @@ class Customer:
     async def post(self, path: str, body: dict[str, Any]) -> Answer:
         """POST by curl."""
         return await self._call(path, "-H", "Content-Type: application/json", "-d", json.dumps(body))
+
+    async def patch(self, path: str, body: dict[str, Any]) -> Answer:
+        """PATCH by curl."""
+        return await self._call(path, "-X", "PATCH", "-H", "Content-Type: application/json", "-d", json.dumps(body))
+
+    async def send_form(self, path: str, fields: Mapping[str, str]) -> str:
+        """Sends a form of the public pages by curl, without a key; answers where it leads, "" when it is refused."""
+        url = self.access.gateway_http + path
+        typed = [part for name, value in fields.items() for part in ("--data-urlencode", f"{name}={value}")]
+        self._narrator.command(f"curl --cacert $CA -X POST {_shell(*typed, url)}")
+        quiet = ("--silent", "--show-error", "--max-time", "30", "--output", os.devnull)
+        led = ("-w", "%{http_code} %{redirect_url}", "--cacert", self.access.ca)
+        said = await run("curl", *quiet, *led, "-X", "POST", *typed, url)
+        status, _, where = said.partition(" ")
+        leads = urlsplit(where).path
+        self._narrator.answer(f"{status} {leads}")
+        return leads if int(status) == HTTPStatus.SEE_OTHER else ""
 
     async def download(self, path: str, file: Path) -> Answer:
         """GET by curl into a file."""

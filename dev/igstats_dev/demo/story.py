@@ -1,4 +1,4 @@
-"""The story: a profile comes in, a customer reads it, the person asks for deletion, nothing brings them back."""
+"""The story: a profile comes in, a customer reads it, a contact leaves by the form, the person asks for deletion."""
 
 import grpc
 from igstats_kit.testing.processes import ProcessError
@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from igstats_dev.account import Access
-from igstats_dev.demo import arrival, departure
+from igstats_dev.demo import arrival, departure, stranger
 from igstats_dev.demo.customer import Customer
 from igstats_dev.demo.narrator import Narrator, StoryError
 from igstats_dev.demo.scene import Scene
@@ -31,6 +31,7 @@ async def _chapters(scene: Scene) -> None:
     person, connection = await arrival.connect(scene)
     await arrival.ingest(scene, connection)
     await arrival.read(scene, person)
+    await stranger.ask(scene)
     request = await departure.delete(scene, person)
     await departure.verify(scene, request)
     await departure.stay_away(scene, person, connection)
