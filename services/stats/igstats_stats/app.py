@@ -29,6 +29,7 @@ from igstats_stats.access import ACCESS
 from igstats_stats.config import StatsConfig
 from igstats_stats.connections import Connections
 from igstats_stats.consumer import SyncRequests
+from igstats_stats.departures import Departures
 from igstats_stats.events import STREAMS
 from igstats_stats.graph import GraphClient
 from igstats_stats.ingestion import Ingestion
@@ -38,6 +39,7 @@ from igstats_stats.profiles import Profiles
 from igstats_stats.series import TimeSeries
 from igstats_stats.servicer import ConnectionServicer, StatsServicer
 from igstats_stats.store.connections import ConnectionStore
+from igstats_stats.store.departures import DepartureStore
 from igstats_stats.store.ingest import IngestStore
 from igstats_stats.store.reads import ReadStore
 from igstats_stats.subject_servicer import SubjectServicer
@@ -82,6 +84,8 @@ async def serve() -> None:
     Holding(config, DECLARATIONS, database, bus, channels, clock).attach(lifecycle, rpc)
     lifecycle.background("sync-requests", SyncRequests(store, worker, clock).consumer(bus, database).run)
     lifecycle.background("synchronisation", worker.run)
+    departures = Departures(DepartureStore(database), clock, stay=timedelta(days=config.departed_days))
+    lifecycle.background("departures", departures.run)
     await lifecycle.run()
 
 

@@ -18,4 +18,5 @@ class StatsConfig(ServiceConfig):
     instagram_version: str = Field(default="v25.0", pattern=r"^v\d+\.\d+$")
     instagram_app_id: str = Field(default="", pattern=r"^[0-9]{0,32}$")
     instagram_seconds: float = Field(default=15.0, gt=0)
+    departed_days: int = Field(default=90, ge=1)
     sync_seconds: float = Field(default=6 * 3600.0, ge=1)

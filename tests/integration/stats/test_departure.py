@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.subjects import Case
+from igstats_stats.departures import Departures
 from igstats_stats.model import ConnectionState
 from igstats_stats.store.connections import DEPARTED
-from igstats_stats.tables import connections, profiles
+from igstats_stats.store.departures import DepartureStore
+from igstats_stats.tables import TABLES, connections, profile_samples, profiles
 
 APP_ID = "1001"
 ACCOUNT = "acc_01"
@@ -111,3 +113,45 @@ async def test_an_erasure_that_names_the_id_in_our_app_alone_finds_the_profile_a
     with pytest.raises(DomainError) as refused:
         await world.connect(person)
     assert refused.value.reason is Reason.SUBJECT_ERASED
+
+
+async def test_what_is_stored_of_those_who_left_goes_when_their_time_is_over(world: Any) -> None:
+    gone, stays = world.person(0), world.person(1)
+    await world.connect_and_sync(gone)
+    await world.connect_and_sync(stays)
+    departures = Departures(DepartureStore(world.database), world.clock, stay=timedelta(days=90))
+    await world.connections.depart([scoped(gone)])
+    world.clock.advance(timedelta(days=90) - timedelta(seconds=1))
+    assert await departures.run_once() == 0
+    world.clock.advance(timedelta(seconds=1))
+    assert (await departures.run_once(), await departures.run_once()) == (1, 0)
+    (left,) = await world.rows(profiles)
+    assert left.instagram_user_id == stays.user_id
+    for table in TABLES:
+        if "profile_id" in table.c:
+            assert {row.profile_id for row in await world.rows(table)} <= {left.profile_id}
+    assert await world.count(profile_samples) > 0
+    assert (await world.connect(gone)).state is ConnectionState.ACTIVE, "nobody is fenced who only left"
+
+
+async def test_a_restriction_keeps_what_is_stored_of_those_who_left(world: Any) -> None:
+    person = world.person()
+    await world.connect(person)
+    departures = Departures(DepartureStore(world.database), world.clock, stay=timedelta(days=90))
+    await world.connections.depart([scoped(person)])
+    await world.restrict(person)
+    world.clock.advance(timedelta(days=100))
+    assert await departures.run_once() == 0
+    await world.lift(person)
+    assert await departures.run_once() == 1
+
+
+async def test_who_has_come_back_is_kept(world: Any) -> None:
+    person = world.person()
+    await world.connect(person)
+    departures = Departures(DepartureStore(world.database), world.clock, stay=timedelta(days=90))
+    await world.connections.depart([scoped(person)])
+    world.clock.advance(timedelta(days=89))
+    await world.connect(person)
+    world.clock.advance(timedelta(days=89))
+    assert await departures.run_once() == 0
