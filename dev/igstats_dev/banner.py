@@ -13,6 +13,7 @@ def rows(layout: Layout, access: Access) -> list[tuple[str, str]]:
     """Names and addresses."""
     return [
         ("Gateway", f"{access.gateway_http}   gRPC {access.gateway_grpc}   (TLS)"),
+        ("For persons", f"{layout.public_url}/privacy"),
         ("Test key", access.key),
         ("Account", access.account_id),
         ("CA", access.ca),

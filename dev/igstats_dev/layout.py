@@ -77,6 +77,16 @@ class Layout:
         return f"{INSTAGRAM_APP}:{self.secrets.password(_APP_SECRET)}"
 
     @property
+    def public_url(self) -> str:
+        """Where persons find us."""
+        return f"https://{self.address('gateway-http')}"
+
+    @property
+    def _meta_apps(self) -> Path:
+        """The gateway's list of our apps: their callbacks are signed with the same secret."""
+        return self.secrets.directory / "meta-apps"
+
+    @property
     def letters(self) -> Path:
         """Where caught letters are kept."""
         return self.folder / "mail"
@@ -122,6 +132,7 @@ class Layout:
 
     def write_environments(self) -> None:
         """Leaves `<service>.env` for a person who runs a service by hand: `set -a; . .igstats/stats.env`."""
+        write_private(self._meta_apps, f"{self.instagram_app}\n".encode())
         for service in SERVICES:
             lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in self.environment(service).items())
             write_private(self.folder / f"{service}.env", lines.encode())
@@ -131,8 +142,13 @@ class Layout:
             "gateway": {
                 "IGSTATS_GATEWAY_PUBLIC_GRPC_LISTEN": self.address("gateway-grpc"),
                 "IGSTATS_GATEWAY_PUBLIC_HTTP_LISTEN": self.address("gateway-http"),
+                "IGSTATS_GATEWAY_PUBLIC_URL": self.public_url,
+                "IGSTATS_GATEWAY_META_APPS": str(self._meta_apps),
             },
-            "stats": {"IGSTATS_STATS_INSTAGRAM_URL": self.instagram_url},
+            "stats": {
+                "IGSTATS_STATS_INSTAGRAM_URL": self.instagram_url,
+                "IGSTATS_STATS_INSTAGRAM_APP_ID": INSTAGRAM_APP,
+            },
             "privacy": self._privacy(),
             "audit": {
                 "IGSTATS_AUDIT_NATS_CONFIG": str(self.nats().config_file),
@@ -143,7 +159,7 @@ class Layout:
     def _privacy(self) -> dict[str, str]:
         self.secrets.password(_APP_SECRET)  # made when it is missing
         return {
-            "IGSTATS_PRIVACY_PUBLIC_URL": f"https://{self.address('gateway-http')}",
+            "IGSTATS_PRIVACY_PUBLIC_URL": self.public_url,
             "IGSTATS_PRIVACY_SMTP_URL": f"smtp://{self.address('mail-smtp')}",
             "IGSTATS_PRIVACY_MAIL_FROM": "igstats (development) <privacy@igstats.localhost>",
             "IGSTATS_PRIVACY_INSTAGRAM_APP_ID": INSTAGRAM_APP,

@@ -89,12 +89,12 @@ _WAITS: Mapping[str, str] = {
 }
 _STEPS: Sequence[tuple[str, frozenset[State]]] = (
     ("Received", frozenset({State.RECEIVED})),
-    ("Identity proved", frozenset({State.IDENTITY_PENDING})),
-    ("Checked", frozenset({State.TRIAGE})),
+    ("Proof of identity", frozenset({State.IDENTITY_PENDING})),
+    ("Check of the law", frozenset({State.TRIAGE})),
     ("At work", frozenset({State.ACCEPTED, State.FENCING, State.EXECUTING})),
-    ("Verified", frozenset({State.VERIFYING})),
-    ("Backups and services done", frozenset({State.SETTLING})),
-    ("Ended", frozenset({State.FULFILLED, State.FULFILLED_IN_PART})),
+    ("Search and signatures", frozenset({State.VERIFYING})),
+    ("Backups and services", frozenset({State.SETTLING})),
+    ("End", frozenset({State.FULFILLED, State.FULFILLED_IN_PART})),
 )
 _BEFORE_ACCEPTANCE = frozenset({State.RECEIVED, State.IDENTITY_PENDING, State.TRIAGE})
 WAYS: Mapping[str, Way] = {
