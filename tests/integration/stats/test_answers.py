@@ -11,7 +11,7 @@ from igstats_stats.pages import PageTokens, size_of
 from igstats_stats.profiles import Resolved
 from igstats_stats.tables import connections, profiles
 
-from tests.integration.stats.conftest import ACCOUNT, World
+from tests.integration.stats.conftest import ACCOUNT, APP_ID, World
 
 
 async def test_a_profile_is_found_by_our_id_instagrams_id_and_username(world: World) -> None:
@@ -229,7 +229,11 @@ async def test_a_subject_is_completed_and_connected_only_when_every_name_is(worl
     assert ("INSTAGRAM_USER_ID", mine.user_id) in by_name.identifiers
     assert by_name.connected
     by_id = await resolved([("INSTAGRAM_USER_ID", theirs.user_id), ("EMAIL", "a@example.com")])
-    assert by_id.identifiers == (("INSTAGRAM_USER_ID", theirs.user_id), ("USERNAME", theirs.username))
+    assert by_id.identifiers == (
+        ("INSTAGRAM_USER_ID", theirs.user_id),
+        ("USERNAME", theirs.username),
+        ("APP_USER_ID", f"{APP_ID}:{theirs.scoped_id}"),
+    )
     assert not by_id.connected
     both = [("USERNAME", mine.username), ("USERNAME", theirs.username)]
     assert not (await resolved(both)).connected

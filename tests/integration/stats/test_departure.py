@@ -12,8 +12,7 @@ from igstats_stats.store.connections import DEPARTED
 from igstats_stats.store.departures import DepartureStore
 from igstats_stats.tables import TABLES, connections, profile_samples, profiles
 
-APP_ID = "1001"
-ACCOUNT = "acc_01"
+from tests.integration.stats.conftest import ACCOUNT, APP_ID
 
 
 def scoped(person: Any, app_id: str = APP_ID) -> tuple[str, str]:
