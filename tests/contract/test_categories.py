@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from igstats.holder.v1.description_pb2 import HolderDescription
 from igstats_audit.tables import DECLARATIONS as AUDIT
-from igstats_gateway.tables import DECLARATIONS as GATEWAY
+from igstats_gateway.declarations import DECLARATIONS as GATEWAY
 from igstats_kit.describe import describe
 from igstats_privacy.categories import disclosed, group
 from igstats_privacy.declarations import DECLARATIONS as PRIVACY

@@ -85,7 +85,7 @@ def test_only_the_gateway_is_reached_from_outside() -> None:
     assert open_to_all == [("gateway", [8443, 8444])]
 
 
-def test_only_stats_and_privacy_reach_the_outside_and_never_a_private_range() -> None:
+def test_only_four_ways_lead_to_the_outside_and_never_into_a_private_range() -> None:
     outgoing = [
         (selected(policy["spec"]), sorted(port["port"] for port in rule["ports"]), peer["ipBlock"])
         for policy in POLICIES
@@ -94,7 +94,7 @@ def test_only_stats_and_privacy_reach_the_outside_and_never_a_private_range() ->
         if "ipBlock" in peer
     ]
     ways = {(service, *ports) for service, ports, _ in outgoing}
-    assert ways == {("stats", 443), ("privacy", 443), ("privacy", 465, 587)}
+    assert ways == {("stats", 443), ("privacy", 443), ("privacy", 465, 587), ("gateway", 443)}
     closed = {"10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"}
     old = [block for _, _, block in outgoing if ":" not in block["cidr"]]
     assert all(closed <= set(block["except"]) for block in old)

@@ -1,4 +1,4 @@
-"""python -m igstats_gateway serve | migrate | check | account create."""
+"""python -m igstats_gateway serve | migrate | check | account create | drop amend."""
 
 import sys
 
@@ -6,10 +6,10 @@ from igstats_kit.lifecycle import run
 
 from igstats_gateway.app import check, migrate_database, serve
 from igstats_gateway.commands import parse
-from igstats_gateway.opening import create_account
+from igstats_gateway.opening import amend, create_account
 
-COMMANDS = {"serve": serve, "migrate": migrate_database, "check": check, "account create": create_account}
+TASKS = {"serve": serve, "migrate": migrate_database, "check": check, "account create": create_account, "drop": amend}
 
 if __name__ == "__main__":
     given = parse(sys.argv[1:])
-    run(COMMANDS[given.command](given))
+    run(TASKS[given.command](given))

@@ -25,7 +25,9 @@ from igstats_gateway.audit import AuditClient
 from igstats_gateway.authentication import Authentication
 from igstats_gateway.commands import Arguments
 from igstats_gateway.config import GatewayConfig
+from igstats_gateway.declarations import DECLARATIONS
 from igstats_gateway.door import Door
+from igstats_gateway.doors.drop.room import DropRoom
 from igstats_gateway.doors.room import DoorsRoom
 from igstats_gateway.events import ACCESS as ACCESS_STREAM
 from igstats_gateway.grpc_face import PublicMethods
@@ -47,7 +49,6 @@ from igstats_gateway.routes import OURSELVES, routes
 from igstats_gateway.servicer import AccountServicer
 from igstats_gateway.site import site
 from igstats_gateway.store import Store
-from igstats_gateway.tables import DECLARATIONS
 from igstats_gateway.transcode import Transcoder
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
@@ -86,6 +87,7 @@ async def serve(_arguments: Arguments) -> None:
     add_InspectionServiceServicer_to_server(InspectionServicer(InspectionStore(database).key_facts), rpc.server)
     lifecycle = Lifecycle(rpc)
     PersonsRoom(database, tokens).attach(lifecycle, rpc)
+    DropRoom(config, database, tokens, doors.desk, clock).attach(lifecycle)
     for close in (database.close, bus.close, channels.close, doors.close, stats.close, privacy.close, metering.flush):
         lifecycle.closing(close)
     lifecycle.on_ready(lambda: bus.ensure(ACCESS_STREAM))

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from igstats_gateway.doors.drop.rules import Outcome
 from igstats_gateway.model import Billing, Contact
 from igstats_gateway.routes import routes
 
@@ -19,6 +20,8 @@ class Arguments:
     contact: Contact = _NOBODY
     scopes: tuple[str, ...] = ()
     billing: Billing | None = None
+    item: str = ""
+    outcome: str = ""
 
 
 def scopes() -> tuple[str, ...]:
@@ -29,6 +32,8 @@ def scopes() -> tuple[str, ...]:
 def parse(argv: Sequence[str]) -> Arguments:
     """Reads the command line; ends the process with a message when it is wrong."""
     given = _parser().parse_args(argv)
+    if given.command == "drop":
+        return Arguments("drop", item=given.item, outcome=given.outcome)
     if given.command != "account":
         return Arguments(given.command)
     billing = Billing(given.billing_name, given.billing_address, given.vat_number)
@@ -47,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("serve", help="run the service")
     commands.add_parser("migrate", help="bring the database to the newest revisions")
     commands.add_parser("check", help="check the settings and print them")
+    drop = commands.add_parser("drop", help="California's Delete Request and Opt-out Platform")
+    amend = drop.add_subparsers(dest="action", required=True).add_parser("amend", help="correct a reported answer")
+    amend.add_argument("item", help="id of the item")
+    amend.add_argument("outcome", choices=[one.name.lower() for one in Outcome])
     account = commands.add_parser("account", help="accounts of customers")
     create = account.add_subparsers(dest="action", required=True).add_parser(
         "create", help="make an account with a contact and a key, and print them as JSON"

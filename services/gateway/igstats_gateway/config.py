@@ -31,3 +31,6 @@ class GatewayConfig(ServiceConfig):
     public_url: str = "https://localhost:8443"
     form_units: int = Field(default=60, ge=1)
     meta_apps: FilePath | None = None
+    drop_api_key: FilePath | None = None
+    drop_url: str = "https://api.drop.privacy.ca.gov"
+    drop_pull_days: int = Field(default=30, ge=1, le=45)

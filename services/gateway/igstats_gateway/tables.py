@@ -1,7 +1,6 @@
 """What the gateway stores, and what each column means for the persons behind it."""
 
 from igstats_kit.declare import (
-    Declarations,
     anchor,
     days,
     declared,
@@ -12,7 +11,6 @@ from igstats_kit.declare import (
     retain,
     through,
 )
-from igstats_kit.tables import KIT_TABLES
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -27,8 +25,6 @@ from sqlalchemy import (
     Text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-
-from igstats_gateway.events import ACCESS
 
 metadata = MetaData()
 
@@ -204,6 +200,3 @@ limits = Table(
         on_erase=delete(),
     ),
 )
-
-TABLES = tuple(metadata.sorted_tables)
-DECLARATIONS = Declarations([*TABLES, *KIT_TABLES], {ACCESS.name: ACCESS.data})

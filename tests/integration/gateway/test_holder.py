@@ -6,10 +6,11 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from igstats_gateway.declarations import DECLARATIONS
 from igstats_gateway.keys import Pepper, make
 from igstats_gateway.model import Account, Billing, CallRecord, Contact, Slot, StoredKey
 from igstats_gateway.store import Store, contact_id
-from igstats_gateway.tables import DECLARATIONS, usage_days
+from igstats_gateway.tables import usage_days
 from igstats_kit.clock import SystemClock
 from igstats_kit.events import Bus
 from igstats_kit.holder import HolderRunner

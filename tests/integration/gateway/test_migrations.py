@@ -3,7 +3,8 @@ from typing import Any
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from igstats_gateway.tables import DECLARATIONS, metadata
+from igstats_gateway.declarations import DECLARATIONS
+from igstats_gateway.tables import metadata
 from igstats_kit.sql import Database
 from igstats_kit.tables import KIT_METADATA
 from sqlalchemy import Connection, MetaData

@@ -9,11 +9,12 @@ import pytest
 import pytest_asyncio
 from igstats.event.v1.events_pb2 import AccessRecorded
 from igstats_gateway.accounts import NewAccount, Registration
+from igstats_gateway.declarations import DECLARATIONS, TABLES
 from igstats_gateway.keys import Pepper, parse
 from igstats_gateway.limits import minute
 from igstats_gateway.model import AccountChange, Billing, CallRecord, Contact, Slot, Usage
 from igstats_gateway.store import Store
-from igstats_gateway.tables import DECLARATIONS, TABLES, invoices
+from igstats_gateway.tables import invoices
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database

@@ -13,7 +13,7 @@ import pytest
 from igstats.holder.v1.holder_tasks_service_pb2 import RegisterHolderRequest
 from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_audit.tables import DECLARATIONS as AUDIT
-from igstats_gateway.tables import DECLARATIONS as GATEWAY
+from igstats_gateway.declarations import DECLARATIONS as GATEWAY
 from igstats_kit.declare import Declarations
 from igstats_kit.describe import describe
 from igstats_kit.export import json_line

@@ -17,7 +17,13 @@ def test_an_account_is_made_with_every_scope_unless_told_otherwise() -> None:
     assert (given.scopes, given.billing) == (("stats:read",), Billing(name="Ann"))
 
 
-@pytest.mark.parametrize("argv", [[], ["nothing"], ["account"], ["account", "create"], ["serve", "now"]])
+def test_an_answer_to_the_platform_is_corrected_by_item_and_outcome() -> None:
+    assert parse(["drop", "amend", "A7kP2xQ9Lm4R", "exempted"]) == Arguments(
+        "drop", item="A7kP2xQ9Lm4R", outcome="exempted"
+    )
+
+
+@pytest.mark.parametrize("argv", [[], ["nothing"], ["account"], ["account", "create"], ["serve", "now"], ["drop"]])
 def test_anything_else_is_refused(argv: list[str]) -> None:
     with pytest.raises(SystemExit):
         parse(argv)

@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from igstats_gateway.declarations import DECLARATIONS as GATEWAY
 from igstats_gateway.doors import words
 from igstats_gateway.doors.entry import CORRECTIONS, Entry
 from igstats_gateway.doors.model import Correction, Identifier, Kind, Regime, Right
-from igstats_gateway.tables import DECLARATIONS as GATEWAY
 from igstats_stats.tables import DECLARATIONS as STATS
 
 KEY = {"key": "k" * 32}

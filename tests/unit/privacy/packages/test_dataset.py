@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from igstats_audit.tables import DECLARATIONS as AUDIT
-from igstats_gateway.tables import DECLARATIONS as GATEWAY
+from igstats_gateway.declarations import DECLARATIONS as GATEWAY
 from igstats_kit.declare import Declarations
 from igstats_kit.describe import describe
 from igstats_privacy.declarations import DECLARATIONS as PRIVACY
