@@ -2,10 +2,9 @@
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import pytest_asyncio
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.message import Message
 from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestClosed, RequestsChanged, RequestsClosed, TasksOffered
 from igstats.holder.v1.description_pb2 import HolderDescription
@@ -14,7 +13,6 @@ from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
 from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Event
-from igstats_kit.receipt import Signer
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.tables import outbox
@@ -47,9 +45,12 @@ from igstats_privacy.triage import Resolution, Triage
 from sqlalchemy import delete, select
 from ulid import ULID
 
-ULID_TEXT = "01jd3zmg6m0000000000000000"
-ACCOUNT = f"acc_{ULID_TEXT}"
+from tests.integration.privacy import served
+
+ULID_TEXT, ACCOUNT = served.ULID_TEXT, served.ACCOUNT
+chosen, service, gateway = served.chosen, served.service, served.gateway
 BACKUP_DAYS = 7
+NOTICE = timedelta(days=7)
 
 _OUTCOMES = {
     Phase.PHASE_FENCE: Outcome.OUTCOME_DONE,
@@ -70,19 +71,12 @@ _FINALS = {
 }
 
 
-def new_signer() -> Signer:
-    pem = Ed25519PrivateKey.generate().private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return Signer(pem)
-
-
 class FakeHolder:
     """Does nothing and signs everything."""
 
     def __init__(self, name: str, clock: FakeClock) -> None:
         self.name = name
-        self.signer = new_signer()
+        self.signer = served.new_signer()
         self.clock = clock
 
     def receipt(self, task_id: str, right: Right.ValueType, outcome: Outcome.ValueType | None = None) -> Receipt:
@@ -151,7 +145,7 @@ class Office:
             self.changes,
             self.clock,
             children=self.children,
-            policy=policy or Policy(),
+            policy=policy or Policy(notice=NOTICE),
         )
         self.codes = StatusCodes(bytes(32))
         self.requests = Requests(

@@ -18,7 +18,8 @@ from igstats_privacy.declarations import DECLARATIONS
 from igstats_privacy.exports import Piece
 from igstats_privacy.model import Right
 
-from tests.integration.privacy.conftest import Office, new_signer
+from tests.integration.privacy.conftest import Office
+from tests.integration.privacy.served import new_signer
 from tests.integration.privacy.test_exports import pieces
 
 MakeDatabase = Callable[[str], Awaitable[Database]]

@@ -11,11 +11,12 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from igstats.event.v1.events_pb2 import RecordMade
 from igstats_kit.testing.processes import free_port
-from igstats_privacy.model import Identifier, NewRequest, Right
+from igstats_privacy.model import Identifier, NewRequest, Right, State
 from igstats_privacy.notices import store
 from igstats_privacy.notices.correspondence import Correspondence
 from igstats_privacy.notices.outgoing import Outgoing
 from igstats_privacy.notices.relay import Relay
+from igstats_privacy.notices.rendering import day
 from igstats_privacy.notices.sender import PATIENCE, Sender, pause
 from igstats_privacy.notices.tables import mails
 from igstats_privacy.tables import correspondents
@@ -23,6 +24,7 @@ from sqlalchemy import func, select
 from ulid import ULID
 
 from tests.integration.privacy.conftest import ACCOUNT, Office
+from tests.integration.privacy.test_waits import deciding
 
 ADA = "ada@example.com"
 
@@ -76,6 +78,13 @@ class Mailroom:
         while await self.sender.send_one():
             pass
         return [one["Subject"] for one in self.catcher.caught[before:]]
+
+    def said(self) -> str:
+        """The newest letter as text, its lines joined."""
+        text = self.catcher.caught[-1].get_body(("plain",))
+        assert text is not None
+        content: str = text.get_content()
+        return " ".join(content.split())
 
     async def states(self, request_id: str) -> dict[str, str]:
         async with self.office.database.read() as connection:
@@ -178,3 +187,39 @@ async def test_two_senders_send_each_letter_once(mailroom: Mailroom) -> None:
 async def test_requests_without_an_address_bring_no_letter_about(mailroom: Mailroom) -> None:
     await mailroom.office.accepted()
     assert await mailroom.post() == []
+
+
+async def test_a_refusal_says_why_in_the_persons_language_and_in_the_officers_words(mailroom: Mailroom) -> None:
+    request_id = await mailroom.open(language="de")
+    await mailroom.post()
+    await deciding(mailroom.office).deny(request_id, "ada", "MANIFESTLY_UNFOUNDED", "Das neunte Mal in dieser Woche.")
+    assert len(await mailroom.post()) == 1
+    said = mailroom.said()
+    assert "offenkundig unbegründet" in said
+    assert "Das neunte Mal in dieser Woche." in said
+    assert "Datenschutzbehörde" in said, "where to complain"
+    assert "Artikel 12 Absatz 5" in said
+
+
+async def test_an_extension_says_until_when_and_why(mailroom: Mailroom) -> None:
+    request_id = await mailroom.open()
+    await mailroom.post()
+    shown = await deciding(mailroom.office).extend(request_id, "ada", "many systems are concerned")
+    assert await mailroom.post() == [f"Your request {shown.request.reference} takes longer"]
+    assert "many systems are concerned" in mailroom.said()
+    assert day(shown.request.due_at, "en") in mailroom.said()
+    assert await mailroom.post() == []
+
+
+async def test_a_person_is_told_before_an_officer_lifts_a_restriction(mailroom: Mailroom) -> None:
+    office = mailroom.office
+    named = (Identifier("ACCOUNT_ID", ACCOUNT),)
+    new = NewRequest(Right.LIFTING, "officer", "", named, str(ULID()), "letter seen", reply_address=ADA, language="en")
+    request_id = (await office.requests.open(new)).request.request_id
+    assert len(await mailroom.post()) == 1, "a receipt, and no date that nobody knows yet"
+    await office.triage.run_once()
+    (subject,) = await mailroom.post()
+    until = (await office.show(request_id)).request.wait_until
+    assert "about to end" in subject
+    assert f"not before {day(until, 'en')}" in mailroom.said()
+    assert await office.state(request_id) is State.TRIAGE

@@ -1,8 +1,11 @@
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from igstats_privacy.access import access
 from igstats_privacy.config import PrivacyConfig
+from igstats_privacy.model import Right
+from igstats_privacy.policy import Policy
 from pydantic import ValidationError
 
 
@@ -34,6 +37,16 @@ def test_privacy_as_a_holder_finds_itself_at_its_own_listener(tmp_path: Path, li
 def test_days_that_break_a_promise_are_refused(tmp_path: Path, wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         config(tmp_path, **wrong)
+
+
+def test_by_default_proved_requests_wait_for_nothing_and_persons_are_told_before_a_lifting(tmp_path: Path) -> None:
+    assert config(tmp_path).policy == Policy(notice=timedelta(days=7))
+
+
+def test_rights_that_wait_for_officers_are_listed_by_name(tmp_path: Path) -> None:
+    assert config(tmp_path, approve="ERASURE, ACCESS,").policy.approve == {Right.ERASURE, Right.ACCESS}
+    with pytest.raises(ValidationError):
+        config(tmp_path, approve="ERASURES")
 
 
 def test_a_listed_holder_may_register_and_nothing_else(tmp_path: Path) -> None:
