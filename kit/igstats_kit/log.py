@@ -46,6 +46,10 @@ _EVENT = re.compile(r"[A-Za-z][A-Za-z ,.;:'()/%_-]{0,119}")
 _VALUE = re.compile(r"[\w.:/+\-\[\], ]{0,200}")
 _TYPE = re.compile(r"[A-Za-z_][\w.]{0,99}")
 
+_FORMS = {"event": _EVENT, "error": _TYPE, "cause": _TYPE}
+_NUMBERS = (bool, int, float)
+_MANY = (list, tuple, set, frozenset)
+
 _PLACES = 12  # of a stack
 
 _Fields = MutableMapping[str, Any]
@@ -53,12 +57,13 @@ _Fields = MutableMapping[str, Any]
 
 def harmless(name: str, value: object) -> object:
     """The value as a listed field prints it."""
-    if value is None or isinstance(value, bool | int | float):
+    if isinstance(value, str):
+        return value if _FORMS.get(name, _VALUE).fullmatch(value) else REDACTED
+    if value is None or isinstance(value, _NUMBERS):
         return value
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, _MANY):
         return [harmless(name, part) for part in value]
-    pattern = {"event": _EVENT, "error": _TYPE, "cause": _TYPE}.get(name, _VALUE)
-    return value if isinstance(value, str) and pattern.fullmatch(value) else REDACTED
+    return REDACTED
 
 
 def _redact(_logger: object, _method: str, fields: _Fields) -> _Fields:
