@@ -18,6 +18,7 @@ from igstats_kit.telemetry import serve_metrics
 _log = get_logger()
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 _CLOSE_SECONDS = 5.0
+_GARBAGE = 20_000  # new objects between two collections: one batch makes more than the 700 that Python looks after
 
 Step = Callable[[], Awaitable[object]]
 
@@ -96,6 +97,7 @@ class Lifecycle:
                 tasks = [asyncio.create_task(self._work(name, worker), name=name) for name, worker in self._workers]
                 gc.collect()
                 gc.freeze()  # what was built to serve stays: no collection need look at it again
+                gc.set_threshold(_GARBAGE)
                 await self._rpc.set_serving(True)
                 _log.info("serving", port=self.port)
                 await _first([*tasks, stopping])

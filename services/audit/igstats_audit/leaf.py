@@ -18,6 +18,7 @@ PRODUCER_SIZE = 16
 SALT_SIZE = 32
 DOMAIN = b"igstats/commitment/v1\n"
 
+_DOMAIN = hashlib.sha256(DOMAIN)
 _LAYOUT = struct.Struct(f">B{KIND_SIZE}s{PRODUCER_SIZE}sQI32s")
 _NUMBERS = struct.Struct(">QI32s")  # the end of it, which differs from leaf to leaf
 _MINUTE = timedelta(minutes=1)
@@ -43,7 +44,9 @@ def commitment(salt: bytes, payload: bytes) -> bytes:
     """Commits to a payload; without the salt nobody can try out payloads against it."""
     if len(salt) != SALT_SIZE:
         raise ValueError("a salt has 32 bytes")
-    return hashlib.sha256(DOMAIN + salt + payload).digest()
+    begun = _DOMAIN.copy()
+    begun.update(salt + payload)
+    return begun.digest()
 
 
 def encode(leaf: Leaf) -> bytes:
