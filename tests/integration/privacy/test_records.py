@@ -43,7 +43,7 @@ class Records:
         self.servicer = RecordServicer(ledger, breaches, self.watch, office.registry, CONTROLLER, clock)
 
     async def call(self, name: str, **fields: Any) -> Any:
-        assume("operator")
+        assume("operator", name="ada")
         return await getattr(self.servicer, name)(getattr(pb, f"{name}Request")(**fields), None)
 
     async def breach(self, text: str = "A laptop was lost.", *, hours: float = 0) -> pb.Breach:
@@ -86,7 +86,7 @@ async def test_a_breach_has_72_hours_from_its_discovery_and_its_story_is_only_ad
     records.office.clock.advance(timedelta(hours=1))
     told = await records.amend(made.breach_id, "authority_told")
     assert [one.kind for one in told.events] == ["discovered", "assessed", "authority_told"]
-    assert {one.officer for one in told.events} == {"operator"}
+    assert {one.officer for one in told.events} == {"ada"}
     assert told.events[0].text == "A laptop was lost."
     assert told.HasField("authority_told_time")
     closed = await records.amend(made.breach_id, "closed")
@@ -109,7 +109,7 @@ async def test_every_step_of_a_breach_is_a_record_without_its_words(records: Rec
         "breach_id": made.breach_id,
         "event": "assessed",
         "number": 1,
-        "officer": "operator",
+        "officer": "ada",
     }
 
 

@@ -7,7 +7,7 @@ from igstats.privacy.v1 import record_service_pb2 as pb
 from igstats.privacy.v1.record_service_pb2_grpc import RecordServiceServicer
 from igstats_kit.clock import Clock
 from igstats_kit.interceptors.chain import Context
-from igstats_kit.interceptors.identity import caller
+from igstats_kit.interceptors.identity import officer
 
 from igstats_privacy.messages import description, read_time
 from igstats_privacy.records import messages
@@ -69,13 +69,13 @@ class RecordServicer(RecordServiceServicer):
             request.categories,
             request.person_count,
             request.consequences,
-            caller(),
+            officer(),
         )
         return pb.OpenBreachResponse(breach=messages.breach(opened, now))
 
     async def AmendBreach(self, request: pb.AmendBreachRequest, _context: Context) -> pb.AmendBreachResponse:  # noqa: N802 - gRPC name
         """Adds an event to a breach."""
-        amended, now = await self._breaches.amend(request.breach_id, Kind(request.kind), request.text, caller())
+        amended, now = await self._breaches.amend(request.breach_id, Kind(request.kind), request.text, officer())
         return pb.AmendBreachResponse(breach=messages.breach(amended, now))
 
     async def ListBreaches(self, request: pb.ListBreachesRequest, _context: Context) -> pb.ListBreachesResponse:  # noqa: N802 - gRPC name
