@@ -28,6 +28,7 @@ from igstats_gateway.config import GatewayConfig
 from igstats_gateway.declarations import DECLARATIONS
 from igstats_gateway.door import Door
 from igstats_gateway.doors.drop.room import DropRoom
+from igstats_gateway.doors.partners import read_partners
 from igstats_gateway.doors.room import DoorsRoom
 from igstats_gateway.events import ACCESS as ACCESS_STREAM
 from igstats_gateway.grpc_face import PublicMethods
@@ -70,7 +71,7 @@ async def serve(_arguments: Arguments) -> None:
     metering = Metering(store.write_records, Sealer(read_secret(config.access_seal_key)), clock)
     limits = Limits(store.spend, minute(config.minute_units), clock)
     authentication = Authentication(store.find_key, Pepper(pepper), clock)
-    doors = DoorsRoom(config, channels, authentication, clock)
+    doors = DoorsRoom(config, channels, authentication, database, clock)
     door = Door(authentication, limits, metering, clock, doors.signals.hear)
     audit = AuditClient(channels.to("audit", config.audit_address))
     table = routes()
@@ -95,6 +96,7 @@ async def serve(_arguments: Arguments) -> None:
     for port in (grpc_port, http_port):
         lifecycle.on_ready(port.start)
         lifecycle.closing(port.stop)
+    doors.attach(lifecycle)
     lifecycle.background("metering", metering.run)
     lifecycle.background("http", http_port.watch)
     await lifecycle.run()
@@ -106,9 +108,10 @@ async def migrate_database(_arguments: Arguments) -> None:
 
 
 async def check(_arguments: Arguments) -> None:
-    """Checks settings, routes and declarations, and prints the settings."""
+    """Checks settings, partners, routes and declarations, and prints the settings."""
     config = GatewayConfig.load()
     Transcoder(routes().values())
+    read_partners(config.partners)
     if problems := DECLARATIONS.problems():
         raise SystemExit("\n".join(problems))
     sys.stdout.write(json.dumps(config.describe(), indent=2) + "\n")

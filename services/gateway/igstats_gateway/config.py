@@ -34,3 +34,4 @@ class GatewayConfig(ServiceConfig):
     drop_api_key: FilePath | None = None
     drop_url: str = "https://api.drop.privacy.ca.gov"
     drop_pull_days: int = Field(default=30, ge=1, le=45)
+    partners: FilePath | None = None

@@ -3,7 +3,8 @@
 from igstats_kit.declare import Declarations
 from igstats_kit.tables import KIT_TABLES
 
-import igstats_gateway.doors.drop.tables  # noqa: F401 - adds its tables to the metadata
+import igstats_gateway.doors.drop.tables
+import igstats_gateway.doors.tables  # noqa: F401 - adds its tables to the metadata
 from igstats_gateway.events import ACCESS
 from igstats_gateway.tables import metadata
 

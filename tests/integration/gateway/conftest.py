@@ -14,6 +14,7 @@ import aiohttp
 import grpc
 import pytest
 import pytest_asyncio
+from aiohttp import web
 from google.protobuf.message import Message
 from igstats.api.v1.profile_pb2 import Count, Profile
 from igstats.api.v1.request_service_pb2 import (
@@ -318,15 +319,25 @@ async def others(certificates: Authority) -> AsyncIterator[Others]:
         await server.stop(None)
 
 
+@pytest.fixture
+def partners_file() -> Path | None:
+    """The partners that may bring requests; tests of their doors say who."""
+    return None
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def settings(
     config: Callable[[str], Awaitable[ServiceConfig]],
     others: Others,
+    certificates: Authority,
+    partners_file: Path | None,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> GatewayConfig:
     """Settings of a gateway that finds the stand-ins; the environment says the same."""
     await config("gateway")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.certificate))  # whom callbacks trust
+    monkeypatch.setenv("IGSTATS_GATEWAY_PARTNERS", str(partners_file or ""))
     for service, address in others.addresses.items():
         monkeypatch.setenv(f"IGSTATS_{service.upper()}_ADDRESS", address)
     for port in ("GRPC", "HTTP"):
@@ -361,6 +372,37 @@ async def gateway(
             aiohttp.ClientSession(f"https://{settings.public_http_listen}", connector=connector)
         )
         yield Gateway(settings, channel, http, account, others, found, registration, running)
+
+
+@dataclass
+class Partner:
+    """A partner's own server: where callbacks arrive, and how it answers."""
+
+    host: str = ""
+    told: asyncio.Queue[tuple[bytes, dict[str, str]]] = field(default_factory=asyncio.Queue)
+    answers: list[int] = field(default_factory=list)
+
+    async def take(self, request: web.Request) -> web.Response:
+        self.told.put_nowait((await request.read(), {name.lower(): value for name, value in request.headers.items()}))
+        return web.Response(status=self.answers.pop(0) if self.answers else 200, headers={"location": "/elsewhere"})
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def partner(certificates: Authority, database: Callable[[str], Awaitable[Database]]) -> AsyncIterator[Partner]:
+    """A partner that serves TLS."""
+    await database("gateway")
+    issued = certificates.issue("gateway")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(issued.certificate, issued.key)
+    found, port = Partner(), free_port()
+    found.host = f"127.0.0.1:{port}"
+    app = web.Application()
+    app.router.add_post("/told", found.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
+    yield found
+    await runner.cleanup()
 
 
 def _channel(address: str, certificates: Authority) -> grpc.aio.Channel:

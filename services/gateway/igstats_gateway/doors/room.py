@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from igstats_kit.client import Channels
 from igstats_kit.clock import Clock
 from igstats_kit.config import read_secret
+from igstats_kit.lifecycle import Lifecycle
+from igstats_kit.sql import Database
 from starlette.routing import BaseRoute
 
 from igstats_gateway.authentication import Authentication
@@ -20,12 +22,13 @@ from igstats_gateway.doors.signals import Signals
 from igstats_gateway.doors.signed_request import apps
 from igstats_gateway.doors.start_pages import StartPages
 from igstats_gateway.limits import AddressLimits, minute
+from igstats_gateway.doors.machines import Machines
 
 
 class DoorsRoom:
     """Everything that persons and other machines reach without an account's key."""
 
-    def __init__(self, config: GatewayConfig, channels: Channels, authentication: Authentication, clock: Clock) -> None:
+    def __init__(self, config: GatewayConfig, channels: Channels, authentication: Authentication, database: Database, clock: Clock) -> None:
         privacy = channels.to("privacy", config.privacy_address)
         self.desk = Desk(privacy)
         self.signals = Signals(self.desk.open)
@@ -34,11 +37,13 @@ class DoorsRoom:
         machines = Front(Limits(AddressLimits(looks, clock), AddressLimits(looks, clock)))
         known = apps(read_secret(config.meta_apps).decode()) if config.meta_apps else ()
         profiles = Profiles(channels.to("stats", config.stats_address))
+        self._machines = Machines(config, self.desk, database, clock)
         self._doors = (
             StartPages(pages, self.desk),
             RequestPages(pages, self.desk),
             ProofPages(pages, self.desk, IdentityDesk(privacy), authentication, clock),
             MetaDoor(machines, self.desk, profiles, known, config.public_url),
+            self._machines,
         )
 
     def routes(self) -> Sequence[BaseRoute]:
@@ -48,3 +53,7 @@ class DoorsRoom:
     async def close(self) -> None:
         """Lets opt-outs arrive that are on their way."""
         await self.signals.settle()
+
+    def attach(self, lifecycle: Lifecycle) -> None:
+        """Adds the workers."""
+        self._machines.attach(lifecycle)
