@@ -182,26 +182,26 @@ class FakePrivacy:
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """For a gRPC server."""
         evidence: Any = self.evidence
-        read = grpc.unary_stream_rpc_method_handler(evidence, status.ReadEvidenceRequest.FromString, _bytes)
+        read = grpc.unary_stream_rpc_method_handler(evidence, status.ReadEvidenceRequest.FromString, serialized)
         return (
-            _service("PrivacyService", {"OpenRequest": _one(self.open, privacy.OpenRequestRequest)}),
+            _service("PrivacyService", {"OpenRequest": unary(self.open, privacy.OpenRequestRequest)}),
             _service(
                 "IdentityService",
                 {
-                    "SendCode": _one(self.send_code, identity.SendCodeRequest),
-                    "SubmitCode": _one(self.submit_code, identity.SubmitCodeRequest),
-                    "MatchPoints": _one(self.match_points, identity.MatchPointsRequest),
-                    "StartLogin": _one(self.start_login, identity.StartLoginRequest),
-                    "FinishLogin": _one(self.finish_login, identity.FinishLoginRequest),
-                    "ProveAccount": _one(self.prove_account, identity.ProveAccountRequest),
+                    "SendCode": unary(self.send_code, identity.SendCodeRequest),
+                    "SubmitCode": unary(self.submit_code, identity.SubmitCodeRequest),
+                    "MatchPoints": unary(self.match_points, identity.MatchPointsRequest),
+                    "StartLogin": unary(self.start_login, identity.StartLoginRequest),
+                    "FinishLogin": unary(self.finish_login, identity.FinishLoginRequest),
+                    "ProveAccount": unary(self.prove_account, identity.ProveAccountRequest),
                 },
             ),
             _service(
                 "StatusService",
                 {
-                    "GetStatus": _one(self.show, status.GetStatusRequest),
-                    "WithdrawByCode": _one(self.withdraw, status.WithdrawByCodeRequest),
-                    "DescribeCategories": _one(self.categories, status.DescribeCategoriesRequest),
+                    "GetStatus": unary(self.show, status.GetStatusRequest),
+                    "WithdrawByCode": unary(self.withdraw, status.WithdrawByCodeRequest),
+                    "DescribeCategories": unary(self.categories, status.DescribeCategoriesRequest),
                     "ReadEvidence": read,
                 },
             ),
@@ -216,9 +216,11 @@ def _service(name: str, methods: dict[str, Any]) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(f"igstats.privacy.v1.{name}", methods)
 
 
-def _one(method: Any, request: type[Message]) -> Any:  # noqa: ANN401 - gRPC's handlers have no types
-    return grpc.unary_unary_rpc_method_handler(method, request.FromString, _bytes)
+def unary(method: Any, request: type[Message]) -> Any:  # noqa: ANN401 - gRPC's handlers have no types
+    """A handler of one request and one answer."""
+    return grpc.unary_unary_rpc_method_handler(method, request.FromString, serialized)
 
 
-def _bytes(message: Message) -> bytes:
+def serialized(message: Message) -> bytes:
+    """A message on the wire."""
     return message.SerializeToString()

@@ -139,3 +139,14 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+async def accepting(address: str) -> None:
+    """Waits until a port of this machine, host:port, accepts connections."""
+    host, _, port = address.rpartition(":")
+    while True:
+        with contextlib.suppress(ConnectionRefusedError):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
+            return
+        await asyncio.sleep(_POLL_SECONDS)

@@ -1,7 +1,6 @@
 """A whole gateway: its real wiring, ports and database, between a client and stand-ins of the other services."""
 
 import asyncio
-import contextlib
 import json
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Mapping
@@ -14,8 +13,6 @@ import aiohttp
 import grpc
 import pytest
 import pytest_asyncio
-from aiohttp import web
-from google.protobuf.message import Message
 from igstats.api.v1.profile_pb2 import Count, Profile
 from igstats.api.v1.request_service_pb2 import (
     CreateRequestRequest,
@@ -57,8 +54,12 @@ from igstats_kit.errors import DomainError, Reason
 from igstats_kit.sql import Database
 from igstats_kit.status import abort
 from igstats_kit.testing.certificates import Authority
+from igstats_kit.testing.partner import Partner
+from igstats_kit.testing.partner import partner as serving_partner
 from igstats_kit.testing.privacy import FakePrivacy as Doorkeeper
-from igstats_kit.testing.processes import free_port
+from igstats_kit.testing.privacy import serialized as _bytes
+from igstats_kit.testing.privacy import unary as _one
+from igstats_kit.testing.processes import accepting, free_port
 from igstats_kit.tokens import Tokens
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
@@ -222,14 +223,6 @@ class FakeAudit:
         )
 
 
-def _bytes(message: Message) -> bytes:
-    return message.SerializeToString()
-
-
-def _one(method: Any, request: type[Message]) -> Any:
-    return grpc.unary_unary_rpc_method_handler(method, request.FromString, _bytes)
-
-
 def _service(name: str, **methods: Any) -> grpc.GenericRpcHandler:
     return grpc.method_handlers_generic_handler(name, methods)
 
@@ -366,7 +359,7 @@ async def gateway(
         opened.push_async_callback(_stop, running)
         channel = await opened.enter_async_context(_channel(settings.public_grpc_listen, certificates))
         await _first(channel.channel_ready(), running)
-        await _first(_accepts(settings.public_http_listen), running)
+        await _first(accepting(settings.public_http_listen), running)
         connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=certificates.certificate))
         http = await opened.enter_async_context(
             aiohttp.ClientSession(f"https://{settings.public_http_listen}", connector=connector)
@@ -374,51 +367,16 @@ async def gateway(
         yield Gateway(settings, channel, http, account, others, found, registration, running)
 
 
-@dataclass
-class Partner:
-    """A partner's own server: where callbacks arrive, and how it answers."""
-
-    host: str = ""
-    told: asyncio.Queue[tuple[bytes, dict[str, str]]] = field(default_factory=asyncio.Queue)
-    answers: list[int] = field(default_factory=list)
-
-    async def take(self, request: web.Request) -> web.Response:
-        self.told.put_nowait((await request.read(), {name.lower(): value for name, value in request.headers.items()}))
-        return web.Response(status=self.answers.pop(0) if self.answers else 200, headers={"location": "/elsewhere"})
-
-
 @pytest_asyncio.fixture(loop_scope="session")
-async def partner(certificates: Authority, database: Callable[[str], Awaitable[Database]]) -> AsyncIterator[Partner]:
-    """A partner that serves TLS."""
-    await database("gateway")
-    issued = certificates.issue("gateway")
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(issued.certificate, issued.key)
-    found, port = Partner(), free_port()
-    found.host = f"127.0.0.1:{port}"
-    app = web.Application()
-    app.router.add_post("/told", found.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context).start()
-    yield found
-    await runner.cleanup()
+async def partner(certificates: Authority) -> AsyncIterator[Partner]:
+    """A partner that takes callbacks."""
+    async with serving_partner(certificates) as found:
+        yield found
 
 
 def _channel(address: str, certificates: Authority) -> grpc.aio.Channel:
     credentials = grpc.ssl_channel_credentials(certificates.certificate.read_bytes())
     return grpc.aio.secure_channel(address, credentials, options=(("grpc.max_reconnect_backoff_ms", 100),))
-
-
-async def _accepts(address: str) -> None:
-    """Waits until the port accepts connections: the two public ports open one after the other."""
-    host, _, port = address.rpartition(":")
-    while True:
-        with contextlib.suppress(ConnectionRefusedError):
-            _, writer = await asyncio.open_connection(host, int(port))
-            writer.close()
-            return
-        await asyncio.sleep(0.01)
 
 
 async def _first(wanted: Coroutine[Any, Any, None], running: asyncio.Task[None]) -> None:

@@ -85,14 +85,62 @@ class DataRights(_Checked):
     agents: tuple[Agent, ...]
 
 
+class Controller(Bearer):
+    """A controller that we process for, by OpenDSR."""
+
+    domain: Host
+
+
+class Opendsr(_Checked):
+    """OpenDSR, both versions: the domain and the certificate that our signatures are checked with."""
+
+    domain: Host
+    certificate: FilePath
+    key: FilePath
+    controllers: tuple[Controller, ...]
+
+
+class Party(Partner):
+    """A participant of the IAB's framework. Its id is the domain that signs; its keys stand here, none is fetched."""
+
+    keys: Annotated[tuple[dict[str, Any], ...], Field(min_length=1)]
+
+
+class DataDeletion(_Checked):
+    """Data Deletion Request Framework of the IAB Tech Lab."""
+
+    domain: Host
+    key: FilePath
+    key_id: Id
+    parties: tuple[Party, ...]
+
+
+class Ketch(_Checked):
+    """Ketch's forwarder: each tenant shows a token of its own."""
+
+    tenants: tuple[Bearer, ...]
+
+
 class Partners(_Checked):
     """The file."""
 
     drp: DataRights | None = None
+    opendsr: Opendsr | None = None
+    iab: DataDeletion | None = None
+    ketch: Ketch | None = None
+
+    def groups(self) -> list[tuple[Partner, ...]]:
+        """Those that may not share an id."""
+        return [
+            self.drp.agents if self.drp else (),
+            self.opendsr.controllers if self.opendsr else (),
+            self.iab.parties if self.iab else (),
+            self.ketch.tenants if self.ketch else (),
+        ]
 
     @model_validator(mode="after")
     def _distinct(self) -> "Partners":
-        for group in (self.drp.agents if self.drp else (),):
+        for group in self.groups():
             names = [one.id for one in group]
             if len(set(names)) != len(names):
                 raise ValueError("two partners have the same id")

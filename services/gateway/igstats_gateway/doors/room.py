@@ -14,6 +14,7 @@ from igstats_gateway.config import GatewayConfig
 from igstats_gateway.doors.desk import Desk
 from igstats_gateway.doors.front import Front, Limits
 from igstats_gateway.doors.identity import IdentityDesk
+from igstats_gateway.doors.machines import Machines
 from igstats_gateway.doors.meta import MetaDoor
 from igstats_gateway.doors.profiles import Profiles
 from igstats_gateway.doors.proof_pages import ProofPages
@@ -22,13 +23,19 @@ from igstats_gateway.doors.signals import Signals
 from igstats_gateway.doors.signed_request import apps
 from igstats_gateway.doors.start_pages import StartPages
 from igstats_gateway.limits import AddressLimits, minute
-from igstats_gateway.doors.machines import Machines
 
 
 class DoorsRoom:
     """Everything that persons and other machines reach without an account's key."""
 
-    def __init__(self, config: GatewayConfig, channels: Channels, authentication: Authentication, database: Database, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        channels: Channels,
+        authentication: Authentication,
+        database: Database,
+        clock: Clock,
+    ) -> None:
         privacy = channels.to("privacy", config.privacy_address)
         self.desk = Desk(privacy)
         self.signals = Signals(self.desk.open)
