@@ -32,7 +32,11 @@ RIGHTS: Mapping[str, Rights] = {
     ),
     "privacy": Rights(
         owns=frozenset({"TASKS", "RECEIPTS", "REQUESTS", "CORRECTIONS"}),
-        consumes=_tasks("privacy") | {("RECEIPTS", "privacy-receipts"): RECEIPTS},
+        consumes=_tasks("privacy")
+        | {
+            ("RECEIPTS", "privacy-receipts"): RECEIPTS,
+            ("CORRECTIONS", "privacy-corrections"): "igstats.*.v1.value.corrected",
+        },
     ),
     "audit": Rights(
         owns=frozenset({"RECORDS"}),

@@ -10,7 +10,7 @@ _OFFICE = Access(frozenset({"gateway", "operator"}))
 
 _PUBLIC = (
     *("CreateRequest", "GetRequest", "ListRequests", "WatchRequest"),
-    *("WithdrawRequest", "GetEvidence", "GetEvidenceArchive", "GetExport"),
+    *("WithdrawRequest", "GetEvidence", "GetEvidenceArchive", "GetExport", "ListNotices"),
 )
 _INTERNAL = (
     *("OpenRequest", "GetRequest", "ListRequests", "ConfirmIdentity", "RetryTask", "WithdrawRequest"),

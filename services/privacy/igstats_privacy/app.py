@@ -24,11 +24,11 @@ from igstats_kit.tls import ssl_context
 
 from igstats_privacy.access import access
 from igstats_privacy.config import PrivacyConfig
-from igstats_privacy.consumer import ReceiptConsumer
+from igstats_privacy.consumer import CorrectionConsumer, ReceiptConsumer
 from igstats_privacy.core import Core
 from igstats_privacy.decisions.room import DecisionsRoom
 from igstats_privacy.declarations import DECLARATIONS
-from igstats_privacy.events import RECEIPTS, STREAMS
+from igstats_privacy.events import CORRECTIONS, RECEIPTS, STREAMS
 from igstats_privacy.holder_tasks_servicer import HolderTasksServicer
 from igstats_privacy.ledger import Ledger
 from igstats_privacy.notices.room import NoticesRoom
@@ -61,9 +61,11 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback, decisions.holds)
 
     rpc = RpcServer(config, access(config.holder_names))
-    public = RequestServicer(core.requests, PackagesRoom(core).packages, core.registry, core.evidence)
+    public = RequestServicer(core.requests, PackagesRoom(core).packages, core.registry, core.evidence, core.recipients)
     add_RequestServiceServicer_to_server(public, rpc.server)
-    add_PrivacyServiceServicer_to_server(PrivacyServicer(core.requests, core.registry, clock), rpc.server)
+    add_PrivacyServiceServicer_to_server(
+        PrivacyServicer(core.requests, core.registry, core.recipients, clock), rpc.server
+    )
     add_IdentityServiceServicer_to_server(proofs.servicer, rpc.server)
     add_RecordServiceServicer_to_server(records.servicer, rpc.server)
     add_DecisionServiceServicer_to_server(decisions.servicer, rpc.server)
@@ -82,6 +84,8 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     consumer = ReceiptConsumer(database, core.registry, core.receipts, core.changes, clock)
     heard = Consumer(bus, database, RECEIPTS, consumer.handle, linger=_LINGER_SECONDS, enough=len(config.holder_names))
     lifecycle.background("receipts", heard.run)
+    corrections = CorrectionConsumer(database)
+    lifecycle.background("corrections", Consumer(bus, database, CORRECTIONS, corrections.handle).run)
     lifecycle.background("triage", core.triage.run)
     lifecycle.background("reconciler", reconciler.run)
     notices.attach(lifecycle)

@@ -1,22 +1,23 @@
-"""Takes the receipts that holders publish: verifies, settles, and records what it had to refuse."""
+"""Takes what holders publish: receipts, verified and settled or refused on record, and corrections for recipients."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from google.protobuf.message import DecodeError
-from igstats.event.v1.events_pb2 import ReceiptsIssued
+from igstats.event.v1.events_pb2 import ReceiptsIssued, ValuesCorrected
 from igstats.holder.v1.receipt_pb2 import SignedReceipt
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
-from igstats_kit.events import Event
+from igstats_kit.events import Event, take_inbox
 from igstats_kit.log import get_logger
 from igstats_kit.receipt import verify
 from igstats_kit.record import record
 from igstats_kit.sql import Database
 
-from igstats_privacy import store
+from igstats_privacy import recipient_store, store
 from igstats_privacy.changes import Changes
-from igstats_privacy.events import RECEIPTS, publisher
+from igstats_privacy.events import CORRECTIONS, RECEIPTS, publisher
 from igstats_privacy.messages import read_receipt
 from igstats_privacy.model import Receipt
 from igstats_privacy.receipts import Receipts, Refusal, objection
@@ -86,3 +87,19 @@ class ReceiptConsumer:
         for refusal in refusals:
             _log.warning("receipt refused", holder=refusal.publisher, step=refusal.check)
             await record(connection, "privacy", "receipt.refused", asdict(refusal), now=self._clock.now())
+
+
+class CorrectionConsumer:
+    """The handler of the durable consumer privacy-corrections: those who got the old values are told (GDPR 19)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def handle(self, events: Sequence[Event]) -> None:
+        """Notes which fields were corrected for the recipients of the person; a repeated event changes nothing."""
+        async with self._database.transaction() as connection:
+            fields: dict[str, list[str]] = defaultdict(list)
+            for event in await take_inbox(connection, CORRECTIONS.durable, events):
+                told = ValuesCorrected.FromString(event.data)
+                fields[told.request_id] += [one.field for one in told.corrected]
+            await recipient_store.corrected(connection, fields)

@@ -18,6 +18,7 @@ from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.leases import Leases
 from igstats_privacy.receipts import Receipts
+from igstats_privacy.recipients import Recipients
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
 from igstats_privacy.status_codes import StatusCodes
@@ -42,11 +43,13 @@ class Core:
         self.profiles = StatsProfiles(channels.to("stats", config.stats_address))
         self.drafts = Drafts(self.identifiers, clock)
         self.children = Children(self.drafts, self.fanout, clock)
+        self.recipients = Recipients(database, self.identifiers)
         self.triage = Triage(
             database,
             self.fanout,
             self.profiles,
             self.identifiers,
+            self.recipients,
             self.changes,
             clock,
             children=self.children,

@@ -23,6 +23,9 @@ REQUEST_CLOSED = "igstats.privacy.v1.request.closed"
 RECEIPT_ISSUED = "igstats.*.v1.receipt.issued"
 RECEIPTS = Subscription("RECEIPTS", "privacy-receipts", RECEIPT_ISSUED)
 
+VALUE_CORRECTED = "igstats.*.v1.value.corrected"
+CORRECTIONS = Subscription("CORRECTIONS", "privacy-corrections", VALUE_CORRECTED)
+
 _KEPT = 35
 _LIMIT = 512
 
@@ -47,8 +50,8 @@ STREAMS = (
         impersonal_store("states of requests", days(_KEPT)),
     ),
     Stream(
-        "CORRECTIONS",
-        ("igstats.*.v1.value.corrected",),
+        CORRECTIONS.stream,
+        (VALUE_CORRECTED,),
         timedelta(days=_KEPT),
         impersonal_store("which fields were corrected: digests, for those who got the old values", days(_KEPT)),
     ),

@@ -43,6 +43,15 @@ class Identifiers:
         address, language = json.loads(self._sealer.open(sealed, _reply_place(request_id)))
         return address, language
 
+    def seal_recipient(self, request_id: str, account_id: str, profiles: Sequence[str]) -> bytes:
+        """Which account is to be told about which Instagram ids, as it is stored until that was read."""
+        return self._sealer.seal(json.dumps([account_id, list(profiles)]).encode(), _recipient_place(request_id))
+
+    def open_recipient(self, request_id: str, sealed: bytes) -> tuple[str, tuple[str, ...]]:
+        """The account and Instagram ids that `seal_recipient` stored for this request."""
+        account_id, profiles = json.loads(self._sealer.open(sealed, _recipient_place(request_id)))
+        return account_id, tuple(profiles)
+
     def open(self, request_id: str, sealed: bytes) -> Naming:
         """The names that `seal` stored for this request."""
         account_id, pairs, wrong, reply, language, *rest = json.loads(self._sealer.open(sealed, _place(request_id)))
@@ -81,6 +90,10 @@ def normalised(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:
 
 def _reply_place(request_id: str) -> str:
     return f"correspondents.sealed:{request_id}"
+
+
+def _recipient_place(request_id: str) -> str:
+    return f"recipients.sealed:{request_id}"
 
 
 def _place(request_id: str) -> str:

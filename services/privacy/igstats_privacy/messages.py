@@ -23,6 +23,7 @@ from igstats_privacy.model import (
     Outcome,
     Phase,
     Receipt,
+    Recipient,
     Regime,
     Right,
     Shown,
@@ -251,6 +252,13 @@ def read_receipt(signed: receipt_pb2.SignedReceipt, said: receipt_pb2.Receipt) -
         signature=signed.signature,
         key_id=signed.key_id,
         digest=hashlib.sha256(signed.receipt).digest(),
+    )
+
+
+def recipient(one: Recipient) -> request_pb2.Recipient:
+    """A recipient, for officers."""
+    return request_pb2.Recipient(
+        category="API customer", account_id=one.account_id, told=one.told, told_time=stamp(one.told_at)
     )
 
 

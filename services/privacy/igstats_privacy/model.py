@@ -375,6 +375,18 @@ class HolderWord:
 
 
 @dataclass(frozen=True)
+class Recipient:
+    """An account that got a person's data from us: what it was told about whom, and when; "" for nothing yet."""
+
+    notice_id: str
+    account_id: str
+    instagram_user_ids: tuple[str, ...]
+    told: str
+    fields: tuple[str, ...]
+    told_at: datetime | None
+
+
+@dataclass(frozen=True)
 class Part:
     """A sealed piece of an access package: whole lines of one store of one holder."""
 

@@ -6,8 +6,10 @@ from igstats_kit.clock import Clock
 from igstats_kit.interceptors.chain import Context
 
 from igstats_privacy import messages
+from igstats_privacy.correctable import refuse_uncorrectable
 from igstats_privacy.errors import field_invalid
 from igstats_privacy.public_messages import page_token, read_page_token
+from igstats_privacy.recipients import Recipients
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
 
@@ -15,23 +17,29 @@ from igstats_privacy.requests import Requests
 class PrivacyServicer(PrivacyServiceServicer):
     """Requests of all doors, and the holders."""
 
-    def __init__(self, requests: Requests, registry: Registry, clock: Clock) -> None:
+    def __init__(self, requests: Requests, registry: Registry, recipients: Recipients, clock: Clock) -> None:
         self._requests = requests
         self._registry = registry
+        self._recipients = recipients
         self._clock = clock
 
     async def OpenRequest(  # noqa: N802 - gRPC name
         self, request: pb.OpenRequestRequest, _context: Context
     ) -> pb.OpenRequestResponse:
         """Opens a request."""
-        opened = await self._requests.open(messages.new_request(request))
+        wish = messages.new_request(request)
+        await refuse_uncorrectable(wish, self._registry)
+        opened = await self._requests.open(wish)
         return pb.OpenRequestResponse(request=messages.request(opened))
 
     async def GetRequest(  # noqa: N802 - gRPC name
         self, request: pb.GetRequestRequest, _context: Context
     ) -> pb.GetRequestResponse:
         """Reads a request."""
-        return pb.GetRequestResponse(request=messages.request(await self._requests.get(request.request_id)))
+        found = messages.request(await self._requests.get(request.request_id))
+        told = await self._recipients.of_request(request.request_id)
+        found.recipients.extend(map(messages.recipient, told))
+        return pb.GetRequestResponse(request=found)
 
     async def ListRequests(  # noqa: N802 - gRPC name
         self, request: pb.ListRequestsRequest, _context: Context

@@ -13,7 +13,7 @@ from ulid import ULID
 from igstats_privacy.errors import field_invalid
 from igstats_privacy.identity import contact_belongs
 from igstats_privacy.messages import explanation, stamp
-from igstats_privacy.model import Correction, Identifier, NewRequest, Regime, Right, Shown, Task, Wait
+from igstats_privacy.model import Correction, Identifier, NewRequest, Recipient, Regime, Right, Shown, Task, Wait
 
 _DOOR = "api"
 
@@ -48,6 +48,17 @@ def _identifiers(subject: api.Subject, account_id: str) -> Iterable[Identifier]:
         yield Identifier("ACCOUNT_ID", account_id)
     if subject.email:
         yield Identifier("EMAIL", subject.email)
+
+
+def notice(one: Recipient) -> api.Notice:
+    """What an account is told about a person whose data it got."""
+    return api.Notice(
+        notice_id=one.notice_id,
+        kind=one.told,
+        instagram_user_ids=one.instagram_user_ids,
+        fields=one.fields,
+        told_time=stamp(one.told_at),
+    )
 
 
 def privacy_request(shown: Shown) -> api.PrivacyRequest:
@@ -114,8 +125,8 @@ def page_token(request_id: str) -> str:
     return base64.urlsafe_b64encode(request_id.encode()).decode().rstrip("=")
 
 
-def read_page_token(token: str) -> str:
-    """Where a page starts.
+def read_page_token(token: str, kind: str = "req_") -> str:
+    """Where a page of requests, or of what else has ids of `kind`, starts.
 
     Raises:
         DomainError: PAGE_TOKEN_INVALID.
@@ -124,6 +135,6 @@ def read_page_token(token: str) -> str:
         found = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeDecodeError) as error:
         raise DomainError(Reason.PAGE_TOKEN_INVALID) from error
-    if token and not found.startswith("req_"):
+    if token and not found.startswith(kind):
         raise DomainError(Reason.PAGE_TOKEN_INVALID)
     return found

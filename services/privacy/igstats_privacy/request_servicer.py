@@ -9,6 +9,8 @@ from igstats_kit.interceptors.chain import Context
 from igstats_kit.interceptors.identity import account
 
 from igstats_privacy import public_messages as messages
+from igstats_privacy.correctable import refuse_uncorrectable
+from igstats_privacy.recipients import Recipients
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
 from igstats_privacy.upstream import AuditEvidence
@@ -29,17 +31,27 @@ class Packages(Protocol):
 class RequestServicer(RequestServiceServicer):
     """Requests of the calling account."""
 
-    def __init__(self, requests: Requests, packages: Packages, registry: Registry, evidence: AuditEvidence) -> None:
+    def __init__(
+        self,
+        requests: Requests,
+        packages: Packages,
+        registry: Registry,
+        evidence: AuditEvidence,
+        recipients: Recipients,
+    ) -> None:
         self._requests = requests
         self._packages = packages
         self._registry = registry
         self._evidence = evidence
+        self._recipients = recipients
 
     async def CreateRequest(  # noqa: N802 - gRPC name
         self, request: api.CreateRequestRequest, _context: Context
     ) -> api.CreateRequestResponse:
         """Opens a request."""
-        opened = await self._requests.open(messages.new_request(request, account().account_id))
+        wish = messages.new_request(request, account().account_id)
+        await refuse_uncorrectable(wish, self._registry)
+        opened = await self._requests.open(wish)
         return api.CreateRequestResponse(request=messages.privacy_request(opened))
 
     async def GetRequest(  # noqa: N802 - gRPC name
@@ -95,3 +107,11 @@ class RequestServicer(RequestServiceServicer):
         """Sends the package of an access or portability request."""
         async for piece in self._packages.read(request.request_id, account().account_id):
             yield api.GetExportResponse(chunk=piece)
+
+    async def ListNotices(  # noqa: N802 - gRPC name
+        self, request: api.ListNoticesRequest, _context: Context
+    ) -> api.ListNoticesResponse:
+        """Lists what happened to persons whose data the account got."""
+        before = messages.read_page_token(request.page_token, "ntc_")
+        found, more = await self._recipients.notices(account().account_id, request.page_size, before)
+        return api.ListNoticesResponse(notices=map(messages.notice, found), next_page_token=messages.page_token(more))

@@ -37,6 +37,7 @@ metadata = MetaData()
 _LEDGER_DAYS = 730
 _IDEMPOTENCY_DAYS = 30
 _EXPORT_DAYS = 14
+_NOTICE_DAYS = 90
 
 
 def _time(name: str, *, nullable: bool = False, exported: bool = False) -> Column[Any]:
@@ -127,6 +128,26 @@ request_tokens = Table(
         purpose="find a person's requests without keeping the person's names",
         legal_basis="legal_obligation",
         retention=days(_LEDGER_DAYS),
+        on_erase=expire(),
+    ),
+)
+
+recipients = Table(
+    "recipients",
+    metadata,
+    _text("request_id"),
+    Column("account_token", LargeBinary, nullable=False, info=plain()),
+    Column("notice_id", Text, nullable=False, unique=True, info=plain()),
+    Column("sealed", LargeBinary, nullable=False, info=personal("user.unique_id", exported=False)),
+    Column("fields", ARRAY(Text), nullable=False, server_default="{}", info=plain()),
+    _time("created_at"),
+    PrimaryKeyConstraint("request_id", "account_token"),
+    Index("recipients_account_token", "account_token", "notice_id"),
+    info=declared(
+        subjects=[through("request_tokens", "request_id")],
+        purpose="tell those who got a person's data of corrections, erasures and restrictions (GDPR 19)",
+        legal_basis="legal_obligation",
+        retention=days(_NOTICE_DAYS),
         on_erase=expire(),
     ),
 )

@@ -18,6 +18,7 @@ from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.lifecycle import RUNNING, Move, moved, waiting
 from igstats_privacy.model import Acceptance, Identifier, Naming, Right, State, SubjectClass, Wait, Waiting
 from igstats_privacy.policy import Policy
+from igstats_privacy.recipients import Recipients
 from igstats_privacy.store import Connection
 from igstats_privacy.wait_store import Other
 from igstats_privacy.waits import Case, Named, inherited, is_opposed, next_wait, repeats, subject_class
@@ -31,10 +32,11 @@ _log = get_logger()
 
 @dataclass(frozen=True)
 class Resolution:
-    """What stats knows of the profiles that a request names."""
+    """What stats knows of the profiles that a request names; `recipients` are accounts that got their data."""
 
     identifiers: tuple[Identifier, ...]
     connected: bool
+    recipients: tuple[str, ...] = ()
 
 
 _NOBODY = Resolution((), connected=False)
@@ -59,6 +61,7 @@ class _Finding:
     proof: str
     subject_class: SubjectClass
     tokens: tuple[bytes, ...]
+    recipients: tuple[str, ...]
 
     @property
     def named(self) -> Named:
@@ -83,6 +86,7 @@ class Triage:
         fanout: Fanout,
         profiles: Profiles,
         identifiers: Identifiers,
+        recipients: Recipients,
         changes: Changes,
         clock: Clock,
         *,
@@ -93,6 +97,7 @@ class Triage:
         self._fanout = fanout
         self._profiles = profiles
         self._identifiers = identifiers
+        self._recipients = recipients
         self._changes = changes
         self._clock = clock
         self._children = children
@@ -160,7 +165,7 @@ class Triage:
         proof = proof or identity.unneeded(request.right)
         completed = replace(naming, identifiers=normalised(identity.merged(given, found.identifiers)))
         kind = subject_class(given, connected=found.connected)
-        return _Finding(request, completed, proof, kind, self._identifiers.tokens_of(completed))
+        return _Finding(request, completed, proof, kind, self._identifiers.tokens_of(completed), found.recipients)
 
     async def _resolve(self, profiles: Mapping[str, Naming]) -> dict[str, Resolution]:
         if not profiles or self._unreachable:
@@ -203,7 +208,10 @@ class Triage:
 
     async def _write(self, connection: Connection, told: Sequence[tuple[_Finding, Acceptance]]) -> None:
         if told:
-            await store.accept(connection, [one for _, one in told], self._clock.now())
+            now = self._clock.now()
+            await store.accept(connection, [one for _, one in told], now)
+            got = {one.request.request_id: (one.naming, one.recipients) for one, _ in told}
+            await self._recipients.keep(connection, got, now)
         await self._start(connection, [one for _, one in told if one.wait is Wait.UNSPECIFIED])
         await self._hold_back(connection, [(found, one) for found, one in told if one.wait is not Wait.UNSPECIFIED])
 

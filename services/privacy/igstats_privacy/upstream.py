@@ -41,7 +41,8 @@ class StatsProfiles:
         ]
         answer = await self._stub.ResolveSubjects(ResolveSubjectsRequest(queries=queries))
         return [
-            Resolution(tuple(map(messages.read_identifier, one.identifiers)), one.connected) for one in answer.subjects
+            Resolution(tuple(map(messages.read_identifier, one.identifiers)), one.connected, tuple(one.account_ids))
+            for one in answer.subjects
         ]
 
 

@@ -37,6 +37,7 @@ from igstats_privacy.packages.packages import Packages
 from igstats_privacy.policy import Policy
 from igstats_privacy.proofs.fallback import ProofFallback
 from igstats_privacy.receipts import Receipts
+from igstats_privacy.recipients import Recipients
 from igstats_privacy.reconciler import Reconciler
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
@@ -107,6 +108,7 @@ class FakeProfiles:
 
     known: dict[str, Identifier] = field(default_factory=dict)
     connected: bool = True
+    recipients: tuple[str, ...] = ()
     down: bool = False
     asked: int = 0
 
@@ -118,7 +120,7 @@ class FakeProfiles:
 
     def _one(self, identifiers: Sequence[Identifier]) -> Resolution:
         found = [self.known[one.value] for one in identifiers if one.value in self.known]
-        return Resolution((*identifiers, *found), self.connected)
+        return Resolution((*identifiers, *found), self.connected, self.recipients)
 
 
 class Office:
@@ -137,11 +139,13 @@ class Office:
         self.packages = Packages(self.exports, described)
         self.drafts = Drafts(self.identifiers, self.clock)
         self.children = Children(self.drafts, fanout, self.clock)
+        self.recipients = Recipients(database, self.identifiers)
         self.triage = Triage(
             database,
             fanout,
             self.profiles,
             self.identifiers,
+            self.recipients,
             self.changes,
             self.clock,
             children=self.children,

@@ -70,7 +70,7 @@ async def door(office: Office, config: MakeConfig, certificates: Authority) -> A
     inside, outside = Channels(settings("privacy")), Channels(settings("gateway"))
     evidence = AuditEvidence(inside.to("audit", f"127.0.0.1:{await behind.start()}"))
     rpc = RpcServer(settings("privacy"), {name: row for name, row in ACCESS.items() if name.startswith(PUBLIC)})
-    servicer = RequestServicer(office.requests, office.packages, office.registry, evidence)
+    servicer = RequestServicer(office.requests, office.packages, office.registry, evidence, office.recipients)
     add_RequestServiceServicer_to_server(servicer, rpc.server)
     requests = RequestServiceStub(outside.to("privacy", f"127.0.0.1:{await rpc.start()}"))
     yield Door(office, requests, played)

@@ -683,7 +683,7 @@ global___GetExportRequest = GetExportRequest
 
 @typing.final
 class GetExportResponse(google.protobuf.message.Message):
-    """A piece of the package: a ZIP with manifest.json and one JSON Lines file a store."""
+    """A piece of the package: a ZIP with index.html, manifest.json, and each store as JSON Lines, JSON Schema and CSV."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -698,3 +698,90 @@ class GetExportResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["chunk", b"chunk"]) -> None: ...
 
 global___GetExportResponse = GetExportResponse
+
+@typing.final
+class ListNoticesRequest(google.protobuf.message.Message):
+    """Which page."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
+    """At most so many; 0 means 50, more than 200 is cut to 200."""
+    page_token: builtins.str
+    """From the last answer."""
+    def __init__(
+        self,
+        *,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token"]) -> None: ...
+
+global___ListNoticesRequest = ListNoticesRequest
+
+@typing.final
+class Notice(google.protobuf.message.Message):
+    """Something that happened to a person whose data the account got from us (GDPR article 19)."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NOTICE_ID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    INSTAGRAM_USER_IDS_FIELD_NUMBER: builtins.int
+    FIELDS_FIELD_NUMBER: builtins.int
+    TOLD_TIME_FIELD_NUMBER: builtins.int
+    notice_id: builtins.str
+    """Id (ntc_...)."""
+    kind: builtins.str
+    """CORRECTED, ERASED, RESTRICTED or LIFTED."""
+    @property
+    def instagram_user_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Instagram's ids of the profiles that the person owns."""
+
+    @property
+    def fields(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """For CORRECTED: the fields, as "store.column"; read the right values as usual."""
+
+    @property
+    def told_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    def __init__(
+        self,
+        *,
+        notice_id: builtins.str = ...,
+        kind: builtins.str = ...,
+        instagram_user_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        fields: collections.abc.Iterable[builtins.str] | None = ...,
+        told_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["told_time", b"told_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["fields", b"fields", "instagram_user_ids", b"instagram_user_ids", "kind", b"kind", "notice_id", b"notice_id", "told_time", b"told_time"]) -> None: ...
+
+global___Notice = Notice
+
+@typing.final
+class ListNoticesResponse(google.protobuf.message.Message):
+    """A page of notices."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NOTICES_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
+    """Empty at the end."""
+    @property
+    def notices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Notice]:
+        """Newest first. Each can be read for 90 days."""
+
+    def __init__(
+        self,
+        *,
+        notices: collections.abc.Iterable[global___Notice] | None = ...,
+        next_page_token: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "notices", b"notices"]) -> None: ...
+
+global___ListNoticesResponse = ListNoticesResponse

@@ -70,6 +70,11 @@ class RequestServiceStub(object):
                 request_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveRequest.SerializeToString,
                 response_deserializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveResponse.FromString,
                 _registered_method=True)
+        self.ListNotices = channel.unary_unary(
+                '/igstats.api.v1.RequestService/ListNotices',
+                request_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.ListNoticesRequest.SerializeToString,
+                response_deserializer=igstats_dot_api_dot_v1_dot_request__service__pb2.ListNoticesResponse.FromString,
+                _registered_method=True)
         self.GetExport = channel.unary_stream(
                 '/igstats.api.v1.RequestService/GetExport',
                 request_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetExportRequest.SerializeToString,
@@ -130,8 +135,15 @@ class RequestServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListNotices(self, request, context):
+        """Lists what happened to persons whose data the account got from us: correct, erase or stop using your copies, too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetExport(self, request, context):
-        """Reads the package of an access request. The package expires and is then destroyed.
+        """Reads the package of an access or portability request. The package expires and is then destroyed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -174,6 +186,11 @@ def add_RequestServiceServicer_to_server(servicer, server):
                     servicer.GetEvidenceArchive,
                     request_deserializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveRequest.FromString,
                     response_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveResponse.SerializeToString,
+            ),
+            'ListNotices': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNotices,
+                    request_deserializer=igstats_dot_api_dot_v1_dot_request__service__pb2.ListNoticesRequest.FromString,
+                    response_serializer=igstats_dot_api_dot_v1_dot_request__service__pb2.ListNoticesResponse.SerializeToString,
             ),
             'GetExport': grpc.unary_stream_rpc_method_handler(
                     servicer.GetExport,
@@ -371,6 +388,33 @@ class RequestService(object):
             '/igstats.api.v1.RequestService/GetEvidenceArchive',
             igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveRequest.SerializeToString,
             igstats_dot_api_dot_v1_dot_request__service__pb2.GetEvidenceArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNotices(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.api.v1.RequestService/ListNotices',
+            igstats_dot_api_dot_v1_dot_request__service__pb2.ListNoticesRequest.SerializeToString,
+            igstats_dot_api_dot_v1_dot_request__service__pb2.ListNoticesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,11 +63,17 @@ class RequestServiceStub:
     ]
     """The evidence of a request that has closed as a ZIP: check it with igstats receipt verify FILE, or by hand."""
 
+    ListNotices: grpc.UnaryUnaryMultiCallable[
+        igstats.api.v1.request_service_pb2.ListNoticesRequest,
+        igstats.api.v1.request_service_pb2.ListNoticesResponse,
+    ]
+    """Lists what happened to persons whose data the account got from us: correct, erase or stop using your copies, too."""
+
     GetExport: grpc.UnaryStreamMultiCallable[
         igstats.api.v1.request_service_pb2.GetExportRequest,
         igstats.api.v1.request_service_pb2.GetExportResponse,
     ]
-    """Reads the package of an access request. The package expires and is then destroyed."""
+    """Reads the package of an access or portability request. The package expires and is then destroyed."""
 
 class RequestServiceAsyncStub:
     """Requests about persons' rights, opened by the account for a person whose data it holds through us, or for itself."""
@@ -114,11 +120,17 @@ class RequestServiceAsyncStub:
     ]
     """The evidence of a request that has closed as a ZIP: check it with igstats receipt verify FILE, or by hand."""
 
+    ListNotices: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.api.v1.request_service_pb2.ListNoticesRequest,
+        igstats.api.v1.request_service_pb2.ListNoticesResponse,
+    ]
+    """Lists what happened to persons whose data the account got from us: correct, erase or stop using your copies, too."""
+
     GetExport: grpc.aio.UnaryStreamMultiCallable[
         igstats.api.v1.request_service_pb2.GetExportRequest,
         igstats.api.v1.request_service_pb2.GetExportResponse,
     ]
-    """Reads the package of an access request. The package expires and is then destroyed."""
+    """Reads the package of an access or portability request. The package expires and is then destroyed."""
 
 class RequestServiceServicer(metaclass=abc.ABCMeta):
     """Requests about persons' rights, opened by the account for a person whose data it holds through us, or for itself."""
@@ -180,11 +192,19 @@ class RequestServiceServicer(metaclass=abc.ABCMeta):
         """The evidence of a request that has closed as a ZIP: check it with igstats receipt verify FILE, or by hand."""
 
     @abc.abstractmethod
+    def ListNotices(
+        self,
+        request: igstats.api.v1.request_service_pb2.ListNoticesRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.api.v1.request_service_pb2.ListNoticesResponse, collections.abc.Awaitable[igstats.api.v1.request_service_pb2.ListNoticesResponse]]:
+        """Lists what happened to persons whose data the account got from us: correct, erase or stop using your copies, too."""
+
+    @abc.abstractmethod
     def GetExport(
         self,
         request: igstats.api.v1.request_service_pb2.GetExportRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[igstats.api.v1.request_service_pb2.GetExportResponse], collections.abc.AsyncIterator[igstats.api.v1.request_service_pb2.GetExportResponse]]:
-        """Reads the package of an access request. The package expires and is then destroyed."""
+        """Reads the package of an access or portability request. The package expires and is then destroyed."""
 
 def add_RequestServiceServicer_to_server(servicer: RequestServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

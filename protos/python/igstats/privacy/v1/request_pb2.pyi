@@ -260,6 +260,7 @@ class Request(google.protobuf.message.Message):
     EXTENDED_TIME_FIELD_NUMBER: builtins.int
     IDENTITY_PROOF_FIELD_NUMBER: builtins.int
     STATUS_CODE_FIELD_NUMBER: builtins.int
+    RECIPIENTS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id (req_...)."""
     reference: builtins.str
@@ -324,6 +325,10 @@ class Request(google.protobuf.message.Message):
     def extended_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When the due time was extended; unset when it was not."""
 
+    @property
+    def recipients(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Recipient]:
+        """Who got the person's data from us and was told of the outcome (GDPR article 19)."""
+
     def __init__(
         self,
         *,
@@ -351,11 +356,45 @@ class Request(google.protobuf.message.Message):
         extended_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         identity_proof: builtins.str = ...,
         status_code: builtins.str = ...,
+        recipients: collections.abc.Iterable[global___Recipient] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["closed_time", b"closed_time", "confirm_due_time", b"confirm_due_time", "due_time", b"due_time", "effective_time", b"effective_time", "extended_time", b"extended_time", "received_time", b"received_time", "wait_until_time", b"wait_until_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "blocked", b"blocked", "closed_time", b"closed_time", "confirm_due_time", b"confirm_due_time", "door", b"door", "due_time", b"due_time", "duplicate_of", b"duplicate_of", "effective_time", b"effective_time", "extended_time", b"extended_time", "identity_proof", b"identity_proof", "overdue", b"overdue", "parent_id", b"parent_id", "reason", b"reason", "received_time", b"received_time", "reference", b"reference", "regime", b"regime", "request_id", b"request_id", "right", b"right", "state", b"state", "status_code", b"status_code", "subject_class", b"subject_class", "tasks", b"tasks", "wait", b"wait", "wait_until_time", b"wait_until_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "blocked", b"blocked", "closed_time", b"closed_time", "confirm_due_time", b"confirm_due_time", "door", b"door", "due_time", b"due_time", "duplicate_of", b"duplicate_of", "effective_time", b"effective_time", "extended_time", b"extended_time", "identity_proof", b"identity_proof", "overdue", b"overdue", "parent_id", b"parent_id", "reason", b"reason", "received_time", b"received_time", "recipients", b"recipients", "reference", b"reference", "regime", b"regime", "request_id", b"request_id", "right", b"right", "state", b"state", "status_code", b"status_code", "subject_class", b"subject_class", "tasks", b"tasks", "wait", b"wait", "wait_until_time", b"wait_until_time"]) -> None: ...
 
 global___Request = Request
+
+@typing.final
+class Recipient(google.protobuf.message.Message):
+    """A customer that got a person's data from us."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    TOLD_FIELD_NUMBER: builtins.int
+    TOLD_TIME_FIELD_NUMBER: builtins.int
+    category: builtins.str
+    """What kind of recipient, for example "API customer"."""
+    account_id: builtins.str
+    """Account."""
+    told: builtins.str
+    """What it was told: CORRECTED, ERASED, RESTRICTED or LIFTED; empty while nothing has happened yet."""
+    @property
+    def told_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """When."""
+
+    def __init__(
+        self,
+        *,
+        category: builtins.str = ...,
+        account_id: builtins.str = ...,
+        told: builtins.str = ...,
+        told_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["told_time", b"told_time"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "category", b"category", "told", b"told", "told_time", b"told_time"]) -> None: ...
+
+global___Recipient = Recipient
 
 @typing.final
 class TaskStatus(google.protobuf.message.Message):
