@@ -190,7 +190,7 @@ CATALOGUE: Mapping[Reason, PublicError] = {
         "FAILED_PRECONDITION", "The person has asked for erasure.", "Do not send this data again."
     ),
     Reason.SUBJECT_RESTRICTED: PublicError(
-        "FAILED_PRECONDITION", "The person has restricted the use of data.", "Wait until the restriction is lifted."
+        "PERMISSION_DENIED", "The person has restricted the use of data.", "Wait until the restriction is lifted."
     ),
     Reason.INSTAGRAM_TOKEN_DEAD: PublicError(
         "FAILED_PRECONDITION", "Instagram refuses the connection's token.", "Have the owner connect again."

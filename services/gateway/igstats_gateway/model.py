@@ -171,13 +171,14 @@ class Billing:
 
 @dataclass(frozen=True)
 class Account:
-    """A customer."""
+    """A customer; `withheld` contacts are left out, because they have restricted the use of their data."""
 
     account_id: str
     company: str
     created_time: datetime
     contacts: tuple[Contact, ...] = ()
     billing: Billing | None = None
+    withheld: int = 0
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,7 @@ def _account(account: Account) -> pb.Account:
         if billing
         else None,
         created_time=_time(account.created_time),
+        withheld_contact_count=account.withheld,
     )
 
 

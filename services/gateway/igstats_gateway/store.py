@@ -14,6 +14,7 @@ from igstats_kit.fence import admit, admitted, lock
 from igstats_kit.outbox import enqueue
 from igstats_kit.record import record
 from igstats_kit.sql import Database
+from igstats_kit.tables import restrictions
 from igstats_kit.tokens import Tokens, email_sha256
 from sqlalchemy import Row, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -63,6 +64,14 @@ _MARK_USED = text(
     " UPDATE api_keys k SET last_used_day = :day,"
     " used_scopes = ARRAY(SELECT DISTINCT scope FROM unnest(k.used_scopes || u.scopes) AS scope ORDER BY scope)"
     " FROM used u JOIN held h ON h.key_id = u.key_id WHERE k.key_id = u.key_id"
+)
+
+
+_RESTRICTED = (
+    select(restrictions.c.token)
+    .where(restrictions.c.token.in_([contacts.c.id_token, contacts.c.email_token, contacts.c.hash_token]))
+    .correlate(contacts)
+    .exists()
 )
 
 
@@ -320,11 +329,12 @@ async def _read_account(connection: AsyncConnection, account_id: str) -> Account
     head = (await connection.execute(select(accounts).filter_by(account_id=account_id))).one_or_none()
     if head is None:
         return None
-    wanted = select(contacts).filter_by(account_id=account_id).order_by(contacts.c.created_at, contacts.c.contact_id)
-    people = [Contact(row.contact_id, row.email, row.name) for row in await connection.execute(wanted)]
+    wanted = select(contacts, _RESTRICTED.label("restricted")).filter_by(account_id=account_id)
+    rows = (await connection.execute(wanted.order_by(contacts.c.created_at, contacts.c.contact_id))).all()
+    people = [Contact(row.contact_id, row.email, row.name) for row in rows if not row.restricted]
     paid = (await connection.execute(select(billing_details).filter_by(account_id=account_id))).one_or_none()
     billing = Billing(paid.name, paid.address, paid.vat_number) if paid else None
-    return Account(account_id, head.company, head.created_at, tuple(people), billing)
+    return Account(account_id, head.company, head.created_at, tuple(people), billing, len(rows) - len(people))
 
 
 async def _change_head(connection: AsyncConnection, account_id: str, change: AccountChange) -> int | None:

@@ -16,6 +16,7 @@ _INTERNAL = (
     *("OpenRequest", "GetRequest", "ListRequests", "ConfirmIdentity", "RetryTask", "WithdrawRequest"),
     *("ListHolders", "SetHolderEnabled", "DescribeProcessing"),
 )
+_EXCERPTS = ("OpenExcerpt", "ReadExcerpt")
 _DOORS = ("GetStatus", "WithdrawByCode", "GetOptOut", "DescribeCategories", "ReadEvidence")
 _DECISIONS = (
     *("PreviewRequest", "GetPreview", "ApproveRequest", "DenyRequest", "ExtendRequest"),
@@ -32,6 +33,7 @@ def access(holders: Collection[str]) -> AccessTable:
     return {
         **{f"/igstats.api.v1.RequestService/{method}": _GATEWAY for method in _PUBLIC},
         **{f"/igstats.privacy.v1.PrivacyService/{method}": _OFFICE for method in _INTERNAL},
+        **{f"/igstats.privacy.v1.PrivacyService/{method}": _OPERATOR for method in _EXCERPTS},
         **{f"/igstats.privacy.v1.StatusService/{method}": _OFFICE for method in _DOORS},
         **{f"/igstats.privacy.v1.DecisionService/{method}": _OPERATOR for method in _DECISIONS},
         **{f"/igstats.privacy.v1.IdentityService/{method}": _GATEWAY for method in _PROOFS},

@@ -61,10 +61,11 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback, decisions.holds)
 
     rpc = RpcServer(config, access(config.holder_names))
-    public = RequestServicer(core.requests, PackagesRoom(core).packages, core.registry, core.evidence, core.recipients)
+    packages = PackagesRoom(core)
+    public = RequestServicer(core.requests, packages.packages, core.registry, core.evidence, core.recipients)
     add_RequestServiceServicer_to_server(public, rpc.server)
     add_PrivacyServiceServicer_to_server(
-        PrivacyServicer(core.requests, core.registry, core.recipients, clock), rpc.server
+        PrivacyServicer(core.requests, core.registry, core.recipients, packages.excerpts, clock), rpc.server
     )
     add_IdentityServiceServicer_to_server(proofs.servicer, rpc.server)
     add_RecordServiceServicer_to_server(records.servicer, rpc.server)

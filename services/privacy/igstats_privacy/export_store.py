@@ -1,9 +1,10 @@
 """SQL of access packages: sealed parts, one share per holder, one key per package."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from igstats_kit.tables import restrictions
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects import postgresql
 
@@ -74,6 +75,12 @@ async def package(connection: Connection, request_id: str) -> Package | None:
     """The request's package, if it has one."""
     row = (await connection.execute(select(exports).where(exports.c.request_id == request_id))).first()
     return None if row is None else Package(bytes(row.sealed_key), row.created_at, row.expires_at)
+
+
+async def restricted(connection: Connection, tokens: Sequence[bytes]) -> bool:
+    """Whether a person of one of the tokens has restricted processing."""
+    standing = select(restrictions.c.token).where(restrictions.c.token.in_(tokens)).limit(1)
+    return await connection.scalar(standing) is not None
 
 
 async def incomplete(connection: Connection, request_id: str) -> bool:

@@ -5,7 +5,7 @@ Every package has its own key, itself sealed with the service's: destroying one 
 
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -25,6 +25,8 @@ from igstats_privacy.store import Connection
 
 _PAGE = 16
 _PACKED = frozenset({Right.ACCESS, Right.PORTABILITY})
+EXCERPT = "excerpt"
+"""The door of requests that officers open on a ground of GDPR 18(2)."""
 _READABLE = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
 
 
@@ -109,16 +111,29 @@ class Exports:
         Raises:
             DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
         """
+        token = self._identifiers.account_token(account_id)
+        return await self._contents(request_id, lambda found: bool(token) and found.account_token == token)
+
+    async def excerpt(self, request_id: str) -> "Contents":
+        """What is in an excerpt, for the officer who opened it.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
+        """
+        return await self._contents(request_id, lambda found: found.door == EXCERPT)
+
+    async def _contents(self, request_id: str, may_read: Callable[[Request], bool]) -> "Contents":
         async with self._database.read() as connection:
-            request, package = await self._readable(connection, request_id, account_id)
+            request, package = await self._readable(connection, request_id, may_read)
             heaps = await export_store.heaps(connection, request_id)
             descriptions = await export_store.descriptions(connection, request_id)
         return Contents(self._database, self._key(request_id, package), request, package, heaps, descriptions)
 
-    async def _readable(self, connection: Connection, request_id: str, account_id: str) -> tuple[Request, Package]:
+    async def _readable(
+        self, connection: Connection, request_id: str, may_read: Callable[[Request], bool]
+    ) -> tuple[Request, Package]:
         request = await store.find(connection, request_id)
-        token = self._identifiers.account_token(account_id)
-        if request is None or request.account_token != token or request.right not in _PACKED:
+        if request is None or not may_read(request) or request.right not in _PACKED:
             raise request_not_found()
         if request.state not in _READABLE:
             raise DomainError(Reason.EXPORT_NOT_READY)

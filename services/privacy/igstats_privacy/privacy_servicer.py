@@ -1,26 +1,55 @@
 """The internal PrivacyService, for doors and officers: proto in, proto out."""
 
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
 from igstats.privacy.v1 import privacy_service_pb2 as pb
 from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceServicer
 from igstats_kit.clock import Clock
 from igstats_kit.interceptors.chain import Context
+from igstats_kit.interceptors.identity import caller
 
 from igstats_privacy import messages
 from igstats_privacy.correctable import refuse_uncorrectable
 from igstats_privacy.errors import field_invalid
+from igstats_privacy.exports import EXCERPT
+from igstats_privacy.model import Identifier, Shown
 from igstats_privacy.public_messages import page_token, read_page_token
 from igstats_privacy.recipients import Recipients
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
 
 
+class Excerpts(Protocol):
+    """Gives data of persons who have restricted processing, on record."""
+
+    async def open(self, identifiers: Sequence[Identifier], ground: str, reason: str, key: str, officer: str) -> Shown:
+        """Asks the holders; `ground` is a name of ExcerptGround without prefix.
+
+        Raises:
+            DomainError: FIELD_INVALID, SUBJECT_UNIDENTIFIED.
+        """
+        ...
+
+    def read(self, request_id: str, officer: str) -> AsyncIterator[bytes]:
+        """The excerpt as a ZIP, in pieces.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
+        """
+        ...
+
+
 class PrivacyServicer(PrivacyServiceServicer):
     """Requests of all doors, and the holders."""
 
-    def __init__(self, requests: Requests, registry: Registry, recipients: Recipients, clock: Clock) -> None:
+    def __init__(
+        self, requests: Requests, registry: Registry, recipients: Recipients, excerpts: Excerpts, clock: Clock
+    ) -> None:
         self._requests = requests
         self._registry = registry
         self._recipients = recipients
+        self._excerpts = excerpts
         self._clock = clock
 
     async def OpenRequest(  # noqa: N802 - gRPC name
@@ -28,6 +57,8 @@ class PrivacyServicer(PrivacyServiceServicer):
     ) -> pb.OpenRequestResponse:
         """Opens a request."""
         wish = messages.new_request(request)
+        if wish.door == EXCERPT:
+            raise field_invalid("door", "is opened by OpenExcerpt only")
         await refuse_uncorrectable(wish, self._registry)
         opened = await self._requests.open(wish)
         return pb.OpenRequestResponse(request=messages.request(opened))
@@ -97,3 +128,19 @@ class PrivacyServicer(PrivacyServiceServicer):
         described = map(messages.description, await self._registry.holders())
         now = messages.stamp(self._clock.now())
         return pb.DescribeProcessingResponse(holders=described, described_time=now)
+
+    async def OpenExcerpt(  # noqa: N802 - gRPC name
+        self, request: pb.OpenExcerptRequest, _context: Context
+    ) -> pb.OpenExcerptResponse:
+        """Asks for data of a person who has restricted processing."""
+        named = [messages.read_identifier(one) for one in request.identifiers]
+        ground = pb.ExcerptGround.Name(request.ground).removeprefix("EXCERPT_GROUND_")
+        opened = await self._excerpts.open(named, ground, request.reason, request.idempotency_key, caller())
+        return pb.OpenExcerptResponse(request=messages.request(opened))
+
+    async def ReadExcerpt(  # noqa: N802 - gRPC name
+        self, request: pb.ReadExcerptRequest, _context: Context
+    ) -> AsyncIterator[pb.ReadExcerptResponse]:
+        """Sends an excerpt."""
+        async for piece in self._excerpts.read(request.request_id, caller()):
+            yield pb.ReadExcerptResponse(chunk=piece)

@@ -93,11 +93,11 @@ def _point(found: model.Point) -> stats_service_pb2.Point:
 
 
 def connection(found: model.Connection) -> connection_api.Connection:
-    """A connection; never its token."""
+    """A connection; never its token, and not whose it is while the owner has restricted processing."""
     return connection_api.Connection(
         connection_id=found.connection_id,
         profile_id=found.profile_id,
-        instagram_user_id=found.instagram_user_id,
+        instagram_user_id="" if found.restricted else found.instagram_user_id,
         state=connection_api.ConnectionState.Value(f"CONNECTION_STATE_{found.state}"),
         created_time=_time(found.created_at),
         synced_time=_time(found.synced_at),

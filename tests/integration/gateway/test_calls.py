@@ -57,7 +57,7 @@ async def test_an_export_streams_over_grpc(gateway: Gateway) -> None:
 
 async def test_an_export_that_is_refused_is_an_ordinary_error(gateway: Gateway) -> None:
     async with gateway.http.get("/v1/calls.ndjson?status=9", headers=gateway.key) as answer:
-        assert (answer.status, (await answer.json(content_type=None))["reason"]) == (409, "SUBJECT_RESTRICTED")
+        assert (answer.status, (await answer.json(content_type=None))["reason"]) == (403, "SUBJECT_RESTRICTED")
     export = gateway.channel.unary_stream(EXPORT)
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         async for _ in export(pb.ExportCallsRequest(status=9).SerializeToString(), metadata=gateway.metadata):

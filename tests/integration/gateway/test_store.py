@@ -140,6 +140,14 @@ async def test_an_erased_person_is_not_taken_back_as_a_contact(world: World) -> 
         await world.register()
 
 
+async def test_a_restricted_contact_is_left_out_and_the_account_says_so(world: World) -> None:
+    made = await world.register()
+    await world.restrict("EMAIL", "ann@example.com")
+    account = await world.store.account(made.account_id)
+    assert account is not None
+    assert (account.contacts, account.withheld) == ((), 1)
+
+
 async def test_a_restricted_account_takes_no_changes_and_no_keys(world: World) -> None:
     made = await world.register()
     await world.restrict("ACCOUNT_ID", made.account_id)

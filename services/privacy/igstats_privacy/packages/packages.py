@@ -44,7 +44,11 @@ class Packages:
         Raises:
             DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
         """
-        contents = await self._exports.contents(request_id, account_id)
+        async for piece in self.packed(await self._exports.contents(request_id, account_id)):
+            yield piece
+
+    async def packed(self, contents: Contents) -> AsyncIterator[bytes]:
+        """The ZIP of a package that its reader may have, in pieces."""
         packing = _Packing(contents, self._descriptions)
         async for _ in packing.steps():
             if piece := packing.archive.taken():

@@ -14,11 +14,14 @@ class Processor:
     safeguard: str
 
 
+_ABROAD = "possibly outside of the European Economic Area"
 _CLAUSES = "standard contractual clauses of the European Commission (GDPR article 46(2)(c))"
 
 PROCESSORS = (
-    Processor("Amazon Web Services or Google Cloud", "hosting and backups", "everything listed above", "USA", _CLAUSES),
-    Processor("Datadog", "monitoring", "technical logs without names", "USA", _CLAUSES),
-    Processor("Mixpanel", "usage analytics", "how the API is used", "USA", _CLAUSES),
-    Processor("Zendesk", "support", "what you write to support", "USA", _CLAUSES),
+    Processor(
+        "Amazon Web Services or Google Cloud", "hosting and backups", "everything listed above", _ABROAD, _CLAUSES
+    ),
+    Processor("Datadog", "monitoring", "technical logs without names", _ABROAD, _CLAUSES),
+    Processor("Mixpanel", "usage analytics", "how the API is used", _ABROAD, _CLAUSES),
+    Processor("Zendesk", "support", "what you write to support", _ABROAD, _CLAUSES),
 )

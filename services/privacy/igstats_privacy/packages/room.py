@@ -2,6 +2,7 @@
 
 from igstats_privacy.core import Core
 from igstats_privacy.packages import described
+from igstats_privacy.packages.excerpts import Excerpts
 from igstats_privacy.packages.packages import Packages
 
 
@@ -10,3 +11,6 @@ class PackagesRoom:
 
     def __init__(self, core: Core) -> None:
         self.packages = Packages(core.exports, described)
+        self.excerpts = Excerpts(
+            core.database, core.requests, core.exports, self.packages, core.identifiers, core.clock
+        )

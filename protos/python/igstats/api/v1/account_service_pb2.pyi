@@ -76,10 +76,13 @@ class Account(google.protobuf.message.Message):
     CONTACTS_FIELD_NUMBER: builtins.int
     BILLING_FIELD_NUMBER: builtins.int
     CREATED_TIME_FIELD_NUMBER: builtins.int
+    WITHHELD_CONTACT_COUNT_FIELD_NUMBER: builtins.int
     account_id: builtins.str
     """Id (acc_...)."""
     company: builtins.str
     """Company, or name of a single person."""
+    withheld_contact_count: builtins.int
+    """Contacts that are left out, because they have restricted the use of their data."""
     @property
     def contacts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Contact]:
         """Contact persons."""
@@ -100,9 +103,10 @@ class Account(google.protobuf.message.Message):
         contacts: collections.abc.Iterable[global___Contact] | None = ...,
         billing: global___Billing | None = ...,
         created_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        withheld_contact_count: builtins.int = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["billing", b"billing", "created_time", b"created_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "billing", b"billing", "company", b"company", "contacts", b"contacts", "created_time", b"created_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "billing", b"billing", "company", b"company", "contacts", b"contacts", "created_time", b"created_time", "withheld_contact_count", b"withheld_contact_count"]) -> None: ...
 
 global___Account = Account
 

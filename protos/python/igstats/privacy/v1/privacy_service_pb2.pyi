@@ -7,15 +7,54 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import igstats.holder.v1.description_pb2
 import igstats.holder.v1.identifier_pb2
 import igstats.holder.v1.task_pb2
 import igstats.privacy.v1.request_pb2
+import sys
 import typing
 
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
+else:
+    import typing_extensions
+
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _ExcerptGround:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _ExcerptGroundEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ExcerptGround.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    EXCERPT_GROUND_UNSPECIFIED: _ExcerptGround.ValueType  # 0
+    """Never sent."""
+    EXCERPT_GROUND_CONSENT: _ExcerptGround.ValueType  # 1
+    """The person consents."""
+    EXCERPT_GROUND_LEGAL_CLAIMS: _ExcerptGround.ValueType  # 2
+    """To establish, exercise or defend legal claims."""
+    EXCERPT_GROUND_OTHERS_RIGHTS: _ExcerptGround.ValueType  # 3
+    """To protect the rights of another person."""
+    EXCERPT_GROUND_PUBLIC_INTEREST: _ExcerptGround.ValueType  # 4
+    """Important public interest of the Union or a member state."""
+
+class ExcerptGround(_ExcerptGround, metaclass=_ExcerptGroundEnumTypeWrapper):
+    """Why restricted data may be used (GDPR article 18(2))."""
+
+EXCERPT_GROUND_UNSPECIFIED: ExcerptGround.ValueType  # 0
+"""Never sent."""
+EXCERPT_GROUND_CONSENT: ExcerptGround.ValueType  # 1
+"""The person consents."""
+EXCERPT_GROUND_LEGAL_CLAIMS: ExcerptGround.ValueType  # 2
+"""To establish, exercise or defend legal claims."""
+EXCERPT_GROUND_OTHERS_RIGHTS: ExcerptGround.ValueType  # 3
+"""To protect the rights of another person."""
+EXCERPT_GROUND_PUBLIC_INTEREST: ExcerptGround.ValueType  # 4
+"""Important public interest of the Union or a member state."""
+global___ExcerptGround = ExcerptGround
 
 @typing.final
 class OpenRequestRequest(google.protobuf.message.Message):
@@ -442,3 +481,92 @@ class DescribeProcessingResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["described_time", b"described_time", "holders", b"holders"]) -> None: ...
 
 global___DescribeProcessingResponse = DescribeProcessingResponse
+
+@typing.final
+class OpenExcerptRequest(google.protobuf.message.Message):
+    """Whose data, and why."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    IDEMPOTENCY_KEY_FIELD_NUMBER: builtins.int
+    IDENTIFIERS_FIELD_NUMBER: builtins.int
+    GROUND_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    idempotency_key: builtins.str
+    """Chosen by the caller; the same key with the same content opens one excerpt."""
+    ground: global___ExcerptGround.ValueType
+    """The ground."""
+    reason: builtins.str
+    """The reason in words, for example a file number. The person can read it."""
+    @property
+    def identifiers(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[igstats.holder.v1.identifier_pb2.Identifier]:
+        """Who the person is."""
+
+    def __init__(
+        self,
+        *,
+        idempotency_key: builtins.str = ...,
+        identifiers: collections.abc.Iterable[igstats.holder.v1.identifier_pb2.Identifier] | None = ...,
+        ground: global___ExcerptGround.ValueType = ...,
+        reason: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["ground", b"ground", "idempotency_key", b"idempotency_key", "identifiers", b"identifiers", "reason", b"reason"]) -> None: ...
+
+global___OpenExcerptRequest = OpenExcerptRequest
+
+@typing.final
+class OpenExcerptResponse(google.protobuf.message.Message):
+    """The request that asks the holders."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_FIELD_NUMBER: builtins.int
+    @property
+    def request(self) -> igstats.privacy.v1.request_pb2.Request:
+        """An access request by the door "excerpt"."""
+
+    def __init__(
+        self,
+        *,
+        request: igstats.privacy.v1.request_pb2.Request | None = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["request", b"request"]) -> None: ...
+
+global___OpenExcerptResponse = OpenExcerptResponse
+
+@typing.final
+class ReadExcerptRequest(google.protobuf.message.Message):
+    """Which excerpt."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: builtins.int
+    request_id: builtins.str
+    """Id of its request."""
+    def __init__(
+        self,
+        *,
+        request_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["request_id", b"request_id"]) -> None: ...
+
+global___ReadExcerptRequest = ReadExcerptRequest
+
+@typing.final
+class ReadExcerptResponse(google.protobuf.message.Message):
+    """A piece of the ZIP."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: builtins.int
+    chunk: builtins.bytes
+    """Bytes, in order."""
+    def __init__(
+        self,
+        *,
+        chunk: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chunk", b"chunk"]) -> None: ...
+
+global___ReadExcerptResponse = ReadExcerptResponse

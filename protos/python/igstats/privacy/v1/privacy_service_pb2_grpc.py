@@ -65,6 +65,16 @@ class PrivacyServiceStub(object):
                 request_serializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.WithdrawRequestRequest.SerializeToString,
                 response_deserializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.WithdrawRequestResponse.FromString,
                 _registered_method=True)
+        self.OpenExcerpt = channel.unary_unary(
+                '/igstats.privacy.v1.PrivacyService/OpenExcerpt',
+                request_serializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.OpenExcerptRequest.SerializeToString,
+                response_deserializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.OpenExcerptResponse.FromString,
+                _registered_method=True)
+        self.ReadExcerpt = channel.unary_stream(
+                '/igstats.privacy.v1.PrivacyService/ReadExcerpt',
+                request_serializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.ReadExcerptRequest.SerializeToString,
+                response_deserializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.ReadExcerptResponse.FromString,
+                _registered_method=True)
         self.ListHolders = channel.unary_unary(
                 '/igstats.privacy.v1.PrivacyService/ListHolders',
                 request_serializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.ListHoldersRequest.SerializeToString,
@@ -128,6 +138,20 @@ class PrivacyServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def OpenExcerpt(self, request, context):
+        """Asks the holders for the data of a person who has restricted processing, on a ground of GDPR 18(2).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadExcerpt(self, request, context):
+        """Reads an excerpt. Every reading is in the evidence log.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListHolders(self, request, context):
         """Lists the registered holders.
         """
@@ -181,6 +205,16 @@ def add_PrivacyServiceServicer_to_server(servicer, server):
                     servicer.WithdrawRequest,
                     request_deserializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.WithdrawRequestRequest.FromString,
                     response_serializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.WithdrawRequestResponse.SerializeToString,
+            ),
+            'OpenExcerpt': grpc.unary_unary_rpc_method_handler(
+                    servicer.OpenExcerpt,
+                    request_deserializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.OpenExcerptRequest.FromString,
+                    response_serializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.OpenExcerptResponse.SerializeToString,
+            ),
+            'ReadExcerpt': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadExcerpt,
+                    request_deserializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.ReadExcerptRequest.FromString,
+                    response_serializer=igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.ReadExcerptResponse.SerializeToString,
             ),
             'ListHolders': grpc.unary_unary_rpc_method_handler(
                     servicer.ListHolders,
@@ -361,6 +395,60 @@ class PrivacyService(object):
             '/igstats.privacy.v1.PrivacyService/WithdrawRequest',
             igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.WithdrawRequestRequest.SerializeToString,
             igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.WithdrawRequestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def OpenExcerpt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.privacy.v1.PrivacyService/OpenExcerpt',
+            igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.OpenExcerptRequest.SerializeToString,
+            igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.OpenExcerptResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadExcerpt(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/igstats.privacy.v1.PrivacyService/ReadExcerpt',
+            igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.ReadExcerptRequest.SerializeToString,
+            igstats_dot_privacy_dot_v1_dot_privacy__service__pb2.ReadExcerptResponse.FromString,
             options,
             channel_credentials,
             insecure,

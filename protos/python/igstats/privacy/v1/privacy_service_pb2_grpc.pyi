@@ -57,6 +57,18 @@ class PrivacyServiceStub:
     ]
     """Takes a request back; allowed before execution only."""
 
+    OpenExcerpt: grpc.UnaryUnaryMultiCallable[
+        igstats.privacy.v1.privacy_service_pb2.OpenExcerptRequest,
+        igstats.privacy.v1.privacy_service_pb2.OpenExcerptResponse,
+    ]
+    """Asks the holders for the data of a person who has restricted processing, on a ground of GDPR 18(2)."""
+
+    ReadExcerpt: grpc.UnaryStreamMultiCallable[
+        igstats.privacy.v1.privacy_service_pb2.ReadExcerptRequest,
+        igstats.privacy.v1.privacy_service_pb2.ReadExcerptResponse,
+    ]
+    """Reads an excerpt. Every reading is in the evidence log."""
+
     ListHolders: grpc.UnaryUnaryMultiCallable[
         igstats.privacy.v1.privacy_service_pb2.ListHoldersRequest,
         igstats.privacy.v1.privacy_service_pb2.ListHoldersResponse,
@@ -113,6 +125,18 @@ class PrivacyServiceAsyncStub:
         igstats.privacy.v1.privacy_service_pb2.WithdrawRequestResponse,
     ]
     """Takes a request back; allowed before execution only."""
+
+    OpenExcerpt: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.privacy.v1.privacy_service_pb2.OpenExcerptRequest,
+        igstats.privacy.v1.privacy_service_pb2.OpenExcerptResponse,
+    ]
+    """Asks the holders for the data of a person who has restricted processing, on a ground of GDPR 18(2)."""
+
+    ReadExcerpt: grpc.aio.UnaryStreamMultiCallable[
+        igstats.privacy.v1.privacy_service_pb2.ReadExcerptRequest,
+        igstats.privacy.v1.privacy_service_pb2.ReadExcerptResponse,
+    ]
+    """Reads an excerpt. Every reading is in the evidence log."""
 
     ListHolders: grpc.aio.UnaryUnaryMultiCallable[
         igstats.privacy.v1.privacy_service_pb2.ListHoldersRequest,
@@ -182,6 +206,22 @@ class PrivacyServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[igstats.privacy.v1.privacy_service_pb2.WithdrawRequestResponse, collections.abc.Awaitable[igstats.privacy.v1.privacy_service_pb2.WithdrawRequestResponse]]:
         """Takes a request back; allowed before execution only."""
+
+    @abc.abstractmethod
+    def OpenExcerpt(
+        self,
+        request: igstats.privacy.v1.privacy_service_pb2.OpenExcerptRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.privacy.v1.privacy_service_pb2.OpenExcerptResponse, collections.abc.Awaitable[igstats.privacy.v1.privacy_service_pb2.OpenExcerptResponse]]:
+        """Asks the holders for the data of a person who has restricted processing, on a ground of GDPR 18(2)."""
+
+    @abc.abstractmethod
+    def ReadExcerpt(
+        self,
+        request: igstats.privacy.v1.privacy_service_pb2.ReadExcerptRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[igstats.privacy.v1.privacy_service_pb2.ReadExcerptResponse], collections.abc.AsyncIterator[igstats.privacy.v1.privacy_service_pb2.ReadExcerptResponse]]:
+        """Reads an excerpt. Every reading is in the evidence log."""
 
     @abc.abstractmethod
     def ListHolders(
