@@ -64,7 +64,11 @@ class Stats(SubjectServiceServicer):
     async def ResolveSubjects(self, request: ResolveSubjectsRequest, _context: object) -> ResolveSubjectsResponse:
         return ResolveSubjectsResponse(
             subjects=[
-                Subject(identifiers=query.identifiers, connected=all(one.value == "ada" for one in query.identifiers))
+                Subject(
+                    identifiers=query.identifiers,
+                    connected=all(one.value == "ada" for one in query.identifiers),
+                    account_ids=[OTHER[0][1]],
+                )
                 for query in request.queries
             ]
         )

@@ -28,7 +28,15 @@ async def excerpts(office: Office) -> Excerpts:
     async with office.database.transaction() as connection:
         row = {"token": office.tokens.of(ADA.kind, ADA.value), "request_id": "req_0"}
         await connection.execute(insert(restrictions), row)
-    return Excerpts(office.database, office.requests, office.exports, office.packages, office.identifiers, office.clock)
+    return Excerpts(
+        office.database,
+        office.requests,
+        office.drafts,
+        office.exports,
+        office.packages,
+        office.identifiers,
+        office.clock,
+    )
 
 
 async def opened(office: Office, excerpts: Excerpts, ground: str = "LEGAL_CLAIMS") -> str:

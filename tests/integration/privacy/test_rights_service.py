@@ -15,11 +15,7 @@ from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceStub
 from igstats_kit.errors import DomainError, Reason
 from igstats_privacy.events import REQUEST_CLOSED
 
-from tests.integration.privacy import test_service
-from tests.integration.privacy.test_service import METADATA, OTHER, Service
-
-service = test_service.service
-
+from tests.integration.privacy.served import METADATA, OTHER, Service
 
 async def test_those_who_got_the_data_are_told_what_happened_to_it_and_nobody_else(service: Service) -> None:
     made = await service.create(kind=api.REQUEST_KIND_RESTRICTION, subject=api.Subject(username="@Ada"))

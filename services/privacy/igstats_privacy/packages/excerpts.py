@@ -12,6 +12,7 @@ from igstats_kit.record import record
 from igstats_kit.sql import Database
 
 from igstats_privacy import events, export_store, store
+from igstats_privacy.drafts import Drafts
 from igstats_privacy.errors import field_invalid
 from igstats_privacy.exports import EXCERPT, Exports
 from igstats_privacy.identifiers import Identifiers, normalised
@@ -27,6 +28,7 @@ class Excerpts:
         self,
         database: Database,
         requests: Requests,
+        drafts: Drafts,
         exports: Exports,
         packages: Packages,
         identifiers: Identifiers,
@@ -34,6 +36,7 @@ class Excerpts:
     ) -> None:
         self._database = database
         self._requests = requests
+        self._drafts = drafts
         self._exports = exports
         self._packages = packages
         self._identifiers = identifiers
@@ -47,7 +50,7 @@ class Excerpts:
         """
         named = normalised(identifiers)
         new = NewRequest(Right.ACCESS, EXCERPT, "", named, key, identity_proof=f"{ground}: {reason}")
-        opening = self._requests.draft(new)
+        opening = self._drafts.of(new)
         now = self._clock.now()
         async with self._database.transaction() as connection:
             if not await export_store.restricted(connection, self._identifiers.tokens(named)):

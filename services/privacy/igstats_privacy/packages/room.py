@@ -12,5 +12,5 @@ class PackagesRoom:
     def __init__(self, core: Core) -> None:
         self.packages = Packages(core.exports, described)
         self.excerpts = Excerpts(
-            core.database, core.requests, core.exports, self.packages, core.identifiers, core.clock
+            core.database, core.requests, core.drafts, core.exports, self.packages, core.identifiers, core.clock
         )
