@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 from igstats_audit.tables import DECLARATIONS as AUDIT
-from igstats_gateway.tables import DECLARATIONS as GATEWAY
+from igstats_gateway.declarations import DECLARATIONS as GATEWAY
 from igstats_kit.declare import Declarations
 from igstats_kit.retention import RetentionWorker
 from igstats_kit.seal import Sealer

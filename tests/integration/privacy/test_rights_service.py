@@ -17,6 +17,7 @@ from igstats_privacy.events import REQUEST_CLOSED
 
 from tests.integration.privacy.served import METADATA, OTHER, Service
 
+
 async def test_those_who_got_the_data_are_told_what_happened_to_it_and_nobody_else(service: Service) -> None:
     made = await service.create(kind=api.REQUEST_KIND_RESTRICTION, subject=api.Subject(username="@Ada"))
     assert (await service.watched(made.request_id))[-1].state == "FULFILLED"
