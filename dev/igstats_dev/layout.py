@@ -12,7 +12,7 @@ from igstats_kit.testing import environment
 from igstats_kit.testing.certificates import Authority, Certificate
 from igstats_kit.testing.environment import SERVICES, Listeners
 from igstats_kit.testing.nats import Nats
-from igstats_kit.testing.postgres import Postgres
+from igstats_kit.testing.postgres import SWEEPABLE, Postgres
 from igstats_kit.testing.secrets import Secrets, write_private
 
 OPERATOR = "operator"
@@ -98,7 +98,7 @@ class Layout:
 
     def postgres(self) -> Postgres:
         """The database server."""
-        return Postgres(self.folder / "postgres", port=self.ports["postgres"])
+        return Postgres(self.folder / "postgres", port=self.ports["postgres"], settings=SWEEPABLE)
 
     def nats(self) -> Nats:
         """The message server."""
@@ -122,7 +122,8 @@ class Layout:
             | environment.own(service, database, faces, certificate, self.secrets)
             | environment.special(service, certificate, self.secrets)
         )
-        return made | self._public(service) | {name: os.environ[name] for name in _TUNABLE if name in os.environ}
+        made |= self._swept(service) | self._public(service)
+        return made | {name: os.environ[name] for name in _TUNABLE if name in os.environ}
 
     def monitor_environment(self, audit: Mapping[str, str]) -> dict[str, str]:
         """What the monitor of the logs is told: all that audit is told, with listeners of its own."""
@@ -136,6 +137,15 @@ class Layout:
         for service in SERVICES:
             lines = "".join(f"{name}={shlex.quote(value)}\n" for name, value in self.environment(service).items())
             write_private(self.folder / f"{service}.env", lines.encode())
+
+    def _swept(self, service: str) -> dict[str, str]:
+        """What the deep sweep can reach on one machine."""
+        settings = {
+            "DATABASE_DIRECTORY": str(self.postgres().data),
+            "LOG_FILE": str(self.logs / f"{service}.log"),
+            "REWRITE_MEGABYTES": "64",
+        }
+        return {f"IGSTATS_{service.upper()}_{name}": value for name, value in settings.items()}
 
     def _public(self, service: str) -> dict[str, str]:
         return {
@@ -170,4 +180,10 @@ class Layout:
         }
 
 
-_TUNABLE = ("IGSTATS_STATS_SYNC_SECONDS", "IGSTATS_PRIVACY_BACKUP_DAYS", "IGSTATS_PRIVACY_EXPORT_DAYS")
+_TUNABLE = (
+    "IGSTATS_STATS_SYNC_SECONDS",
+    "IGSTATS_PRIVACY_BACKUP_DAYS",
+    "IGSTATS_PRIVACY_EXPORT_DAYS",
+    "IGSTATS_DEEP_SWEEP_SECONDS",
+    "IGSTATS_DEEP_SWEEP_DAYS",
+)

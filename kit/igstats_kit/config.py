@@ -8,6 +8,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, FilePath
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+# Needles live for 120 days at most: time must be left to repair what was found.
+MOST_SWEEP_DAYS = 100
+
 _HOST_PORT = re.compile(r"(\[[0-9a-fA-F:]+\]|[^\s:/@]+):\d{1,5}")
 
 
@@ -57,7 +60,18 @@ class ServiceConfig(BaseSettings):
     stats_address: Address = shared("STATS_ADDRESS", default="stats:7443")
     audit_address: Address = shared("AUDIT_ADDRESS", default="audit:7443")
 
+    deep_sweep_seconds: float = shared("DEEP_SWEEP_SECONDS", default=3600.0, ge=0)
+    """How long after an erasure its data is searched for in streams, exports, logs and raw files."""
+    deep_sweep_days: float = shared("DEEP_SWEEP_DAYS", default=8.0, ge=0, le=MOST_SWEEP_DAYS)
+    """How long after an erasure it is searched for again: longer than the last backup lives."""
+
     database_url: DatabaseUrl = Field(repr=False)
+    database_directory: Path | None = None
+    """Data directory of the database server, to search its raw files; empty where they cannot be reached."""
+    rewrite_megabytes: int = Field(default=0, ge=0)
+    """Tables up to this size are rewritten when only their dead rows hold what was erased: this locks them."""
+    log_file: Path | None = None
+    """File that this service's log ends in; empty where it goes to standard error only."""
     listen: Address
     health_listen: Address | None = None
     metrics_listen: Address | None = None

@@ -6,6 +6,7 @@ stored receipt and sends the same bytes again, so that every delivery ends in th
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from igstats.event.v1.events_pb2 import ReceiptsIssued
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 
 _GIVE_UP_ATTEMPTS = 6
+_SEARCH_AFTER = timedelta(hours=1)
 # What the events of a batch have handled before is found by its receipts, not by the inbox: the answer is given again.
 _TAKE = text(
     "WITH taken AS (INSERT INTO inbox (consumer, event_id)"
@@ -62,6 +64,7 @@ class HolderRunner:
         stub: "HolderTasksServiceAsyncStub",
         signer: Signer,
         clock: Clock,
+        search_after: timedelta = _SEARCH_AFTER,
     ) -> None:
         self._holder = holder
         self._subjects = subjects
@@ -71,7 +74,7 @@ class HolderRunner:
         self._leases = Leases(holder, stub)
         self._subject = f"igstats.{holder}.v1.receipt.issued"
         self._signer = signer
-        self._phases = Phases(holder, subjects, clock)
+        self._phases = Phases(holder, subjects, clock, search_after)
 
     @property
     def durable(self) -> str:

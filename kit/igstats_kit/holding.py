@@ -4,7 +4,8 @@ A service that holds data about persons constructs one `Holding` in its `app` an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +15,8 @@ from igstats_kit.client import Channels
 from igstats_kit.clock import Clock
 from igstats_kit.config import ServiceConfig, read_secret
 from igstats_kit.declare import Declarations
+from igstats_kit.deep_sweep.search import Archive, Reach, Search
+from igstats_kit.deep_sweep.worker import DeepSweep, Schedule
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Bus
 from igstats_kit.holder import HolderRunner
@@ -21,6 +24,7 @@ from igstats_kit.ledger import LedgerReplay
 from igstats_kit.lifecycle import Lifecycle
 from igstats_kit.log import get_logger
 from igstats_kit.outbox import Relay
+from igstats_kit.permissions import RIGHTS, Rights
 from igstats_kit.receipt import Signer
 from igstats_kit.retention import RetentionWorker
 from igstats_kit.seal import Sealer
@@ -48,16 +52,21 @@ class Holding:
         channels: Channels,
         clock: Clock,
         openers: Mapping[str, Opener] = MappingProxyType({}),
+        archives: Sequence[Archive] = (),
     ) -> None:
         channel = channels.to("privacy", config.privacy_address)
         stub = cast("HolderTasksServiceAsyncStub", HolderTasksServiceStub(channel))
-        subjects = Subjects(declarations, Sealer(read_secret(config.seal_key)), openers)
+        sealer = Sealer(read_secret(config.seal_key))
+        subjects = Subjects(declarations, sealer, openers)
         signer = Signer(read_secret(config.receipt_key))
         self._bus = bus
         self._monitor_url = config.nats_monitor_url
         self.relay = Relay(database, bus, clock)
-        self.runner = HolderRunner(config.service, subjects, database, bus, stub, signer, clock)
+        schedule = Schedule(timedelta(seconds=config.deep_sweep_seconds), timedelta(days=config.deep_sweep_days))
+        self.runner = HolderRunner(config.service, subjects, database, bus, stub, signer, clock, schedule.first)
         self.ledger = LedgerReplay(config.service, subjects, database, stub, clock)
+        search = Search(declarations, database, _reach(config, bus, archives))
+        self.deep_sweep = DeepSweep(config.service, database, sealer, search, schedule, clock)
         self.retention = RetentionWorker(config.service, declarations, database, clock)
 
     def attach(self, lifecycle: Lifecycle, rpc: RpcServer) -> None:
@@ -69,6 +78,7 @@ class Holding:
         lifecycle.background("tasks", self.runner.consumer().run)
         lifecycle.background("ledger", self.ledger.run)
         lifecycle.background("retention", self.retention.run)
+        lifecycle.background("deep-sweep", self.deep_sweep.run)
         lifecycle.background("denials", lambda: self._watch_denials(rpc))
 
     async def _prove_durability(self) -> None:
@@ -81,6 +91,17 @@ class Holding:
         await self._bus.denied.wait()
         await rpc.set_serving(serving=False)
         await asyncio.Event().wait()
+
+
+def _reach(config: ServiceConfig, bus: Bus, archives: Sequence[Archive]) -> Reach:
+    return Reach(
+        bus,
+        RIGHTS.get(config.service, Rights()),
+        archives,
+        config.log_file,
+        config.database_directory,
+        config.rewrite_megabytes,
+    )
 
 
 async def _until_done(name: str, step: Callable[[], Awaitable[object]]) -> None:

@@ -17,6 +17,17 @@ class Rights:
     owns: frozenset[str] = frozenset()
     consumes: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
+    @property
+    def readable(self) -> Mapping[str, str]:
+        """What the deep sweep searches: stream -> subject; all of it where the stream is the service's own."""
+        read = {stream: subject for (stream, _), subject in self.consumes.items()}
+        return read | dict.fromkeys(self.owns, "")
+
+
+def sweeper(service: str) -> str:
+    """Name of the consumer that the deep sweep of a service reads by."""
+    return f"{service}-sweep"
+
 
 def _tasks(holder: str) -> dict[tuple[str, str], str]:
     return {("TASKS", f"{holder}-tasks"): f"igstats.privacy.v1.task.{holder}"}
@@ -64,6 +75,9 @@ def _publishes(service: str, rights: Rights) -> Iterator[str]:
         yield f"$JS.API.CONSUMER.INFO.{stream}.{durable}"
         yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         yield f"$JS.ACK.{stream}.{durable}.>"
+    for stream, subject in rights.readable.items():
+        yield f"$JS.API.CONSUMER.CREATE.{stream}.{sweeper(service)}{subject and '.'}{subject}"
+        yield f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{sweeper(service)}"
 
 
 def user(service: str, rights: Rights) -> dict[str, object]:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 
 from igstats.event.v1.events_pb2 import ValuesCorrected
 from igstats.holder.v1.receipt_pb2 import Corrected, Outcome, Receipt, Retained, StoreCount
@@ -29,7 +30,8 @@ def case_of(task: Task) -> Case:
 class Phases:
     """Runs tasks of one phase inside the caller's transaction; every task gets a receipt."""
 
-    def __init__(self, holder: str, subjects: Subjects, clock: Clock) -> None:
+    def __init__(self, holder: str, subjects: Subjects, clock: Clock, search_after: timedelta) -> None:
+        self._search_after = search_after
         self.description = describe(holder, subjects.declarations)
         self._holder = holder
         self._subjects = subjects
@@ -151,7 +153,9 @@ class Phases:
         return [self.receipt(task, Outcome.OUTCOME_LIFTED) for task in tasks]
 
     async def _attest(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
-        earlier = await self._subjects.forget(connection, [task.request_id for task in tasks])
+        now = self._clock.now()
+        requests = [task.request_id for task in tasks]
+        earlier = await self._subjects.forget(connection, requests, now, now + self._search_after)
         return [self._attested(task, earlier[task.request_id]) for task in tasks]
 
     def _attested(self, task: Task, earlier: Iterable[bytes]) -> Receipt:

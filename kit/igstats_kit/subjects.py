@@ -45,7 +45,8 @@ _KEEP_NEEDLES = text(
 _EXPORT_ROWS = 500
 _FORGET = text(
     "WITH k AS (DELETE FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))),"
-    " n AS (DELETE FROM needles WHERE request_id = ANY(CAST(:requests AS text[])))"
+    " n AS (UPDATE needles SET erased_at = :now, next_at = :search_at"
+    " WHERE request_id = ANY(CAST(:requests AS text[])))"
     " SELECT * FROM task_receipts WHERE request_id = ANY(CAST(:requests AS text[])) ORDER BY phase"
 )
 
@@ -214,10 +215,13 @@ class Subjects:
                 owners[value].add(case.request_id)
         return owners
 
-    async def forget(self, connection: AsyncConnection, requests: Sequence[str]) -> dict[str, list[bytes]]:
-        """Removes keys and needles: the requests need them no more. Answers the receipts of each, by phase."""
+    async def forget(
+        self, connection: AsyncConnection, requests: Sequence[str], now: datetime, search_at: datetime
+    ) -> dict[str, list[bytes]]:
+        """Removes keys, and plans the first deep sweep for the needles. Answers the receipts of each, by phase."""
         receipts: dict[str, list[bytes]] = defaultdict(list)
-        for row in await connection.execute(_FORGET, {"requests": list(requests)}):
+        binds = {"requests": list(requests), "now": now, "search_at": search_at}
+        for row in await connection.execute(_FORGET, binds):
             receipts[row.request_id].append(bytes(row.receipt))
         return receipts
 

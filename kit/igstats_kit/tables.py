@@ -18,6 +18,7 @@ from sqlalchemy import (
 from igstats_kit.declare import days, impersonal, plain
 
 KIT_METADATA = MetaData()
+NEEDLE_DAYS = 120  # longest life of a needle, whatever happens: the longest clock (90 days), and time to repair
 _NOW = func.now()
 
 
@@ -130,7 +131,15 @@ needles = Table(
     KIT_METADATA,
     Column("request_id", Text, primary_key=True, info=plain()),
     Column("sealed", LargeBinary, nullable=False, info=plain()),
-    info=impersonal("sealed values that the sweep searches for; removed when the request is attested"),
+    _when("created_at"),
+    Column("erased_at", DateTime(timezone=True), info=plain()),
+    Column("next_at", DateTime(timezone=True), info=plain()),
+    Index("needles_created_at", "created_at"),
+    Index("needles_next_at", "next_at"),
+    info=impersonal(
+        "sealed values that sweeps search for; destroyed when the last deep sweep has found nothing",
+        retention=days(NEEDLE_DAYS),
+    ),
 )
 
 replayed_erasures = Table(

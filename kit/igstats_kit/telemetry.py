@@ -14,6 +14,8 @@ CALLS = Counter("igstats_calls_total", "RPCs made to other services", ["method",
 CALL_RETRIES = Counter("igstats_call_retries_total", "RPCs to other services sent again", ["method"])
 EVENTS_HANDLED = Counter("igstats_events_handled_total", "Events whose effect is committed", ["consumer"])
 EVENTS_PARKED = Counter("igstats_events_parked_total", "Events put aside for a person to look at", ["consumer"])
+DEEP_SWEEPS = Counter("igstats_deep_sweeps_total", "Erasures that were searched for deeply", ["outcome"])
+DEEP_SWEEP_FINDINGS = Counter("igstats_deep_sweep_findings_total", "Places with data of an erased person", ["kind"])
 OUTBOX_WAITING = Gauge("igstats_outbox_waiting", "Events committed and not yet published")
 
 

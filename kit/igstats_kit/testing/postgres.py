@@ -8,9 +8,10 @@ import pwd
 import secrets
 import shutil
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -47,6 +48,8 @@ SETTINGS = {
     "log_timezone": "UTC",
     "log_line_prefix": "%m [%p] %d ",
 }
+# Old segments of the log of changes are removed, not renamed: their bytes go with the next checkpoint.
+SWEEPABLE = {"wal_recycle": "off"}
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "autovacuum": "off"}
 
 
@@ -58,7 +61,10 @@ def server_user() -> str:
 class Postgres:
     """One server with its data in a folder. Real data is durable; throw-away data may give that up for speed."""
 
-    def __init__(self, directory: Path, *, port: int, durable: bool = True) -> None:
+    def __init__(
+        self, directory: Path, *, port: int, durable: bool = True, settings: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self._settings = settings
         self.directory = directory
         self.port = port
         self.durable = durable
@@ -86,7 +92,7 @@ class Postgres:
         self.directory.mkdir(parents=True, exist_ok=True)
         if created := not self.data.exists():
             await self._create()
-        settings = SETTINGS | {"port": str(self.port)} | ({} if self.durable else NOT_DURABLE)
+        settings = SETTINGS | {"port": str(self.port)} | ({} if self.durable else NOT_DURABLE) | dict(self._settings)
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         self._child = await Child.start(self._program("postgres", "-D", str(self.data), *options))
         await self._child.ready(self._is_ready)
@@ -125,6 +131,7 @@ class Postgres:
             known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
             verb = "ALTER" if known else "CREATE"
             await connection.execute(f"{verb} ROLE {_name(role)} LOGIN PASSWORD {_text(password)}")
+            await connection.execute(f"GRANT pg_checkpoint TO {_name(role)}")  # for the deep sweep
 
     async def has_database(self, database: str) -> bool:
         """Whether the database exists."""
@@ -140,6 +147,8 @@ class Postgres:
                 f"CREATE DATABASE {_name(database)} OWNER {_name(owner)} TEMPLATE {_name(template)}"
             )
             await connection.execute(f"REVOKE ALL ON DATABASE {_name(database)} FROM PUBLIC")
+        async with self.admin(database) as connection:  # for the deep sweep
+            await connection.execute(f"GRANT EXECUTE ON FUNCTION pg_switch_wal() TO {_name(owner)}")
 
     async def rename_database(self, database: str, name: str) -> None:
         """Gives a database another name; nobody may be in it."""

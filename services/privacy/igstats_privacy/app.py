@@ -81,7 +81,8 @@ async def build(config: PrivacyConfig) -> Lifecycle:
         lifecycle.closing(close)
     for stream in STREAMS:
         lifecycle.on_ready(partial(bus.ensure, stream))
-    Holding(config.as_holder(), DECLARATIONS, database, bus, channels, clock).attach(lifecycle, rpc)
+    holding = Holding(config.as_holder(), DECLARATIONS, database, bus, channels, clock, archives=[core.exports.stored])
+    holding.attach(lifecycle, rpc)
     consumer = ReceiptConsumer(database, core.registry, core.receipts, core.changes, clock)
     heard = Consumer(bus, database, RECEIPTS, consumer.handle, linger=_LINGER_SECONDS, enough=len(config.holder_names))
     lifecycle.background("receipts", heard.run)

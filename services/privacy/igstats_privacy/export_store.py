@@ -83,6 +83,11 @@ async def restricted(connection: Connection, tokens: Sequence[bytes]) -> bool:
     return await connection.scalar(standing) is not None
 
 
+async def packages(connection: Connection) -> list[str]:
+    """Requests whose packages are stored."""
+    return list((await connection.execute(select(exports.c.request_id).order_by(exports.c.created_at))).scalars())
+
+
 async def incomplete(connection: Connection, request_id: str) -> bool:
     """Whether a share that a holder says it sent is not here: it was destroyed meanwhile."""
     return bool(await connection.scalar(_MISSING, {"request_id": request_id}))

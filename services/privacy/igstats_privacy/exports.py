@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from igstats_kit.clock import Clock
+from igstats_kit.deep_sweep.model import Stored
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.fence import lock
 from igstats_kit.seal import KEY_BYTES, Sealer
@@ -143,6 +144,22 @@ class Exports:
         if await export_store.incomplete(connection, request_id):
             raise DomainError(Reason.EXPORT_EXPIRED)
         return request, package
+
+    async def stored(self) -> AsyncIterator[Stored]:
+        """Every stored package, opened piece by piece: the deep sweep searches them for persons erased since."""
+        async with self._database.read() as connection:
+            request_ids = await export_store.packages(connection)
+        for request_id in request_ids:
+            async with self._database.read() as connection:
+                request = await store.find(connection, request_id)
+                package = await export_store.package(connection, request_id)
+                heaps = await export_store.heaps(connection, request_id)
+            if request is None or package is None:
+                continue  # destroyed meanwhile
+            contents = Contents(self._database, self._key(request_id, package), request, package, heaps, {})
+            for heap in heaps:
+                async for lines in contents.lines(heap):
+                    yield Stored(f"{request_id}/{heap.holder}/{heap.store}", package.created_at, lines)
 
     async def destroy_expired(self) -> int:
         """Destroys packages whose time is over; returns how many."""

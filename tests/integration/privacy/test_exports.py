@@ -128,3 +128,16 @@ async def test_no_copy_is_taken_while_the_same_person_is_being_erased(office: Of
         await office.consumer.handle([office.holders["stats"].issue([f"{erasure}/stats/{phase}"])])
     assert await office.state(erasure) is State.SETTLING
     await office.exports.receive("stats", f"{access}/stats/EXPORT", pieces(Piece("a", b"{}\n", 1)))
+
+
+async def test_the_deep_sweep_sees_every_stored_share_opened_and_nothing_of_expired_ones(office: Office) -> None:
+    request_id = await exported(office, Piece("profiles", b'{"username":"ada"}\n', 1), Piece("media", b'{"id":1}\n', 1))
+    found = [one async for one in office.exports.stored()]
+    assert {one.name: one.content for one in found} == {
+        f"{request_id}/stats/profiles": b'{"username":"ada"}\n',
+        f"{request_id}/stats/media": b'{"id":1}\n',
+    }
+    assert {one.created_at for one in found} == {office.clock.now()}
+    office.clock.advance(timedelta(days=8))
+    await office.exports.destroy_expired()
+    assert [one async for one in office.exports.stored()] == []
