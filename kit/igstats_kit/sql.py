@@ -189,8 +189,8 @@ class Database:
         async with _wrapping(), self._alone.connect() as connection:
             try:
                 yield connection
-            finally:
-                news = connection.info.pop(_AFTER_COMMIT, [])
+            finally:  # of a connection that died, what ended the block must come out
+                news = [] if connection.invalidated else connection.info.pop(_AFTER_COMMIT, [])
         self._tell(news)
 
     @asynccontextmanager

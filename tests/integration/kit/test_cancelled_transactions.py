@@ -1,6 +1,7 @@
 import asyncio
 
 import pytest
+from igstats_kit.errors import DomainError, Reason
 from igstats_kit.sql import Database
 from igstats_kit.testing.plugin import MakeDatabase
 from sqlalchemy import text
@@ -29,3 +30,13 @@ async def test_a_transaction_cancelled_in_a_statement_ends_as_cancelled(database
         await waiting
     async with made.transaction() as connection:
         assert await connection.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_connection_that_dies_in_a_single_statement_ends_as_a_dependency_that_is_away(
+    database: MakeDatabase,
+) -> None:
+    made = await database("kit")
+    with pytest.raises(DomainError) as refused:
+        async with made.statement() as connection:
+            await connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    assert refused.value.reason is Reason.DEPENDENCY_UNAVAILABLE
