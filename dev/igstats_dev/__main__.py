@@ -15,6 +15,7 @@ from rich.console import Console
 
 from igstats_dev import account, banner
 from igstats_dev.demo import story
+from igstats_dev.drill import RestoreDrill
 from igstats_dev.mail.letters import Letters
 from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import AlreadyRunningError, NotRunningError, attached, running
@@ -61,6 +62,27 @@ def mail(name: Annotated[str, typer.Argument(help="A letter, as it came.")] = ""
         typer.echo(f"no letter {name}", err=True)
         raise typer.Exit(1)
     sys.stdout.buffer.write(found)
+
+
+drill = typer.Typer(help="Break something on purpose and see that it heals.", no_args_is_help=True)
+app.add_typer(drill, name="drill")
+
+
+@drill.callback()
+def drills() -> None:
+    """Break something on purpose and see that it heals."""
+
+
+@drill.command()
+def restore(data: Folder = DATA) -> None:
+    """Restore a database from before a deletion: 0 when nobody comes back, else 1."""
+    sys.exit(_run(_restore(data)))
+
+
+async def _restore(folder: Path) -> int:
+    console = Console()
+    async with running(folder, ConsoleReport(console)) as stack:
+        return 0 if await RestoreDrill(stack, console).run() else 1
 
 
 async def _up(folder: Path, services: Sequence[str]) -> int:

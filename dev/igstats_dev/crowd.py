@@ -1,6 +1,7 @@
 """Made-up persons in bulk, for benchmarks and fire tests: about 50 rows each, in gateway, stats and audit."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,13 +105,13 @@ def _calls(person: Somebody, tokens: Tokens) -> list[Row]:
 class Crowd:
     """Writes persons into the databases of a running stack, and counts what is left of them."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, first: int = 0) -> None:
         environments = {name: stack.environment(name) for name in stack.services}
         self.databases = {
             name: Database(environments[name][f"IGSTATS_{name.upper()}_DATABASE_URL"]) for name in environments
         }
         self.tokens = Tokens(Path(environments["stats"]["IGSTATS_SUPPRESSION_KEY"]).read_bytes())
-        self._made = 0
+        self._made = first
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -136,6 +137,12 @@ class Crowd:
         async with self.databases[service].transaction() as connection:
             for table, rows in by_table.items():
                 await connection.execute(insert(table), rows)
+
+    async def profiles_of(self, people: Sequence[Somebody]) -> int:
+        """How many of the persons' profiles are there."""
+        wanted = profiles.c.instagram_user_id.in_([person.instagram_user_id for person in people])
+        async with self.databases["stats"].read() as connection:
+            return await connection.scalar(select(func.count()).select_from(profiles).where(wanted)) or 0
 
     async def left(self) -> int:
         """Rows of made-up persons that are still there, over all holders."""

@@ -4,6 +4,7 @@ import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+_ANSWER_SECONDS = 5.0
 _QUICKLY = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
@@ -27,3 +28,13 @@ async def _watch(stub: HealthStub) -> bool:
     except grpc.aio.AioRpcError:
         pass
     return False
+
+
+async def serves(address: str) -> bool:
+    """Whether the service at the address says now that it serves."""
+    async with grpc.aio.insecure_channel(address, options=_QUICKLY) as channel:
+        try:
+            answer = await HealthStub(channel).Check(HealthCheckRequest(), timeout=_ANSWER_SECONDS)
+        except grpc.aio.AioRpcError:
+            return False
+        return bool(answer.status == HealthCheckResponse.SERVING)
