@@ -73,7 +73,8 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     opt_outs = OptOuts(database, core.identifiers)
     status = StatusServicer(core.requests, core.codes, core.registry, core.evidence, opt_outs, proofs.methods, clock)
     add_StatusServiceServicer_to_server(status, rpc.server)
-    holder_tasks = HolderTasksServicer(core.registry, core.leases, core.exports, Ledger(database, clock), clock)
+    ledger = Ledger(database, clock)
+    holder_tasks = HolderTasksServicer(core.registry, core.leases, core.exports, ledger, clock)
     add_HolderTasksServiceServicer_to_server(holder_tasks, rpc.server)
 
     lifecycle = Lifecycle(rpc)
@@ -90,6 +91,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     lifecycle.background("corrections", Consumer(bus, database, CORRECTIONS, corrections.handle).run)
     lifecycle.background("triage", core.triage.run)
     lifecycle.background("reconciler", reconciler.run)
+    lifecycle.background("ledger-guard", lambda: ledger.guard(partial(rpc.set_serving, serving=False)))
     notices.attach(lifecycle)
     records.attach(lifecycle)
     lifecycle.background("proofs", proofs.forgetting.run)

@@ -13,6 +13,11 @@ def holder_unknown(holder: str) -> DomainError:
     return DomainError(Reason.HOLDER_UNKNOWN, holder=holder)
 
 
+def ledger_behind() -> DomainError:
+    """The erasure ledger lacks what a holder has applied: this database was restored from an older backup."""
+    return DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="ledger")
+
+
 def task_not_owned(holder: str) -> DomainError:
     """A holder acted for another holder, or for a task that is not its own."""
     return DomainError(Reason.TASK_NOT_OWNED, holder=holder)

@@ -17,6 +17,7 @@ _CHANGE_REGISTRY = text("SELECT pg_advisory_xact_lock(hashtext('igstats-privacy-
 _SEEN = text(
     "UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)) WHERE holder = :holder RETURNING holder"
 )
+_HEAD = text("SELECT max(sequence) FROM ledger_head")
 _WITHOUT = text(
     "SELECT request_id FROM requests r WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))"
     " AND NOT EXISTS (SELECT FROM tasks t WHERE t.request_id = r.request_id AND t.holder = :holder)"
@@ -90,6 +91,11 @@ async def switch(connection: Connection, holder: str, *, enabled: bool) -> bool:
 async def seen(connection: Connection, holder: str, now: datetime) -> bool:
     """Notes a sign of life; False when there is no holder of this name."""
     return await connection.scalar(_SEEN, {"holder": holder, "now": now}) is not None
+
+
+async def ledger_head(connection: Connection) -> int:
+    """The last number that the ledger has given."""
+    return await connection.scalar(_HEAD) or 0
 
 
 async def erasures(connection: Connection, after: int, limit: int) -> list[Erasure]:

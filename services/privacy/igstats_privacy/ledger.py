@@ -1,15 +1,22 @@
 """The erasure ledger as holders read it: what was accepted after a number, in order and without gaps."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from igstats_kit.clock import Clock
+from igstats_kit.log import get_logger
+from igstats_kit.record import record
 from igstats_kit.sql import Database
 
 from igstats_privacy import hold_store, holder_store
-from igstats_privacy.errors import holder_unknown
+from igstats_privacy.errors import holder_unknown, ledger_behind
 from igstats_privacy.model import Erasure
+from igstats_privacy.store import Connection
 
 _PAGE = 500
+
+_log = get_logger()
 
 
 class Ledger:
@@ -18,19 +25,40 @@ class Ledger:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._ahead: set[str] = set()
+        self._went_back = asyncio.Event()
 
     async def after(self, holder: str, sequence: int, page_size: int) -> list[Erasure]:
         """Entries after `sequence`, at most 500; none at the end.
 
         Raises:
-            DomainError: HOLDER_UNKNOWN.
+            DomainError: HOLDER_UNKNOWN; DEPENDENCY_UNAVAILABLE when the holder knows more than this ledger holds.
         """
         async with self._database.transaction() as connection:
             if not await holder_store.seen(connection, holder, self._clock.now()):
                 raise holder_unknown(holder)
+            head = await holder_store.ledger_head(connection)
+            if sequence > head:
+                await self._note(connection, holder, sequence, head)
             found = await holder_store.erasures(connection, sequence, min(page_size or _PAGE, _PAGE))
-            if not found:
-                return []
-            ids, ends = [one.request_id for one in found], (found[0].sequence, found[-1].sequence)
-            holds = await hold_store.of_erasures(connection, holder, ends, ids, self._clock.now())
+            ids = [one.request_id for one in found]
+            ends = (found[0].sequence, found[-1].sequence) if found else (0, 0)
+            holds = await hold_store.of_erasures(connection, holder, ends, ids, self._clock.now()) if found else {}
+        if sequence > head:
+            raise ledger_behind()
         return [replace(one, holds=tuple(holds.get(one.request_id, ()))) for one in found]
+
+    async def _note(self, connection: Connection, holder: str, applied: int, head: int) -> None:
+        """Says once a process that this database was restored from a backup older than what a holder has applied."""
+        if holder not in self._ahead:
+            payload = {"holder": holder, "applied": applied, "head": head}
+            await record(connection, "privacy", "ledger.went_back", payload, now=self._clock.now())
+            _log.error("erasure ledger went back", holder=holder, sequence=head)
+        self._ahead.add(holder)
+        self._went_back.set()
+
+    async def guard(self, stop: Callable[[], Awaitable[object]]) -> None:
+        """Runs until cancelled; calls `stop` once it shows that erasures are missing: nobody should be served then."""
+        await self._went_back.wait()
+        await stop()
+        await asyncio.Event().wait()

@@ -1,8 +1,10 @@
 """The erasure ledger: every accepted erasure, in order, without gaps."""
 
 import asyncio
+import json
 
 import pytest
+from igstats.event.v1.events_pb2 import RecordMade
 from igstats_kit.errors import DomainError, Reason
 from igstats_privacy.model import Identifier, Right
 
@@ -35,3 +37,28 @@ async def test_a_stranger_reads_nothing(office: Office) -> None:
     with pytest.raises(DomainError) as refused:
         await office.ledger.after("nobody", 0, 0)
     assert refused.value.reason is Reason.HOLDER_UNKNOWN
+
+
+async def test_a_ledger_that_lacks_what_a_holder_has_applied_is_no_answer_and_ends_serving(office: Office) -> None:
+    await office.register("stats")
+    await office.accepted()
+    stopped = asyncio.Event()
+
+    async def stop() -> None:
+        stopped.set()
+
+    guarding = asyncio.create_task(office.ledger.guard(stop))
+    assert await office.ledger.after("stats", 1, 0) == []
+    assert not stopped.is_set()
+    await office.posted(RecordMade)
+    for _ in range(2):
+        with pytest.raises(DomainError) as refused:
+            await office.ledger.after("stats", 7, 0)
+        assert refused.value.reason is Reason.DEPENDENCY_UNAVAILABLE
+    await asyncio.wait_for(stopped.wait(), 30)
+    guarding.cancel()
+    (said,) = [one for data in await office.posted(RecordMade) for one in RecordMade.FromString(data).records]
+    assert (said.kind, json.loads(said.payload_json)) == (
+        "ledger.went_back",
+        {"holder": "stats", "applied": 7, "head": 1},
+    )
