@@ -153,16 +153,32 @@ class Phases:
         return [self.receipt(task, Outcome.OUTCOME_LIFTED) for task in tasks]
 
     async def _attest(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
-        now = self._clock.now()
-        requests = [task.request_id for task in tasks]
-        earlier = await self._subjects.forget(connection, requests, now, now + self._search_after)
-        return [self._attested(task, earlier[task.request_id]) for task in tasks]
+        earlier = await self._forget(connection, tasks)
+        forgotten = [
+            task for task in tasks if task.right == Right.RIGHT_ERASURE and _decisive(earlier[task.request_id]) is None
+        ]
+        anew = await self._act_again(connection, forgotten) if forgotten else {}
+        return [anew.get(task.task_id) or self._attested(task, earlier[task.request_id]) for task in tasks]
+
+    async def _forget(self, connection: AsyncConnection, tasks: Sequence[Task]) -> dict[str, list[bytes]]:
+        now, requests = self._clock.now(), [task.request_id for task in tasks]
+        return await self._subjects.forget(connection, requests, now, now + self._search_after)
+
+    async def _act_again(self, connection: AsyncConnection, tasks: Sequence[Task]) -> dict[str, Receipt]:
+        """Erases what a database restored meanwhile does not know to have erased: else the request could never end."""
+        cases = list(map(case_of, tasks))
+        await self._subjects.fence(connection, cases)
+        receipts = {receipt.task_id: receipt for receipt in await self._erase(connection, tasks)}
+        found = await self._subjects.sweep(connection, cases)
+        await self._forget(connection, tasks)
+        left = [task for task in tasks if found[task.request_id].counts]
+        return receipts | {task.task_id: self._swept(task, found[task.request_id]) for task in left}
 
     def _attested(self, task: Task, earlier: Iterable[bytes]) -> Receipt:
         before = [(raw, Receipt.FromString(raw)) for raw in earlier]
         if task.right == Right.RIGHT_CATEGORIES:  # answered by the description, whose digest every receipt has
             return self.receipt(task, Outcome.OUTCOME_DONE)
-        decisive = next((receipt for _, receipt in before if receipt.phase not in _PREPARING), None)
+        decisive = _decisive(raw for raw, _ in before)
         if decisive is None:
             return self.receipt(task, Outcome.OUTCOME_NEEDS_HUMAN, None, "this holder has no record of having acted")
         made = self.receipt(task, decisive.outcome)
@@ -171,6 +187,11 @@ class Phases:
         made.corrected.extend(decisive.corrected)
         made.earlier_digests.extend(hashlib.sha256(raw).digest() for raw, _ in before)
         return made
+
+
+def _decisive(earlier: Iterable[bytes]) -> Receipt | None:
+    """The receipt that says what was done."""
+    return next((one for one in map(Receipt.FromString, earlier) if one.phase not in _PREPARING), None)
 
 
 def _erased(result: Result) -> Outcome.ValueType:

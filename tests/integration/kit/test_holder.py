@@ -118,6 +118,18 @@ async def test_a_restored_database_heals_from_the_ledger_and_its_receipt_counts_
     assert {count.store: count.count for count in erased.counts} == {"people": 1, "notes": 2}
 
 
+async def test_a_holder_restored_between_erasing_and_its_last_word_erases_again_and_gives_it(holder: ToyHolder) -> None:
+    await holder.seed(1)
+    tasks = holder.coordinator.plan("toy", "req_1", toy.somebody(1), ERASURE, Right.RIGHT_ERASURE)
+    await holder.offer(tasks[-1])  # the database has never heard of the phases before
+    (said,) = await holder.receipts()
+    assert (said.phase, said.outcome) == (Phase.PHASE_ATTEST, Outcome.OUTCOME_ERASED)
+    assert {count.store: count.count for count in said.counts} == {"people": 1, "notes": 2}
+    assert await holder.count(toy.people) == await holder.count(subject_keys) == 0
+    with pytest.raises(DomainError, match="SUBJECT_ERASED"):
+        await holder.seed(1)
+
+
 async def test_an_export_holds_the_persons_rows_and_nobody_elses(holder: ToyHolder) -> None:
     await holder.seed(1)
     await holder.seed(2)
