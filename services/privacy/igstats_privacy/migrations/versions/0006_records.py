@@ -8,8 +8,9 @@ down_revision = "privacy_0005"
 branch_labels = None
 depends_on = None
 
-# What a person asked for. Previews, and restrictions that only keep another request safe, are steps of our own.
-_ASKED = """ "right" <> 'PREVIEW' AND NOT (parent_id <> '' AND "right" IN ('RESTRICTION', 'LIFTING'))"""
+# Previews, an officer's excerpts, and restrictions that only keep another request safe are no wishes of a person.
+_ASKED = """ "right" <> 'PREVIEW' AND door <> 'excerpt'
+  AND NOT (parent_id <> '' AND "right" IN ('RESTRICTION', 'LIFTING'))"""
 _ENTERED = f"""
 INSERT INTO request_ledger (request_id, subject_token, "right", door, regime, received_at, due_at, confirm_due_at,
   confirmed_at, answered_at, answer, ground)
