@@ -35,7 +35,8 @@ _SOURCES: Mapping[str, str] = {
 }
 _OBSERVED: Mapping[str, str] = {"stats": "Instagram, through its Graph API"}
 _OBSERVED_HERE = "your use of our API"
-_RECIPIENTS: Mapping[str, str] = {"stats": "the API customers that the profile's owner has connected"}
+RECIPIENTS: Mapping[str, tuple[str, ...]] = {"stats": ("the API customers that the profile's owner has connected",)}
+"""Who receives what a holder stores, processors aside."""
 SALE = "sale"
 """A purpose that would make a category one that is sold; no store declares it, and a test says so."""
 
@@ -89,7 +90,6 @@ def disclosed(fields: Iterable[Held]) -> list[Category]:
         category.purposes.add(one.purpose)
         category.retentions.add(one.retention)
         category.bases.add(one.legal_basis)
-        if one.holder in _RECIPIENTS:
-            category.recipients.add(_RECIPIENTS[one.holder])
+        category.recipients.update(RECIPIENTS.get(one.holder, ()))
         category.sold |= one.purpose == SALE
     return [found[name] for name in sorted(found)]

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from igstats_privacy.categories import Category
 from igstats_privacy.model import Right
 from igstats_privacy.packages.dataset import Dataset
-from igstats_privacy.packages.recipients import PROCESSORS
+from igstats_privacy.processors import PROCESSORS
 
 ROWS_SHOWN = 50
 _pages = Environment(

@@ -1,15 +1,15 @@
 """The register of processing (GDPR article 30(1)), derived from what the holders declare. Pure.
 
 An activity is what one holder does for one purpose on one legal basis. What declarations cannot say, because it is no
-property of a table, is said here once and by the clauses of the privacy policy: recipients (8), transfers (7) and
-security measures (4.1).
+property of a table, is said once: recipients and transfers in `processors`, security measures (policy 4.1) here.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from igstats_privacy.categories import group
+from igstats_privacy.categories import RECIPIENTS, group
+from igstats_privacy.processors import PROCESSORS, working_with
 
 
 @dataclass(frozen=True)
@@ -67,25 +67,11 @@ class Register:
     security: tuple[str, ...]
 
 
-_HOSTING = "hosting: AWS or GCP"
-_MONITORING = "monitoring: Datadog"
-_ANALYTICS = "analytics: Mixpanel"
-_SUPPORT = "support: Zendesk"
-_RECIPIENTS: Mapping[str, tuple[str, ...]] = {
-    "gateway": (_HOSTING, _MONITORING, _ANALYTICS, _SUPPORT),
-    "stats": (_HOSTING, _MONITORING, "API customers that the profile's owner has connected"),
-    "audit": (_HOSTING, _MONITORING),
-    "privacy": (_HOSTING, _MONITORING, _SUPPORT),
-}
-TRANSFERS = tuple(
-    f"{who}, possibly outside of the European Economic Area, under standard contractual clauses (GDPR 46(2)(c))"
-    for who in ("cloud providers", "service providers", "analytics services", "support systems")
-)
-"""Article 30(1)(e), policy 7. That the clauses are signed is the operator's to ensure."""
+TRANSFERS = tuple(f"{one.name} ({one.task}): {one.country}, under {one.safeguard}" for one in PROCESSORS)
+"""Article 30(1)(e), policy 7."""
 SECURITY = (
     "TLS at the gateway, mutual TLS between all services",
     "API keys, of which only a keyed hash is stored; scopes and expiry",
-    "signed requests with protection against replays",
     "a log of every access, tamper-evident, 30 days",
     "regular security audits, with findings in the evidence log",
     "identifiers and credentials sealed at rest (AES-256-GCM)",
@@ -126,11 +112,15 @@ def _activity(stores: Sequence[Stored]) -> Activity:
         persons=_each(_PERSONS.get(one.persons, "persons named by the store's own keys") for one in stores),
         categories=categories,
         groups=_each(map(group, categories)),
-        recipients=_RECIPIENTS.get(first.holder, (_HOSTING,)),
+        recipients=_recipients(first.holder),
         retention=_each(one.retention for one in stores),
         erasure=_each(_ERASURE.get(one.erasure, one.erasure.lower()) for one in stores),
         stores=_each(one.store for one in stores),
     )
+
+
+def _recipients(holder: str) -> tuple[str, ...]:
+    return (*(f"{one.task}: {one.name}" for one in working_with(holder)), *RECIPIENTS.get(holder, ()))
 
 
 def _each(words: Iterable[str]) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from igstats_privacy.categories import Held, disclosed
 from igstats_privacy.model import Right
 from igstats_privacy.packages import page
 from igstats_privacy.packages.dataset import Dataset, Field
-from igstats_privacy.packages.recipients import PROCESSORS
+from igstats_privacy.processors import PROCESSORS
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 MEDIA = Dataset(
