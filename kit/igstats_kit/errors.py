@@ -275,7 +275,9 @@ CATALOGUE: Mapping[Reason, PublicError] = {
         "NOT_FOUND", "No request has this code.", "Check the code; it is letters and digits only."
     ),
     Reason.PACKAGE_LINK_INVALID: PublicError(
-        "NOT_FOUND", "The link is wrong or was used before.", "Ask for a new link on the status page."
+        "NOT_FOUND",
+        "The link is wrong, was used before, or is too old.",
+        "Ask for the data again and name your e-mail address: a new letter brings a new link.",
     ),
     Reason.HOLD_NOT_FOUND: PublicError(
         "NOT_FOUND", "There is no such hold.", "List the holds and use one of their ids."

@@ -39,6 +39,8 @@ class FakePrivacy:
     """The sec-gpc field of each call, "" for none."""
     accounts: list[str] = field(default_factory=list)
     """Accounts that proved something."""
+    links: list[str] = field(default_factory=list)
+    """Links of packages that were not used up."""
     _opened: asyncio.Event = field(default_factory=asyncio.Event)
     _refused: asyncio.Event = field(default_factory=asyncio.Event)
     _keys: dict[tuple[str, str], tuple[bytes, str]] = field(default_factory=dict)
@@ -121,6 +123,19 @@ class FakePrivacy:
         for chunk in (b"PK", found.request_id.encode()):
             yield status.ReadEvidenceResponse(chunk=chunk)
 
+    async def package(
+        self,
+        request: status.ReadPackageRequest,
+        context: Any,  # noqa: ANN401 - gRPC's
+    ) -> AsyncGenerator[status.ReadPackageResponse, None]:
+        """Sends the package of a link, once."""
+        link = f"{request.status_code}.{request.link_secret}"
+        if link not in self.links:
+            await abort(context, DomainError(Reason.PACKAGE_LINK_INVALID))
+        for chunk in (b"PK", b"data"):
+            yield status.ReadPackageResponse(chunk=chunk)
+        self.links.remove(link)
+
     async def categories(self, _request: object, _context: object) -> status.DescribeCategoriesResponse:
         """One category."""
         made = status.DescribeCategoriesResponse(
@@ -182,7 +197,9 @@ class FakePrivacy:
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """For a gRPC server."""
         evidence: Any = self.evidence
+        package: Any = self.package
         read = grpc.unary_stream_rpc_method_handler(evidence, status.ReadEvidenceRequest.FromString, serialized)
+        fetch = grpc.unary_stream_rpc_method_handler(package, status.ReadPackageRequest.FromString, serialized)
         return (
             _service("PrivacyService", {"OpenRequest": unary(self.open, privacy.OpenRequestRequest)}),
             _service(
@@ -203,6 +220,7 @@ class FakePrivacy:
                     "WithdrawByCode": unary(self.withdraw, status.WithdrawByCodeRequest),
                     "DescribeCategories": unary(self.categories, status.DescribeCategoriesRequest),
                     "ReadEvidence": read,
+                    "ReadPackage": fetch,
                 },
             ),
         )

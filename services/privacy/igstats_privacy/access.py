@@ -35,6 +35,7 @@ def access(holders: Collection[str]) -> AccessTable:
         **{f"/igstats.privacy.v1.PrivacyService/{method}": _OFFICE for method in _INTERNAL},
         **{f"/igstats.privacy.v1.PrivacyService/{method}": _OPERATOR for method in _EXCERPTS},
         **{f"/igstats.privacy.v1.StatusService/{method}": _OFFICE for method in _DOORS},
+        "/igstats.privacy.v1.StatusService/ReadPackage": _GATEWAY,
         **{f"/igstats.privacy.v1.DecisionService/{method}": _OPERATOR for method in _DECISIONS},
         **{f"/igstats.privacy.v1.IdentityService/{method}": _GATEWAY for method in _PROOFS},
         "/igstats.privacy.v1.IdentityService/ListProofs": _OPERATOR,

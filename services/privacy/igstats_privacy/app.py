@@ -54,14 +54,14 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
     channels = Channels(config)
     core = Core(config, database, channels, clock)
-    notices = NoticesRoom(config, core)
+    packages = PackagesRoom(core)
+    notices = NoticesRoom(config, core, packages.links)
     proofs = ProofsRoom(config, core, channels, notices.post)
     records = RecordsRoom(config, core)
     decisions = DecisionsRoom(config, core)
     reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback, decisions.holds)
 
     rpc = RpcServer(config, access(config.holder_names))
-    packages = PackagesRoom(core)
     public = RequestServicer(core.requests, packages.packages, core.registry, core.evidence, core.recipients)
     add_RequestServiceServicer_to_server(public, rpc.server)
     add_PrivacyServiceServicer_to_server(
@@ -71,7 +71,9 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     add_RecordServiceServicer_to_server(records.servicer, rpc.server)
     add_DecisionServiceServicer_to_server(decisions.servicer, rpc.server)
     opt_outs = OptOuts(database, core.identifiers)
-    status = StatusServicer(core.requests, core.codes, core.registry, core.evidence, opt_outs, proofs.methods, clock)
+    status = StatusServicer(
+        core.requests, core.codes, core.registry, core.evidence, packages.links, opt_outs, proofs.methods, clock
+    )
     add_StatusServiceServicer_to_server(status, rpc.server)
     ledger = Ledger(database, clock)
     holder_tasks = HolderTasksServicer(core.registry, core.leases, core.exports, ledger, clock)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql
 
 from igstats_privacy.model import Part
 from igstats_privacy.store import Connection
-from igstats_privacy.tables import export_parts, export_shares, exports, holders, request_tokens
+from igstats_privacy.tables import export_parts, export_shares, exports, holders, package_links, request_tokens
 
 # An access request that came after an erasure was carried out is answered: with what may lawfully remain.
 _ERASED = text(
@@ -159,5 +159,24 @@ async def destroy(connection: Connection, request_ids: Iterable[str]) -> None:
     """Destroys packages: key first, so that parts in a backup can not be read either."""
     ids = list(request_ids)
     await connection.execute(_DESTROY, {"ids": ids})
-    for table in (export_shares, export_parts):
+    for table in (package_links, export_shares, export_parts):
         await connection.execute(delete(table).where(table.c.request_id.in_(ids)))
+
+
+async def add_link(connection: Connection, digest: bytes, request_id: str, now: datetime) -> None:
+    """Notes by which link a package can be fetched."""
+    row = {"digest": digest, "request_id": request_id, "created_at": now}
+    await connection.execute(insert(package_links), row)
+
+
+async def linked(connection: Connection, digest: bytes) -> str | None:
+    """The request whose package a link opens; None for a link that was never made or is used up."""
+    wanted = select(package_links.c.request_id).where(package_links.c.digest == digest)
+    found: str | None = await connection.scalar(wanted)
+    return found
+
+
+async def use_up(connection: Connection, digest: bytes) -> bool:
+    """Forgets a link; False when another download that ran beside this one was first."""
+    gone = await connection.execute(delete(package_links).where(package_links.c.digest == digest))
+    return bool(gone.rowcount)

@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from igstats_kit.clock import Clock
 from igstats_kit.deep_sweep.model import Stored
@@ -122,6 +122,19 @@ class Exports:
             DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
         """
         return await self._contents(request_id, lambda found: found.door == EXCERPT)
+
+    async def linked(self, request_id: str) -> "Contents":
+        """What is in the package of a request, for whoever has shown its link.
+
+        Raises:
+            DomainError: REQUEST_NOT_FOUND, EXPORT_NOT_READY, EXPORT_EXPIRED.
+        """
+        return await self._contents(request_id, lambda _found: True)
+
+    async def expiry(self, connection: Connection, request_id: str) -> datetime | None:
+        """Until when the package of a request can be read; None when there is none."""
+        package = await export_store.package(connection, request_id)
+        return package.expires_at if package and package.expires_at > self._clock.now() else None
 
     async def _contents(self, request_id: str, may_read: Callable[[Request], bool]) -> "Contents":
         async with self._database.read() as connection:

@@ -297,6 +297,17 @@ exports = Table(
     info=of_requester("request_id", days(_EXPORT_DAYS), erased=True),
 )
 
+# Never the link itself: whoever reads the table, or a backup of it, cannot fetch anything.
+package_links = Table(
+    "package_links",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True, info=plain()),
+    _text("request_id"),
+    _time("created_at"),
+    Index("package_links_request_id", "request_id"),
+    info=of_requester("request_id", days(_EXPORT_DAYS), erased=True),
+)
+
 export_shares = Table(
     "export_shares",
     metadata,

@@ -228,3 +228,50 @@ async def test_what_we_hold_is_the_same_page_for_everybody(gateway: Any) -> None
     text = (await gateway.ask("GET", "/privacy/categories")).text
     assert "<h2>Identifiers</h2>" in text
     assert "user.contact.email" in text
+
+
+async def done(gateway: Any, right: str) -> str:
+    """A request that has ended well; its status page."""
+    where = await opened(gateway, right=right)
+    request = gateway.others.doorkeeper.requests[where.rpartition("/")[2]]
+    request.state = RequestState.REQUEST_STATE_FULFILLED
+    request.closed_time.FromDatetime(gateway.others.doorkeeper.received_at)
+    return where
+
+
+@pytest.mark.parametrize(("right", "told"), [("ACCESS", True), ("PORTABILITY", True), ("ERASURE", False)])
+async def test_the_page_of_a_request_that_has_brought_a_package_says_how_it_is_fetched(
+    gateway: Any, right: str, *, told: bool
+) -> None:
+    text = (await gateway.ask("GET", await done(gateway, right))).text
+    assert ("our letter to that address has a link" in text) is told
+
+
+async def test_following_the_link_of_a_letter_uses_nothing_up_and_the_button_gives_the_package_once(
+    gateway: Any,
+) -> None:
+    gateway.others.doorkeeper.links.append("ab.12")
+    for _ in range(2):
+        page = await gateway.ask("GET", "/privacy/packages/ab.12")
+        assert (page.status, page.headers["cache-control"]) == (200, "no-store")
+        assert '<form method="post" action="/privacy/packages/ab.12">' in page.text
+    foreign = await gateway.ask("POST", "/privacy/packages/ab.12", headers={"Sec-Fetch-Site": "cross-site"})
+    assert foreign.status == 400
+    fetched = await gateway.ask("POST", "/privacy/packages/ab.12")
+    assert (fetched.status, fetched.headers["content-type"], fetched.body) == (200, "application/zip", b"PKdata")
+    assert fetched.headers["content-disposition"] == 'attachment; filename="your-data.zip"'
+    assert fetched.headers["cache-control"] == "no-store"
+    again = await gateway.ask("POST", "/privacy/packages/ab.12")
+    assert (again.status, again.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert "PACKAGE_LINK_INVALID" in again.text
+    assert 'href="/privacy"' in again.text
+    for broken in ("ab", "ab.", ".12"):
+        assert "PACKAGE_LINK_INVALID" in (await gateway.ask("POST", f"/privacy/packages/{broken}")).text
+
+
+async def test_the_page_of_a_link_looks_the_same_whatever_the_link_is_and_lets_nothing_in(gateway: Any) -> None:
+    gateway.others.doorkeeper.links.append("ab.12")
+    real, wrong = [(await gateway.ask("GET", f"/privacy/packages/{link}")).text for link in ("ab.12", "cd.34")]
+    assert real == wrong.replace("cd.34", "ab.12")
+    odd = await gateway.ask("GET", "/privacy/packages/%22%3E%3Cscript%3E")
+    assert "<script" not in odd.text

@@ -33,6 +33,7 @@ from igstats_privacy.ledger import Ledger
 from igstats_privacy.model import Identifier, Naming, NewRequest, Shown, State, Task
 from igstats_privacy.model import Right as ModelRight
 from igstats_privacy.packages import described
+from igstats_privacy.packages.links import Links
 from igstats_privacy.packages.packages import Packages
 from igstats_privacy.policy import Policy
 from igstats_privacy.proofs.fallback import ProofFallback
@@ -137,6 +138,7 @@ class Office:
         self.registry = Registry(database, fanout, self.changes, self.clock)
         self.exports = Exports(database, sealer, self.identifiers, self.clock, 7)
         self.packages = Packages(self.exports, described)
+        self.links = Links(database, self.exports, self.packages, self.identifiers, self.clock)
         self.drafts = Drafts(self.identifiers, self.clock)
         self.children = Children(self.drafts, fanout, self.clock)
         self.recipients = Recipients(database, self.identifiers)

@@ -57,6 +57,7 @@ class Mailroom:
             self.outgoing,
             office.identifiers,
             office.codes,
+            office.links,
             office.clock,
             "https://stats.example",
         )

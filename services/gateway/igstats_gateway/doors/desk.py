@@ -1,4 +1,4 @@
-"""What the doors ask of privacy: open a request, look at it, take it back, read its evidence; and the categories."""
+"""What the doors ask of privacy: requests, their evidence and packages, and the categories."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -10,9 +10,11 @@ from igstats.privacy.v1.status_service_pb2 import (
     DescribeCategoriesRequest,
     GetStatusRequest,
     ReadEvidenceRequest,
+    ReadPackageRequest,
     WithdrawByCodeRequest,
 )
 from igstats.privacy.v1.status_service_pb2_grpc import StatusServiceStub
+from igstats_kit.errors import DomainError, Reason
 
 from igstats_gateway.doors import messages
 from igstats_gateway.doors.model import Disclosure, Opened, Status, Wish
@@ -62,6 +64,20 @@ class Desk:
             DomainError: STATUS_CODE_UNKNOWN, EVIDENCE_NOT_READY.
         """
         answers: Any = self._status.ReadEvidence(ReadEvidenceRequest(status_code=status_code))
+        async with aclosing(answers):
+            async for answer in answers:
+                yield answer.chunk
+
+    async def package(self, link: str) -> AsyncGenerator[bytes, None]:
+        """The package that a link (status code, ".", secret) opens, as a ZIP in pieces; read to its end it is used up.
+
+        Raises:
+            DomainError: PACKAGE_LINK_INVALID.
+        """
+        code, _, secret = link.partition(".")
+        if not code or not secret:
+            raise DomainError(Reason.PACKAGE_LINK_INVALID)
+        answers: Any = self._status.ReadPackage(ReadPackageRequest(status_code=code, link_secret=secret))
         async with aclosing(answers):
             async for answer in answers:
                 yield answer.chunk

@@ -61,8 +61,10 @@ class Front:
         return Route(path, self._served(path, endpoint, as_problem, own=False), methods=["POST"])
 
     def _served(self, path: str, endpoint: Endpoint, failed: Failed, *, own: bool) -> Endpoint:
+        name = path.replace("{code}", "code").replace("{link}", "link")
+
         async def answer(request: Request) -> Response:
-            name, call_id, reason = path.replace("{code}", "code"), f"req_{ULID()}".lower(), ""
+            call_id, reason = f"req_{ULID()}".lower(), ""
             try:
                 self._limits.spend(request)
                 if own:

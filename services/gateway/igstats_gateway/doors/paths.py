@@ -4,6 +4,8 @@ START_PATH = "/privacy"
 CATEGORIES_PATH = "/privacy/categories"
 STYLE_PATH = "/privacy/style.css"
 REQUESTS_PATH = "/privacy/requests"
+PACKAGES_PATH = "/privacy/packages"
+"""Letters of privacy lead here (`notices/correspondence.py`)."""
 LOGIN_PATH = "/privacy/login"
 """Where Instagram sends persons back to; privacy names the same path to Instagram (`proofs/room.py`)."""
 

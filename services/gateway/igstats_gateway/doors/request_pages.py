@@ -1,7 +1,11 @@
-"""The public pages of one request, by its status code: where it stands, take it back, its evidence."""
+"""The public pages of one request, by its status code: where it stands, take it back, its evidence.
+
+And the page behind the link of a letter, where the package of a request is fetched.
+"""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
@@ -11,7 +15,7 @@ from igstats_gateway.doors import rendering, words
 from igstats_gateway.doors.desk import Desk
 from igstats_gateway.doors.front import Front
 from igstats_gateway.doors.model import State
-from igstats_gateway.doors.paths import REQUESTS_PATH, status_path
+from igstats_gateway.doors.paths import PACKAGES_PATH, REQUESTS_PATH, status_path
 
 _PROVED = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
 
@@ -30,6 +34,7 @@ class RequestPages:
             self._front.page(own, self.status),
             self._front.page(f"{own}/withdraw", self.withdraw, "GET", "POST"),
             self._front.page(f"{own}/evidence", self.evidence),
+            self._front.page(f"{PACKAGES_PATH}/{{link}}", self.package, "GET", "POST"),
         ]
 
     async def status(self, request: Request) -> Response:
@@ -46,6 +51,7 @@ class RequestPages:
             methods=words.ways(found),
             withdrawable=words.withdrawable(found),
             evidence=found.request.state in _PROVED,
+            packaged=words.packaged(found),
             fresh=request.query_params.get("new") == "1",
             here=status_path(code),
         )
@@ -63,11 +69,21 @@ class RequestPages:
         """The evidence of a request that has closed. An error before the first piece is an ordinary answer."""
         code = request.path_params["code"]
         opened = (await self._desk.status(code)).request
-        pieces = self._desk.evidence(code)
-        first = await anext(pieces, b"")
-        name = f"evidence-{opened.reference}.zip"
-        headers = {**rendering.SAFE, "content-disposition": f'attachment; filename="{name}"'}
-        return StreamingResponse(_whole(first, pieces), headers=headers, media_type="application/zip")
+        return await _archive(f"evidence-{opened.reference}.zip", self._desk.evidence(code))
+
+    async def package(self, request: Request) -> Response:
+        """The package of a letter's link. Looking asks nobody and uses nothing up: scanners of mails follow links."""
+        link = request.path_params["link"]
+        if request.method == "POST":
+            return await _archive("your-data.zip", self._desk.package(link))
+        return rendering.page("package", here=f"{PACKAGES_PATH}/{quote(link, safe='')}")
+
+
+async def _archive(name: str, pieces: AsyncGenerator[bytes, None]) -> Response:
+    """A ZIP to be saved."""
+    first = await anext(pieces, b"")
+    headers = {**rendering.SAFE, "content-disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(_whole(first, pieces), headers=headers, media_type="application/zip")
 
 
 async def _whole(first: bytes, pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

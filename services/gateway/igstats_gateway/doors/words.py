@@ -96,6 +96,8 @@ _STEPS: Sequence[tuple[str, frozenset[State]]] = (
     ("Backups and services", frozenset({State.SETTLING})),
     ("End", frozenset({State.FULFILLED, State.FULFILLED_IN_PART})),
 )
+_PACKAGED = frozenset({Right.ACCESS, Right.PORTABILITY})
+_DONE = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
 _BEFORE_ACCEPTANCE = frozenset({State.RECEIVED, State.IDENTITY_PENDING, State.TRIAGE})
 WAYS: Mapping[str, Way] = {
     "mail_code": Way(
@@ -141,6 +143,11 @@ def steps(status: Status) -> Sequence[Step]:
 def withdrawable(status: Status) -> bool:
     """Whether the person can still take it back (`igstats_privacy.lifecycle`: until it is accepted)."""
     return status.request.state in _BEFORE_ACCEPTANCE
+
+
+def packaged(status: Status) -> bool:
+    """Whether the request has brought a package, which its person fetches by the link of a letter."""
+    return status.request.right in _PACKAGED and status.request.state in _DONE
 
 
 def ways(status: Status) -> Sequence[Way]:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
@@ -12,7 +14,7 @@ from igstats_kit.sql import Database
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.model import Request
 from igstats_privacy.notices import letters, store
-from igstats_privacy.notices.letters import EXPLAINED
+from igstats_privacy.notices.letters import EXPLAINED, Letter
 from igstats_privacy.notices.outgoing import Outgoing
 from igstats_privacy.notices.rendering import day, language_of
 from igstats_privacy.notices.store import Correspondent
@@ -25,6 +27,28 @@ _BATCH = 100
 _log = get_logger()
 
 
+class Link(Protocol):
+    """A link of a package."""
+
+    @property
+    def secret(self) -> str:
+        """What opens it."""
+        ...
+
+    @property
+    def until(self) -> datetime:
+        """Until when."""
+        ...
+
+
+class Links(Protocol):
+    """Makes links of packages."""
+
+    async def make(self, connection: Connection, request_id: str, address: str) -> Link | None:
+        """A link for a letter to this address; None when it must not or cannot have one."""
+        ...
+
+
 class Correspondence:
     """Letters follow the state of requests: whatever was missed is written with the next look."""
 
@@ -34,6 +58,7 @@ class Correspondence:
         outgoing: Outgoing,
         identifiers: Identifiers,
         codes: StatusCodes,
+        links: Links,
         clock: Clock,
         public_url: str,
     ) -> None:
@@ -41,6 +66,7 @@ class Correspondence:
         self._outgoing = outgoing
         self._identifiers = identifiers
         self._codes = codes
+        self._links = links
         self._clock = clock
         self._public_url = public_url
 
@@ -69,6 +95,8 @@ class Correspondence:
         said = await store.explanations(connection, request.request_id) if owed else {}
         for letter in owed:
             values = {**self._values(request, language), "reason": said.get(EXPLAINED.get(letter, ""), "")}
+            if letter is Letter.PACKAGE:
+                values |= await self._package(connection, request.request_id, address, language)
             await self._outgoing.send(
                 letter, address, language, values, connection=connection, request_id=request.request_id
             )
@@ -79,6 +107,16 @@ class Correspondence:
             await store.done(connection, request.request_id)
         else:
             await store.note(connection, correspondent, [*correspondent.written, *owed])
+
+    async def _package(
+        self, connection: Connection, request_id: str, address: str, language: str
+    ) -> Mapping[str, object]:
+        """Where the package is fetched and until when; nothing when this letter cannot say it."""
+        link = await self._links.make(connection, request_id, address)
+        if link is None:
+            return {"package": "", "until": ""}
+        address = f"{self._public_url}/privacy/packages/{self._codes.of(request_id)}.{link.secret}"
+        return {"package": address, "until": day(link.until, language_of(language))}
 
     def _values(self, request: Request, language: str) -> Mapping[str, object]:
         """What letters may say of a request; never who it is about."""

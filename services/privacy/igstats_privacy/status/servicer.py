@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from igstats.holder.v1.receipt_pb2 import Receipt
 from igstats.privacy.v1 import status_service_pb2 as pb
@@ -21,6 +22,19 @@ from igstats_privacy.status.opt_outs import OptOuts
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.upstream import AuditEvidence
 
+
+class Links(Protocol):
+    """Gives packages for links."""
+
+    def read(self, request_id: str | None, secret: str) -> AsyncIterator[bytes]:
+        """The package as a ZIP, in pieces.
+
+        Raises:
+            DomainError: PACKAGE_LINK_INVALID.
+        """
+        ...
+
+
 Methods = Callable[[Shown], Sequence[str]]
 """Ways to prove the identity of a request that are open now."""
 
@@ -34,6 +48,7 @@ class StatusServicer(StatusServiceServicer):
         codes: StatusCodes,
         registry: Registry,
         evidence: AuditEvidence,
+        links: Links,
         opt_outs: OptOuts,
         methods: Methods,
         clock: Clock,
@@ -42,6 +57,7 @@ class StatusServicer(StatusServiceServicer):
         self._codes = codes
         self._registry = registry
         self._evidence = evidence
+        self._links = links
         self._opt_outs = opt_outs
         self._methods = methods
         self._clock = clock
@@ -89,6 +105,14 @@ class StatusServicer(StatusServiceServicer):
         keys = await self._registry.keys(shown)
         async for chunk in self._evidence.archive(shown.request.request_id, keys):
             yield pb.ReadEvidenceResponse(chunk=chunk)
+
+    async def ReadPackage(  # noqa: N802 - gRPC name
+        self, request: pb.ReadPackageRequest, _context: Context
+    ) -> AsyncIterator[pb.ReadPackageResponse]:
+        """Sends the package that a link opens."""
+        request_id = self._codes.read(request.status_code)
+        async for piece in self._links.read(request_id, request.link_secret):
+            yield pb.ReadPackageResponse(chunk=piece)
 
     def _opened(self, status_code: str) -> str:
         request_id = self._codes.read(status_code)

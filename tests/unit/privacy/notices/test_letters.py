@@ -26,6 +26,8 @@ VALUES = {
     "effective": "",
     "wait_until": "",
     "link": "https://stats.example/privacy/requests/abc?x=1&y=2",
+    "package": "https://stats.example/privacy/packages/0a",
+    "until": "8 March 2027",
     "code": "1234 5678",
     "minutes": "15",
 }
@@ -48,6 +50,16 @@ def test_the_html_form_says_the_same_with_its_addresses_as_links_and_nothing_une
     assert "&lt;b&gt;too much&lt;/b&gt;" in rendered.html
     assert 'href="https://stats.example/privacy/requests/abc?x=1&amp;y=2"' in rendered.html
     assert rendered.html.count("<p>") == rendered.text.count("\n\n") + 1
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_letter_of_a_package_says_where_it_is_or_that_there_is_no_link(language: str) -> None:
+    with_link = render(Letter.PACKAGE, language, VALUES)
+    assert "https://stats.example/privacy/packages/0a" in with_link.text
+    assert "8 March 2027" in with_link.text
+    without = render(Letter.PACKAGE, language, VALUES | {"package": "", "until": ""})
+    assert "/privacy/packages/" not in without.text
+    assert without.subject != with_link.subject
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_STATUS_CODE_UNKNOWN: _ErrorReason.ValueType  # 51
     """No request has this status code."""
     ERROR_REASON_PACKAGE_LINK_INVALID: _ErrorReason.ValueType  # 52
-    """The link of the package is wrong or was used before."""
+    """The link of the package is wrong, was used before, or is too old."""
     ERROR_REASON_HOLD_NOT_FOUND: _ErrorReason.ValueType  # 53
     """No such hold."""
     ERROR_REASON_HOLD_TOO_WIDE: _ErrorReason.ValueType  # 54
@@ -261,7 +261,7 @@ ERROR_REASON_LOGIN_STATE_INVALID: ErrorReason.ValueType  # 50
 ERROR_REASON_STATUS_CODE_UNKNOWN: ErrorReason.ValueType  # 51
 """No request has this status code."""
 ERROR_REASON_PACKAGE_LINK_INVALID: ErrorReason.ValueType  # 52
-"""The link of the package is wrong or was used before."""
+"""The link of the package is wrong, was used before, or is too old."""
 ERROR_REASON_HOLD_NOT_FOUND: ErrorReason.ValueType  # 53
 """No such hold."""
 ERROR_REASON_HOLD_TOO_WIDE: ErrorReason.ValueType  # 54

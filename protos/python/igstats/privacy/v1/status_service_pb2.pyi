@@ -325,3 +325,43 @@ class ReadEvidenceResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["chunk", b"chunk"]) -> None: ...
 
 global___ReadEvidenceResponse = ReadEvidenceResponse
+
+@typing.final
+class ReadPackageRequest(google.protobuf.message.Message):
+    """Which package."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    STATUS_CODE_FIELD_NUMBER: builtins.int
+    LINK_SECRET_FIELD_NUMBER: builtins.int
+    status_code: builtins.str
+    """Public status code."""
+    link_secret: builtins.str
+    """Secret of the link in the mail; works once."""
+    def __init__(
+        self,
+        *,
+        status_code: builtins.str = ...,
+        link_secret: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["link_secret", b"link_secret", "status_code", b"status_code"]) -> None: ...
+
+global___ReadPackageRequest = ReadPackageRequest
+
+@typing.final
+class ReadPackageResponse(google.protobuf.message.Message):
+    """A piece of the ZIP."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHUNK_FIELD_NUMBER: builtins.int
+    chunk: builtins.bytes
+    """Bytes, in order."""
+    def __init__(
+        self,
+        *,
+        chunk: builtins.bytes = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["chunk", b"chunk"]) -> None: ...
+
+global___ReadPackageResponse = ReadPackageResponse

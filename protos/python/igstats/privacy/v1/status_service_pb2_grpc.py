@@ -60,6 +60,11 @@ class StatusServiceStub(object):
                 request_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadEvidenceRequest.SerializeToString,
                 response_deserializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadEvidenceResponse.FromString,
                 _registered_method=True)
+        self.ReadPackage = channel.unary_stream(
+                '/igstats.privacy.v1.StatusService/ReadPackage',
+                request_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageRequest.SerializeToString,
+                response_deserializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageResponse.FromString,
+                _registered_method=True)
 
 
 class StatusServiceServicer(object):
@@ -101,6 +106,14 @@ class StatusServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReadPackage(self, request, context):
+        """Sends the package of an access or portability request as a ZIP, to whoever holds the link of its letter. Once it was
+        sent completely the link is used up.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_StatusServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +141,11 @@ def add_StatusServiceServicer_to_server(servicer, server):
                     servicer.ReadEvidence,
                     request_deserializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadEvidenceRequest.FromString,
                     response_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadEvidenceResponse.SerializeToString,
+            ),
+            'ReadPackage': grpc.unary_stream_rpc_method_handler(
+                    servicer.ReadPackage,
+                    request_deserializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageRequest.FromString,
+                    response_serializer=igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +284,33 @@ class StatusService(object):
             '/igstats.privacy.v1.StatusService/ReadEvidence',
             igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadEvidenceRequest.SerializeToString,
             igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadEvidenceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadPackage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/igstats.privacy.v1.StatusService/ReadPackage',
+            igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageRequest.SerializeToString,
+            igstats_dot_privacy_dot_v1_dot_status__service__pb2.ReadPackageResponse.FromString,
             options,
             channel_credentials,
             insecure,

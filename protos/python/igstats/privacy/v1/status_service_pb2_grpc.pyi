@@ -51,6 +51,14 @@ class StatusServiceStub:
     ]
     """Sends the evidence of a request that has closed, as a ZIP."""
 
+    ReadPackage: grpc.UnaryStreamMultiCallable[
+        igstats.privacy.v1.status_service_pb2.ReadPackageRequest,
+        igstats.privacy.v1.status_service_pb2.ReadPackageResponse,
+    ]
+    """Sends the package of an access or portability request as a ZIP, to whoever holds the link of its letter. Once it was
+    sent completely the link is used up.
+    """
+
 class StatusServiceAsyncStub:
     """What whoever holds a status code may see and do: the doors without keys, and the public status page."""
 
@@ -83,6 +91,14 @@ class StatusServiceAsyncStub:
         igstats.privacy.v1.status_service_pb2.ReadEvidenceResponse,
     ]
     """Sends the evidence of a request that has closed, as a ZIP."""
+
+    ReadPackage: grpc.aio.UnaryStreamMultiCallable[
+        igstats.privacy.v1.status_service_pb2.ReadPackageRequest,
+        igstats.privacy.v1.status_service_pb2.ReadPackageResponse,
+    ]
+    """Sends the package of an access or portability request as a ZIP, to whoever holds the link of its letter. Once it was
+    sent completely the link is used up.
+    """
 
 class StatusServiceServicer(metaclass=abc.ABCMeta):
     """What whoever holds a status code may see and do: the doors without keys, and the public status page."""
@@ -126,5 +142,15 @@ class StatusServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[igstats.privacy.v1.status_service_pb2.ReadEvidenceResponse], collections.abc.AsyncIterator[igstats.privacy.v1.status_service_pb2.ReadEvidenceResponse]]:
         """Sends the evidence of a request that has closed, as a ZIP."""
+
+    @abc.abstractmethod
+    def ReadPackage(
+        self,
+        request: igstats.privacy.v1.status_service_pb2.ReadPackageRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[collections.abc.Iterator[igstats.privacy.v1.status_service_pb2.ReadPackageResponse], collections.abc.AsyncIterator[igstats.privacy.v1.status_service_pb2.ReadPackageResponse]]:
+        """Sends the package of an access or portability request as a ZIP, to whoever holds the link of its letter. Once it was
+        sent completely the link is used up.
+        """
 
 def add_StatusServiceServicer_to_server(servicer: StatusServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
