@@ -20,7 +20,7 @@ from igstats_kit.tls import ssl_context
 from igstats_kit.tokens import Tokens
 
 from igstats_gateway.access import ACCESS
-from igstats_gateway.accounts import Accounts
+from igstats_gateway.accounts import Accounts, Registration
 from igstats_gateway.audit import AuditClient
 from igstats_gateway.authentication import Authentication
 from igstats_gateway.commands import Arguments
@@ -87,7 +87,7 @@ async def serve(_arguments: Arguments) -> None:
     rpc = RpcServer(config, ACCESS)
     add_InspectionServiceServicer_to_server(InspectionServicer(InspectionStore(database).key_facts), rpc.server)
     lifecycle = Lifecycle(rpc)
-    PersonsRoom(database, tokens).attach(lifecycle, rpc)
+    PersonsRoom(database, tokens, Registration(store, Pepper(pepper), clock)).attach(lifecycle, rpc)
     DropRoom(config, database, tokens, doors.desk, clock).attach(lifecycle)
     for close in (database.close, bus.close, channels.close, doors.close, stats.close, privacy.close, metering.flush):
         lifecycle.closing(close)

@@ -1,18 +1,26 @@
 """The gateway as a holder: the conformance suite, for accounts and for contact persons."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from igstats.gateway.v1.contact_service_pb2 import PlantCanaryRequest
+from igstats.holder.v1.task_pb2 import Right
+from igstats_gateway.accounts import Registration
 from igstats_gateway.declarations import DECLARATIONS
 from igstats_gateway.keys import Pepper, make
 from igstats_gateway.model import Account, Billing, CallRecord, Contact, Slot, StoredKey
+from igstats_gateway.persons.planting import NAME, Canaries
+from igstats_gateway.persons.servicer import ContactServicer
+from igstats_gateway.persons.store import PersonStore
 from igstats_gateway.store import Store, contact_id
-from igstats_gateway.tables import usage_days
+from igstats_gateway.tables import accounts, api_keys, contacts, usage_days
 from igstats_kit.clock import SystemClock
-from igstats_kit.events import Bus
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.events import Bus, Event
 from igstats_kit.holder import HolderRunner
 from igstats_kit.receipt import Signer
 from igstats_kit.retention import RetentionWorker
@@ -22,7 +30,7 @@ from igstats_kit.subjects import Subjects
 from igstats_kit.testing.certificates import Authority
 from igstats_kit.testing.clock import FakeClock
 from igstats_kit.testing.conformance import Candidate, Conformance
-from igstats_kit.testing.coordinator import Coordinator, Person
+from igstats_kit.testing.coordinator import ERASURE, Coordinator, Person, offer
 from igstats_kit.testing.nats import Nats
 from igstats_kit.tokens import Tokens
 from nats.aio.client import Client
@@ -84,6 +92,15 @@ class World:
         await self.store.write_records(key.key_id, [call])
         await self.store.claim(Slot(account_id, METHOD, b"k", now), b"r", now, alive_since=now)
 
+    async def erase(self, person: Person) -> None:
+        """All phases of an erasure, at the real holder."""
+        runner = self.build(self.database)
+        await runner.register()
+        for task_id in self.coordinator.plan("gateway", "req_canary", person, ERASURE, Right.RIGHT_ERASURE):
+            data = offer("gateway", [task_id])
+            subject, kind = "igstats.privacy.v1.task.gateway", "igstats.event.v1.TasksOffered"
+            await runner.handle([Event(task_id, subject, kind, datetime.now(UTC), data)])
+
     async def check(self, person: Callable[[int], Person]) -> dict[str, str]:
         candidate = Candidate("gateway", DECLARATIONS, self.database, self.build, self.seed, person)
         failures = await Conformance(candidate, self.coordinator, self.bus, self.operator).check()
@@ -102,6 +119,26 @@ async def test_a_customer_is_erased_everywhere_and_stays_away(world: World) -> N
 
 async def test_a_contact_person_is_erased_everywhere_and_stays_away(world: World) -> None:
     assert await world.check(a_contact) == {}
+
+
+async def test_a_canary_is_planted_once_erased_like_everybody_and_kept_out(world: World) -> None:
+    persons = PersonStore(world.database, TOKENS)
+    canaries = Canaries(persons, Registration(world.store, PEPPER, world.clock))
+    servicer: Any = ContactServicer(persons, canaries)
+    asked = PlantCanaryRequest(email=f"canary-{'0a' * 16}@canary.invalid")
+    account_id = (await servicer.PlantCanary(asked, None)).account_id
+    assert (await servicer.PlantCanary(asked, None)).account_id == account_id
+    async with world.database.read() as connection:
+        assert (await connection.execute(select(accounts.c.company))).scalars().all() == [NAME]
+        assert (await connection.execute(select(contacts.c.name, contacts.c.email))).all() == [(NAME, asked.email)]
+        assert (await connection.execute(select(api_keys.c.scopes))).scalars().all() == [[]], "its key may do nothing"
+    await world.erase(Person({"ACCOUNT_ID": account_id, "EMAIL": asked.email}, (asked.email,)))
+    with pytest.raises(DomainError) as refused:
+        await servicer.PlantCanary(asked, None)
+    assert refused.value.reason is Reason.SUBJECT_ERASED
+    async with world.database.read() as connection:
+        for table in (accounts, contacts, api_keys):
+            assert (await connection.execute(select(table))).all() == [], table.name
 
 
 async def test_usage_goes_after_a_year_and_idempotency_records_after_a_day(world: World) -> None:

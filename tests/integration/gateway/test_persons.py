@@ -11,6 +11,7 @@ from igstats_gateway.access import ACCESS
 from igstats_gateway.accounts import NewAccount, Registration
 from igstats_gateway.keys import Pepper
 from igstats_gateway.model import Billing, Contact
+from igstats_gateway.persons.planting import Canaries
 from igstats_gateway.persons.servicer import ContactServicer
 from igstats_gateway.persons.store import PersonStore
 from igstats_gateway.store import Store
@@ -44,8 +45,8 @@ class World:
         self.clock, self.tokens = FakeClock(), Tokens(b"t" * 32)
         self.store = Store(database, self.tokens)
         self.persons = PersonStore(database, self.tokens)
-        self.servicer = ContactServicer(self.persons)
         self._registration = Registration(self.store, Pepper(b"p" * 32), self.clock)
+        self.servicer = ContactServicer(self.persons, Canaries(self.persons, self._registration))
 
     async def register(self, email: str = ADA, name: str = "Ada") -> NewAccount:
         return await self._registration.create("Engines", Contact("", email, name), ["stats:read"], BILLING)

@@ -9,6 +9,7 @@ from igstats_kit.interceptors.chain import Context
 from typing_extensions import override
 
 from igstats_gateway.persons import rules
+from igstats_gateway.persons.planting import Canaries
 from igstats_gateway.persons.store import PersonStore
 
 _MOST = 10_000  # contacts in one answer; more than any account has
@@ -17,8 +18,9 @@ _MOST = 10_000  # contacts in one answer; more than any account has
 class ContactServicer(ContactServiceServicer):
     """Serves privacy."""
 
-    def __init__(self, store: PersonStore) -> None:
+    def __init__(self, store: PersonStore, canaries: Canaries) -> None:
         self._store = store
+        self._canaries = canaries
 
     @override
     async def ListAddresses(self, request: pb.ListAddressesRequest, context: Context) -> pb.ListAddressesResponse:
@@ -37,6 +39,11 @@ class ContactServicer(ContactServiceServicer):
         named = self._store.tokens(_names(request.identifiers))
         found = await self._store.find(named, _MOST)
         return pb.CountMatchesResponse(matched=rules.matched(request.points, named, found))
+
+    @override
+    async def PlantCanary(self, request: pb.PlantCanaryRequest, context: Context) -> pb.PlantCanaryResponse:
+        """Puts a person who does not exist on file."""
+        return pb.PlantCanaryResponse(account_id=await self._canaries.plant(request.email))
 
 
 def _names(identifiers: Iterable[Identifier]) -> frozenset[tuple[str, str]]:

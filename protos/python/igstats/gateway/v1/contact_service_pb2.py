@@ -26,7 +26,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from igstats.holder.v1 import identifier_pb2 as igstats_dot_holder_dot_v1_dot_identifier__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(igstats/gateway/v1/contact_service.proto\x12\x12igstats.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"igstats/holder/v1/identifier.proto\"W\n\x14ListAddressesRequest\x12?\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xc8\x01\"@\n\x07\x41\x64\x64ress\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\ncontact_id\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\"G\n\x15ListAddressesResponse\x12.\n\taddresses\x18\x01 \x03(\x0b\x32\x1b.igstats.gateway.v1.Address\"\xd3\x01\n\x13\x43ountMatchesRequest\x12>\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\x12M\n\x06points\x18\x02 \x03(\x0b\x32\x33.igstats.gateway.v1.CountMatchesRequest.PointsEntryB\x08\xbaH\x05\x9a\x01\x02\x10\x06\x1a-\n\x0bPointsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\'\n\x14\x43ountMatchesResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x05\x32\xe3\x01\n\x0e\x43ontactService\x12i\n\rListAddresses\x12(.igstats.gateway.v1.ListAddressesRequest\x1a).igstats.gateway.v1.ListAddressesResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x43ountMatches\x12\'.igstats.gateway.v1.CountMatchesRequest\x1a(.igstats.gateway.v1.CountMatchesResponse\"\x03\x90\x02\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(igstats/gateway/v1/contact_service.proto\x12\x12igstats.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\"igstats/holder/v1/identifier.proto\"W\n\x14ListAddressesRequest\x12?\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xc8\x01\"@\n\x07\x41\x64\x64ress\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x12\n\ncontact_id\x18\x02 \x01(\t\x12\r\n\x05\x65mail\x18\x03 \x01(\t\"G\n\x15ListAddressesResponse\x12.\n\taddresses\x18\x01 \x03(\x0b\x32\x1b.igstats.gateway.v1.Address\"\xd3\x01\n\x13\x43ountMatchesRequest\x12>\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\x12M\n\x06points\x18\x02 \x03(\x0b\x32\x33.igstats.gateway.v1.CountMatchesRequest.PointsEntryB\x08\xbaH\x05\x9a\x01\x02\x10\x06\x1a-\n\x0bPointsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\'\n\x14\x43ountMatchesResponse\x12\x0f\n\x07matched\x18\x01 \x01(\x05\"R\n\x12PlantCanaryRequest\x12<\n\x05\x65mail\x18\x01 \x01(\tB-\xbaH*r(2&^canary-[0-9a-f]{32}@canary[.]invalid$\")\n\x13PlantCanaryResponse\x12\x12\n\naccount_id\x18\x01 \x01(\t2\xc8\x02\n\x0e\x43ontactService\x12i\n\rListAddresses\x12(.igstats.gateway.v1.ListAddressesRequest\x1a).igstats.gateway.v1.ListAddressesResponse\"\x03\x90\x02\x01\x12\x66\n\x0c\x43ountMatches\x12\'.igstats.gateway.v1.CountMatchesRequest\x1a(.igstats.gateway.v1.CountMatchesResponse\"\x03\x90\x02\x01\x12\x63\n\x0bPlantCanary\x12&.igstats.gateway.v1.PlantCanaryRequest\x1a\'.igstats.gateway.v1.PlantCanaryResponse\"\x03\x90\x02\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,10 +41,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTMATCHESREQUEST'].fields_by_name['identifiers']._serialized_options = b'\272H\007\222\001\004\010\001\020\024'
   _globals['_COUNTMATCHESREQUEST'].fields_by_name['points']._loaded_options = None
   _globals['_COUNTMATCHESREQUEST'].fields_by_name['points']._serialized_options = b'\272H\005\232\001\002\020\006'
+  _globals['_PLANTCANARYREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_PLANTCANARYREQUEST'].fields_by_name['email']._serialized_options = b'\272H*r(2&^canary-[0-9a-f]{32}@canary[.]invalid$'
   _globals['_CONTACTSERVICE'].methods_by_name['ListAddresses']._loaded_options = None
   _globals['_CONTACTSERVICE'].methods_by_name['ListAddresses']._serialized_options = b'\220\002\001'
   _globals['_CONTACTSERVICE'].methods_by_name['CountMatches']._loaded_options = None
   _globals['_CONTACTSERVICE'].methods_by_name['CountMatches']._serialized_options = b'\220\002\001'
+  _globals['_CONTACTSERVICE'].methods_by_name['PlantCanary']._loaded_options = None
+  _globals['_CONTACTSERVICE'].methods_by_name['PlantCanary']._serialized_options = b'\220\002\002'
   _globals['_LISTADDRESSESREQUEST']._serialized_start=129
   _globals['_LISTADDRESSESREQUEST']._serialized_end=216
   _globals['_ADDRESS']._serialized_start=218
@@ -57,6 +61,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COUNTMATCHESREQUEST_POINTSENTRY']._serialized_end=569
   _globals['_COUNTMATCHESRESPONSE']._serialized_start=571
   _globals['_COUNTMATCHESRESPONSE']._serialized_end=610
-  _globals['_CONTACTSERVICE']._serialized_start=613
-  _globals['_CONTACTSERVICE']._serialized_end=840
+  _globals['_PLANTCANARYREQUEST']._serialized_start=612
+  _globals['_PLANTCANARYREQUEST']._serialized_end=694
+  _globals['_PLANTCANARYRESPONSE']._serialized_start=696
+  _globals['_PLANTCANARYRESPONSE']._serialized_end=737
+  _globals['_CONTACTSERVICE']._serialized_start=740
+  _globals['_CONTACTSERVICE']._serialized_end=1068
 # @@protoc_insertion_point(module_scope)

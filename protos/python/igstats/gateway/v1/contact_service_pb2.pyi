@@ -138,3 +138,39 @@ class CountMatchesResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["matched", b"matched"]) -> None: ...
 
 global___CountMatchesResponse = CountMatchesResponse
+
+@typing.final
+class PlantCanaryRequest(google.protobuf.message.Message):
+    """A person who does not exist."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    EMAIL_FIELD_NUMBER: builtins.int
+    email: builtins.str
+    """Mail address, at a domain where no mail can go (RFC 2606)."""
+    def __init__(
+        self,
+        *,
+        email: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["email", b"email"]) -> None: ...
+
+global___PlantCanaryRequest = PlantCanaryRequest
+
+@typing.final
+class PlantCanaryResponse(google.protobuf.message.Message):
+    """Where the person is on file."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: builtins.int
+    account_id: builtins.str
+    """The account, of which the person is the only contact; nobody has its key."""
+    def __init__(
+        self,
+        *,
+        account_id: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id"]) -> None: ...
+
+global___PlantCanaryResponse = PlantCanaryResponse

@@ -45,6 +45,11 @@ class ContactServiceStub(object):
                 request_serializer=igstats_dot_gateway_dot_v1_dot_contact__service__pb2.CountMatchesRequest.SerializeToString,
                 response_deserializer=igstats_dot_gateway_dot_v1_dot_contact__service__pb2.CountMatchesResponse.FromString,
                 _registered_method=True)
+        self.PlantCanary = channel.unary_unary(
+                '/igstats.gateway.v1.ContactService/PlantCanary',
+                request_serializer=igstats_dot_gateway_dot_v1_dot_contact__service__pb2.PlantCanaryRequest.SerializeToString,
+                response_deserializer=igstats_dot_gateway_dot_v1_dot_contact__service__pb2.PlantCanaryResponse.FromString,
+                _registered_method=True)
 
 
 class ContactServiceServicer(object):
@@ -65,6 +70,13 @@ class ContactServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlantCanary(self, request, context):
+        """Puts a made-up person on file as account creation does, to be erased; the same address again is the same account.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ContactServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +89,11 @@ def add_ContactServiceServicer_to_server(servicer, server):
                     servicer.CountMatches,
                     request_deserializer=igstats_dot_gateway_dot_v1_dot_contact__service__pb2.CountMatchesRequest.FromString,
                     response_serializer=igstats_dot_gateway_dot_v1_dot_contact__service__pb2.CountMatchesResponse.SerializeToString,
+            ),
+            'PlantCanary': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlantCanary,
+                    request_deserializer=igstats_dot_gateway_dot_v1_dot_contact__service__pb2.PlantCanaryRequest.FromString,
+                    response_serializer=igstats_dot_gateway_dot_v1_dot_contact__service__pb2.PlantCanaryResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +151,33 @@ class ContactService(object):
             '/igstats.gateway.v1.ContactService/CountMatches',
             igstats_dot_gateway_dot_v1_dot_contact__service__pb2.CountMatchesRequest.SerializeToString,
             igstats_dot_gateway_dot_v1_dot_contact__service__pb2.CountMatchesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlantCanary(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/igstats.gateway.v1.ContactService/PlantCanary',
+            igstats_dot_gateway_dot_v1_dot_contact__service__pb2.PlantCanaryRequest.SerializeToString,
+            igstats_dot_gateway_dot_v1_dot_contact__service__pb2.PlantCanaryResponse.FromString,
             options,
             channel_credentials,
             insecure,

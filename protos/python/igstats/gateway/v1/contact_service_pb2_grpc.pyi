@@ -33,6 +33,12 @@ class ContactServiceStub:
     ]
     """Compares stated facts with those on file about the person; answers how many match, never which."""
 
+    PlantCanary: grpc.UnaryUnaryMultiCallable[
+        igstats.gateway.v1.contact_service_pb2.PlantCanaryRequest,
+        igstats.gateway.v1.contact_service_pb2.PlantCanaryResponse,
+    ]
+    """Puts a made-up person on file as account creation does, to be erased; the same address again is the same account."""
+
 class ContactServiceAsyncStub:
     """What privacy must know of customers and their contacts: to whom notices go, and whether facts match."""
 
@@ -47,6 +53,12 @@ class ContactServiceAsyncStub:
         igstats.gateway.v1.contact_service_pb2.CountMatchesResponse,
     ]
     """Compares stated facts with those on file about the person; answers how many match, never which."""
+
+    PlantCanary: grpc.aio.UnaryUnaryMultiCallable[
+        igstats.gateway.v1.contact_service_pb2.PlantCanaryRequest,
+        igstats.gateway.v1.contact_service_pb2.PlantCanaryResponse,
+    ]
+    """Puts a made-up person on file as account creation does, to be erased; the same address again is the same account."""
 
 class ContactServiceServicer(metaclass=abc.ABCMeta):
     """What privacy must know of customers and their contacts: to whom notices go, and whether facts match."""
@@ -66,5 +78,13 @@ class ContactServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[igstats.gateway.v1.contact_service_pb2.CountMatchesResponse, collections.abc.Awaitable[igstats.gateway.v1.contact_service_pb2.CountMatchesResponse]]:
         """Compares stated facts with those on file about the person; answers how many match, never which."""
+
+    @abc.abstractmethod
+    def PlantCanary(
+        self,
+        request: igstats.gateway.v1.contact_service_pb2.PlantCanaryRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[igstats.gateway.v1.contact_service_pb2.PlantCanaryResponse, collections.abc.Awaitable[igstats.gateway.v1.contact_service_pb2.PlantCanaryResponse]]:
+        """Puts a made-up person on file as account creation does, to be erased; the same address again is the same account."""
 
 def add_ContactServiceServicer_to_server(servicer: ContactServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
