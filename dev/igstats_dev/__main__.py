@@ -13,7 +13,7 @@ from igstats_kit.testing.environment import SERVICES
 from igstats_kit.testing.processes import ProcessError
 from rich.console import Console
 
-from igstats_dev import account, banner
+from igstats_dev import account, banner, canaries
 from igstats_dev.demo import story
 from igstats_dev.drill import RestoreDrill
 from igstats_dev.mail.letters import Letters
@@ -64,6 +64,12 @@ def mail(name: Annotated[str, typer.Argument(help="A letter, as it came.")] = ""
     sys.stdout.buffer.write(found)
 
 
+@app.command()
+def canary(data: Folder = DATA) -> None:
+    """Plant a person, have them erased, look for them, on a stack that `up` runs in another terminal: 0 when proved."""
+    sys.exit(_run(_canary(data)))
+
+
 drill = typer.Typer(help="Break something on purpose and see that it heals.", no_args_is_help=True)
 app.add_typer(drill, name="drill")
 
@@ -83,6 +89,10 @@ async def _restore(folder: Path) -> int:
     console = Console()
     async with running(folder, ConsoleReport(console)) as stack:
         return 0 if await RestoreDrill(stack, console).run() else 1
+
+
+async def _canary(folder: Path) -> int:
+    return await canaries.run(attached(folder, ConsoleReport(Console())))
 
 
 async def _up(folder: Path, services: Sequence[str]) -> int:

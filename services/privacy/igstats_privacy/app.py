@@ -23,6 +23,7 @@ from igstats_kit.sql import Database
 from igstats_kit.tls import ssl_context
 
 from igstats_privacy.access import access
+from igstats_privacy.canaries.room import CanariesRoom
 from igstats_privacy.config import PrivacyConfig
 from igstats_privacy.consumer import CorrectionConsumer, ReceiptConsumer
 from igstats_privacy.core import Core
@@ -96,6 +97,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     lifecycle.background("ledger-guard", lambda: ledger.guard(partial(rpc.set_serving, serving=False)))
     notices.attach(lifecycle)
     records.attach(lifecycle)
+    CanariesRoom(config, core, channels).attach(lifecycle)
     lifecycle.background("proofs", proofs.forgetting.run)
     return lifecycle
 

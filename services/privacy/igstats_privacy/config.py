@@ -58,6 +58,8 @@ class PrivacyConfig(ServiceConfig):
     """Hours in which the owner can take an erasure back, the data being restricted; 0 for none."""
     lifting_notice_days: int = Field(default=7, ge=0, le=30)
     """Days before an officer's lifting of a restriction that the person is told."""
+    canary_hours: int = Field(default=0, ge=0, le=168)
+    """Hours between planted canaries, and their deadline; 0 for none."""
 
     holders: str = "gateway,stats,privacy,audit"
     """Services that may be holders, by the name in their certificates, separated by commas."""

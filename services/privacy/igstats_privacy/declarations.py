@@ -3,6 +3,7 @@
 from igstats_kit.declare import Declarations
 from igstats_kit.tables import KIT_TABLES
 
+import igstats_privacy.canaries.tables
 import igstats_privacy.decisions.tables
 import igstats_privacy.notices.tables
 import igstats_privacy.proofs.tables

@@ -5,6 +5,9 @@ from dataclasses import field as attribute
 from datetime import datetime
 from enum import StrEnum
 
+CANARY = "canary"
+"""The door of planted canaries; nobody else may open a request by it."""
+
 
 class Right(StrEnum):
     """Names of igstats.holder.v1.Right without prefix."""

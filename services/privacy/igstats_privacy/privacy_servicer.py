@@ -13,7 +13,7 @@ from igstats_privacy import messages
 from igstats_privacy.correctable import refuse_uncorrectable
 from igstats_privacy.errors import field_invalid
 from igstats_privacy.exports import EXCERPT
-from igstats_privacy.model import Identifier, Shown
+from igstats_privacy.model import CANARY, Identifier, Shown
 from igstats_privacy.public_messages import page_token, read_page_token
 from igstats_privacy.recipients import Recipients
 from igstats_privacy.registry import Registry
@@ -59,6 +59,8 @@ class PrivacyServicer(PrivacyServiceServicer):
         wish = messages.new_request(request)
         if wish.door == EXCERPT:
             raise field_invalid("door", "is opened by OpenExcerpt only")
+        if wish.door == CANARY:
+            raise field_invalid("door", "is that of planted canaries, who are nobody")
         await refuse_uncorrectable(wish, self._registry)
         opened = await self._requests.open(wish)
         return pb.OpenRequestResponse(request=messages.request(opened))

@@ -96,6 +96,7 @@ async def test_what_a_request_only_needs_for_itself_is_no_wish_of_a_person(offic
     for right in (Right.PREVIEW, Right.RESTRICTION, Right.LIFTING):
         await opened(office, new(right, parent_id=asked))
     await opened(office, new(Right.ACCESS, door="excerpt"))
+    await opened(office, new(Right.ERASURE, door="canary"))
     instead = await opened(office, new(Right.OPT_OUT, parent_id=asked))
     assert {one.request_id for one in await entries(office)} == {asked, instead}
 

@@ -54,11 +54,15 @@ async def test_an_excerpt_is_an_officers_act_and_no_other_door_leads_to_it(servi
     forged = pb.OpenRequestRequest(
         idempotency_key="case-13-of-2026", right=Right.RIGHT_ACCESS, identifiers=[ada], door="excerpt"
     )
+    canary = pb.OpenRequestRequest(
+        idempotency_key="case-14-of-2026", right=Right.RIGHT_ERASURE, identifiers=[ada], door="canary"
+    )
     gateway: Any = PrivacyServiceStub(service.channel("gateway"))
     for call, reason in (
         (gateway.OpenExcerpt(order), Reason.CALLER_NOT_ALLOWED),
         (service.office.OpenExcerpt(order), Reason.FIELD_INVALID),
         (service.office.OpenRequest(forged), Reason.FIELD_INVALID),
+        (service.office.OpenRequest(canary), Reason.FIELD_INVALID),
     ):
         with pytest.raises(DomainError) as refused:
             await call
