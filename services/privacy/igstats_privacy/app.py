@@ -65,9 +65,8 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     rpc = RpcServer(config, access(config.holder_names))
     public = RequestServicer(core.requests, packages.packages, core.registry, core.evidence, core.recipients)
     add_RequestServiceServicer_to_server(public, rpc.server)
-    add_PrivacyServiceServicer_to_server(
-        PrivacyServicer(core.requests, core.registry, core.recipients, packages.excerpts, clock), rpc.server
-    )
+    officers = PrivacyServicer(core.requests, core.registry, core.recipients, packages.excerpts, clock)
+    add_PrivacyServiceServicer_to_server(officers, rpc.server)
     add_IdentityServiceServicer_to_server(proofs.servicer, rpc.server)
     add_RecordServiceServicer_to_server(records.servicer, rpc.server)
     add_DecisionServiceServicer_to_server(decisions.servicer, rpc.server)
@@ -90,8 +89,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     consumer = ReceiptConsumer(database, core.registry, core.receipts, core.changes, clock)
     heard = Consumer(bus, database, RECEIPTS, consumer.handle, linger=_LINGER_SECONDS, enough=len(config.holder_names))
     lifecycle.background("receipts", heard.run)
-    corrections = CorrectionConsumer(database)
-    lifecycle.background("corrections", Consumer(bus, database, CORRECTIONS, corrections.handle).run)
+    lifecycle.background("corrections", Consumer(bus, database, CORRECTIONS, CorrectionConsumer(database).handle).run)
     lifecycle.background("triage", core.triage.run)
     lifecycle.background("reconciler", reconciler.run)
     lifecycle.background("ledger-guard", lambda: ledger.guard(partial(rpc.set_serving, serving=False)))
