@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "privacy_0011"
-down_revision = "privacy_0010"
+revision = "privacy_0010"
+down_revision = "privacy_0009"
 branch_labels = None
 depends_on = None
 
