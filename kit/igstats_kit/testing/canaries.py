@@ -7,7 +7,20 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, JSON, Boolean, Column, Date, DateTime, Integer, LargeBinary, Table, insert, text
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    insert,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.declare import Anchor, Declarations, Store, field, store
@@ -58,7 +71,7 @@ class Canary:
     def _value(self, column: Column[Any]) -> object:
         values: Mapping[type, object] = {
             Boolean: True,
-            Integer: self.whole(column) % (2**15 - 1 if "missing" in column.name else 2**31),
+            Integer: self.whole(column) % (2**15 if isinstance(column.type, SmallInteger) else 2**31),
             DateTime: MOMENT,
             Date: MOMENT.date(),
             LargeBinary: self.text(column).encode(),

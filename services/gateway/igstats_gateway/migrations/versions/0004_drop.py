@@ -43,7 +43,6 @@ def upgrade() -> None:
         sa.Column("amending", sa.Boolean, nullable=False, server_default="false"),
         _moment("created_at"),
         sa.PrimaryKeyConstraint("pull_id", "item_id"),
-        sa.ForeignKeyConstraint(["pull_id", "name"], ["drop_lists.pull_id", "drop_lists.name"], ondelete="CASCADE"),
     )
     for name, columns, where in (
         ("drop_items_waiting", ["pull_id", "item_id"], "outcome IS NULL"),
