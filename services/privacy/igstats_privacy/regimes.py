@@ -55,11 +55,11 @@ def is_business_day(day: date, country: str = "US", subdivision: str = "CA") -> 
 
 def business_days_later(moment: datetime, count: int) -> datetime:
     """The same time of day `count` Californian business days on; the day of receipt does not count."""
-    first = day = moment.astimezone(_CALIFORNIA).date()
+    local = moment.astimezone(_CALIFORNIA)  # summer time may begin or end meanwhile: the clock there counts
     while count:
-        day += timedelta(days=1)
-        count -= is_business_day(day)
-    return moment + (day - first)
+        local += timedelta(days=1)
+        count -= is_business_day(local.date())
+    return local.astimezone(moment.tzinfo)
 
 
 def _gdpr(_right: Right, received: datetime) -> Clocks:

@@ -1,7 +1,7 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from igstats_kit.errors import DomainError, Reason
 from igstats_privacy import regimes
@@ -69,6 +69,7 @@ def test_every_clock_lies_ahead_and_confirmation_comes_before_the_answer(
     assert found.extended is None or found.answer < found.extended
 
 
+@example(datetime(2025, 2, 28, 7, tzinfo=UTC), 16)  # summer time begins meanwhile
 @given(MOMENTS, st.integers(1, 40))
 def test_business_days_are_counted_one_by_one(moment: datetime, count: int) -> None:
     step = regimes.business_days_later(moment, count - 1)
