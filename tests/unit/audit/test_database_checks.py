@@ -5,7 +5,12 @@ from igstats_audit.checks.database import Catalogue, Entrance, Grant, Role, look
 from igstats_audit.checks.report import Severity
 
 GOOD = Catalogue(
-    "igstats_audit", "igstats_audit", "igstats_audit", [Role("igstats_audit"), Role("igstats_stats")], [], []
+    "igstats_audit",
+    "igstats_audit",
+    "igstats_audit",
+    [Role("igstats_audit", member_of=("pg_checkpoint",)), Role("igstats_stats")],
+    [],
+    [],
 )
 
 FAULTS = {
