@@ -17,8 +17,9 @@ from igstats_stats.tables import media, profiles
 from tests.integration.stats.conftest import ACCOUNT, World
 
 READER = Account(ACCOUNT, "key_1", frozenset(), "")
-# Finds a person for the person's own request: identifiers go to privacy and to nobody else.
-LAWFUL = {"/igstats.stats.v1.SubjectService/ResolveSubjects"}
+# The person's own acts: a request finds its person for privacy and nobody else; taking Meta's permission back answers
+# nothing about anybody.
+LAWFUL = {f"/igstats.stats.v1.SubjectService/{method}" for method in ("ResolveSubjects", "EndConnections")}
 # An account may end its own connection: it deletes the token, and of the person's data it touches nothing.
 ENDING = "/igstats.api.v1.ConnectionService/DeleteConnection"
 
