@@ -55,7 +55,7 @@ isolate: .venv/.synced ## Import every service with only its own dependencies; t
 	@$(BIN)/python tools/isolate.py
 
 bench: .venv/.synced ## Run the benchmarks
-	@set -e; for name in erasure audit; do echo "== $$name"; $(BIN)/python "bench/$$name.py"; done
+	@set -e; for name in erasure growth audit; do echo "== $$name"; $(BIN)/python "bench/$$name.py"; done
 
 fmt: .venv/.synced ## Format the code and repair what lint can repair
 	@$(BIN)/ruff check --fix .
