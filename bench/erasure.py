@@ -26,7 +26,7 @@ from igstats.privacy.v1.privacy_service_pb2 import GetRequestRequest
 from igstats_dev.crowd import ROWS_A_PERSON, Crowd, Somebody
 from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import Stack, running
-from requesting import Requests, requests
+from requesting import WAIT_SECONDS, Requests, requests
 from results import Line, keep, show
 from rich.console import Console
 
@@ -129,7 +129,8 @@ async def measure(stack: Stack, arguments: argparse.Namespace) -> Result:
 
 async def _check_package(driver: Requests, request_id: str) -> None:
     """Every row of the person must have been exported; a request about rights is a row of privacy's own besides."""
-    tasks = (await driver.stub.GetRequest(GetRequestRequest(request_id=request_id))).request.tasks
+    asked = GetRequestRequest(request_id=request_id)
+    tasks = (await driver.stub.GetRequest(asked, timeout=WAIT_SECONDS)).request.tasks
     rows = sum(
         count.count
         for task in tasks
