@@ -17,8 +17,8 @@ from igstats_stats.tables import media, profiles
 from tests.integration.stats.conftest import ACCOUNT, World
 
 READER = Account(ACCOUNT, "key_1", frozenset(), "")
-# The person's own acts: a request finds its person for privacy and nobody else; taking Meta's permission back answers
-# nothing about anybody.
+# The person's own acts: a request finds its person for privacy and nobody else; taking Meta's permission back destroys
+# tokens and answers the gateway how many connections ended.
 LAWFUL = {f"/igstats.stats.v1.SubjectService/{method}" for method in ("ResolveSubjects", "EndConnections")}
 # An account may end its own connection: it deletes the token, and of the person's data it touches nothing.
 ENDING = "/igstats.api.v1.ConnectionService/DeleteConnection"
