@@ -138,7 +138,10 @@ async def _first(tasks: "list[asyncio.Task[Any]]") -> None:
 
 
 async def _cancel(tasks: "list[asyncio.Future[Any]]") -> list[Any]:
-    """Cancels what still runs and returns how each ended."""
-    for task in tasks:
-        task.cancel()
+    """Cancels what still runs and returns how each ended. Libraries may lose a cancellation, so it is repeated."""
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=_CLOSE_SECONDS)
     return await asyncio.gather(*tasks, return_exceptions=True)

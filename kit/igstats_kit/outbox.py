@@ -16,7 +16,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
-from igstats_kit.clock import Clock
+from igstats_kit.clock import Clock, woken
 from igstats_kit.errors import DomainError
 from igstats_kit.events import Bus, Event
 from igstats_kit.fence import admitted
@@ -160,9 +160,7 @@ class Relay:
         """Publishes until cancelled. A failed publish leaves its row: unknown is retried with the same id."""
         await self._sweep()
         while True:
-            try:
-                await asyncio.wait_for(self._awake.wait(), _REMOVE_SECONDS if self._sent else _IDLE_SECONDS)
-            except TimeoutError:
+            if not await woken(self._awake, _REMOVE_SECONDS if self._sent else _IDLE_SECONDS):
                 await (self._remove() if self._sent else self._sweep())
                 continue
             self._awake.clear()

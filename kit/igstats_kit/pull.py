@@ -60,7 +60,8 @@ class Pull:
         while not messages:
             if self._owed <= 0:
                 await self.ask()
-            self._sort(await asyncio.wait_for(self._queue.get(), _SILENCE_SECONDS), messages)
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                self._sort(await self._queue.get(), messages)
         if linger:
             with suppress(TimeoutError):
                 async with asyncio.timeout(linger):

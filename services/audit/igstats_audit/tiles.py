@@ -5,7 +5,6 @@ disk holds the files of C2SP tlog-tiles under their own names; it is a cache tha
 """
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import secrets
@@ -14,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+from igstats_kit.clock import woken
 from igstats_kit.errors import DomainError, Reason
 
 from igstats_audit.errors import TileMissingError
@@ -235,10 +235,9 @@ class TileReader:
         """Writes full tiles and bundles to the disk whenever the log rests, until cancelled: appends come first."""
         while True:
             await grown.wait()
-            with contextlib.suppress(TimeoutError):
-                while True:
-                    grown.clear()
-                    await asyncio.wait_for(grown.wait(), _REST_SECONDS)
+            grown.clear()
+            while await woken(grown, _REST_SECONDS):
+                grown.clear()
             await self.publish(grown)
 
     async def publish(self, grown: asyncio.Event | None = None) -> None:

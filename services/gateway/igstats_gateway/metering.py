@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
-from igstats_kit.clock import Clock
+from igstats_kit.clock import Clock, woken
 from igstats_kit.log import get_logger
 from igstats_kit.seal import Sealer
 
@@ -76,18 +76,12 @@ class Metering:
         """Writes until cancelled."""
         while True:
             await self._noted.wait()
-            await self._gather()
+            await woken(self._full, GATHER_SECONDS)
             try:
                 await self.flush()
             except Exception:  # noqa: BLE001 - whatever the database has, the records wait for it
                 _log.warning("metering waits", exc_info=True)
                 await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _gather(self) -> None:
-        try:
-            await asyncio.wait_for(self._full.wait(), GATHER_SECONDS)
-        except TimeoutError:
-            return
 
     async def flush(self) -> None:
         """Writes all that waits.

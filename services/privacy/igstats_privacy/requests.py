@@ -1,9 +1,8 @@
 """Requests about a person's rights: opened by any door, shown, watched, taken back, proved, helped on."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from igstats_kit.clock import Clock
+from igstats_kit.clock import Clock, woken
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.record import record
 from igstats_kit.sql import Database
@@ -119,7 +118,7 @@ class Requests:
                 if shown.request.state in FINAL:
                     return
                 last = shown
-                await _wait(awake)
+                await woken(awake, _LOOK_AGAIN_SECONDS)
 
     async def withdraw(self, request_id: str, account_id: str | None = None) -> Shown:
         """Takes a request back.
@@ -198,10 +197,3 @@ class Requests:
     def _shown(self, request: Request, tasks: Sequence[Task] = (), account_id: str = "") -> Shown:
         overdue = request.closed_at is None and request.due_at <= self._clock.now()
         return Shown(request, overdue, tuple(tasks), account_id, self._codes.of(request.request_id))
-
-
-async def _wait(awake: asyncio.Event) -> None:
-    try:
-        await asyncio.wait_for(awake.wait(), _LOOK_AGAIN_SECONDS)
-    except TimeoutError:
-        return

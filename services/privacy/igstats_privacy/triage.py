@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from igstats_kit.clock import Clock
+from igstats_kit.clock import Clock, woken
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.log import get_logger
 from igstats_kit.sql import Database
@@ -120,13 +120,7 @@ class Triage:
             except DomainError as error:
                 _log.warning("triage waits", reason=error.reason)
                 pause = _RETRY_SECONDS
-            await self._rest(pause)
-
-    async def _rest(self, seconds: float) -> None:
-        try:
-            await asyncio.wait_for(self._awake.wait(), seconds)
-        except TimeoutError:
-            return
+            await woken(self._awake, pause)
 
     async def run_once(self) -> bool:
         """Looks at every waiting request once, the oldest first; False when some must soon be looked at again."""

@@ -43,7 +43,7 @@ from igstats_stats.store.departures import DepartureStore
 from igstats_stats.store.ingest import IngestStore
 from igstats_stats.store.reads import ReadStore
 from igstats_stats.subject_servicer import SubjectServicer
-from igstats_stats.syncing import SyncWorker
+from igstats_stats.syncing import SLOTS, SyncWorker
 from igstats_stats.tables import DECLARATIONS
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
@@ -83,7 +83,8 @@ async def serve() -> None:
         lifecycle.on_ready(partial(bus.ensure, stream))
     Holding(config, DECLARATIONS, database, bus, channels, clock).attach(lifecycle, rpc)
     lifecycle.background("sync-requests", SyncRequests(store, worker, clock).consumer(bus, database).run)
-    lifecycle.background("synchronisation", worker.run)
+    for _ in range(SLOTS):
+        lifecycle.background("synchronisation", worker.run)
     departures = Departures(DepartureStore(database), clock, stay=timedelta(days=config.departed_days))
     lifecycle.background("departures", departures.run)
     await lifecycle.run()

@@ -7,7 +7,7 @@ import asyncio
 import zlib
 from datetime import timedelta
 
-from igstats_kit.clock import Clock
+from igstats_kit.clock import Clock, woken
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.log import get_logger
 from ulid import ULID
@@ -20,7 +20,7 @@ from igstats_stats.store.connections import RESTRICTED, ConnectionStore
 from igstats_stats.store.ingest import LEASE_TIME
 from igstats_stats.telemetry import SYNCS
 
-_SLOTS = 8
+SLOTS = 8
 _LOOK_SECONDS = 5.0
 _RETRY = timedelta(minutes=5)
 _SPREAD = 0.2
@@ -50,10 +50,16 @@ class SyncWorker:
         self._awake = asyncio.Event()
 
     async def run(self) -> None:
-        """Works until cancelled."""
-        async with asyncio.TaskGroup() as slots:  # when one crashes the others end, too, before anything is closed
-            for _ in range(_SLOTS):
-                slots.create_task(self._slot())
+        """Works until cancelled, one connection at a time; run it `SLOTS` times beside itself."""
+        while True:
+            self._awake.clear()  # before looking: what becomes due afterwards wakes again
+            try:
+                found = await self.run_once()
+            except DomainError as error:
+                _log.warning("synchronisation waits", reason=error.reason)
+                found = False
+            if not found:
+                await woken(self._awake, _LOOK_SECONDS)
 
     def wake(self) -> None:
         """Looks for due connections at once."""
@@ -66,23 +72,6 @@ class SyncWorker:
         for lease in leases:
             await self._sync(lease)
         return bool(leases)
-
-    async def _slot(self) -> None:
-        while True:
-            self._awake.clear()  # before looking: what becomes due afterwards wakes again
-            try:
-                found = await self.run_once()
-            except DomainError as error:
-                _log.warning("synchronisation waits", reason=error.reason)
-                found = False
-            if not found:
-                await self._rest()
-
-    async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._awake.wait(), _LOOK_SECONDS)
-        except TimeoutError:
-            return
 
     async def _sync(self, lease: Lease) -> None:
         outcome = "DONE"

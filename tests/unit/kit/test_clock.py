@@ -1,9 +1,10 @@
 """Time as an argument."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from igstats_kit.clock import SystemClock
+from igstats_kit.clock import SystemClock, woken
 from igstats_kit.testing.clock import FakeClock
 
 
@@ -22,3 +23,23 @@ def test_fake_clock_refuses_naive_times_and_going_back() -> None:
         FakeClock(datetime(2026, 1, 1))  # noqa: DTZ001 - that is what it must refuse
     with pytest.raises(ValueError, match="backwards"):
         FakeClock().advance(timedelta(seconds=-1))
+
+
+async def test_it_tells_whether_the_event_came() -> None:
+    event = asyncio.Event()
+    assert not await woken(event, 0)
+    event.set()
+    assert await woken(event, 60)
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_cancellation_that_comes_with_the_event_is_not_forgotten(turns: int) -> None:
+    event = asyncio.Event()
+    waiting = asyncio.create_task(woken(event, 60))
+    await asyncio.sleep(0)
+    event.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    accepted = waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled() == accepted

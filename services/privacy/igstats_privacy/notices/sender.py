@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from igstats_kit.clock import Clock
+from igstats_kit.clock import Clock, woken
 from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 from igstats_kit.record import record
@@ -45,10 +45,7 @@ class Sender:
                     pass
             except DomainError as error:
                 _log.warning("letters wait", reason=error.reason)
-            try:
-                await asyncio.wait_for(self._awake.wait(), _IDLE_SECONDS)
-            except TimeoutError:
-                continue
+            await woken(self._awake, _IDLE_SECONDS)
 
     async def send_one(self) -> bool:
         """Tries the next letter; False when none waits."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -69,6 +69,23 @@ async def test_steps_run_in_order_and_close_in_reverse(lifecycle: Lifecycle) -> 
     async with running(lifecycle):
         await started.wait()
     assert events == ["ready", "worker starts", "worker ends", "close bus", "close database"]
+
+
+async def test_a_worker_whose_library_lost_the_cancellation_ends_nevertheless(
+    lifecycle: Lifecycle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("igstats_kit.lifecycle._CLOSE_SECONDS", 0.01)
+    started = asyncio.Event()
+
+    async def deaf() -> None:
+        started.set()
+        with suppress(asyncio.CancelledError):
+            await forever()
+        await forever()
+
+    lifecycle.background("deaf", deaf)
+    async with running(lifecycle):
+        await started.wait()
 
 
 async def serving(lifecycle: Lifecycle) -> str:
