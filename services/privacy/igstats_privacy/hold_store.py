@@ -50,6 +50,19 @@ _LOCK_ERASURES = text(
     " ORDER BY r.request_id FOR UPDATE OF r"
 )
 _RELEASE = text("UPDATE holds SET released_at = :now WHERE hold_id = :hold_id")
+# Where letters about an erasure, or about one that has gone on after it, go to.
+_REPLIES = text(
+    "SELECT f.first, c.request_id, c.sealed FROM unnest(CAST(:firsts AS text[])) AS f(first) JOIN correspondents c"
+    " ON c.request_id = f.first OR c.request_id IN (SELECT request_id FROM requests WHERE parent_id = f.first"
+    " AND \"right\" = 'ERASURE') ORDER BY c.request_id FOR UPDATE OF c"
+)
+_LOOK_AGAIN = text("UPDATE correspondents SET seen = '' WHERE request_id = ANY(CAST(:ids AS text[]))")
+# Of requests that retention has removed nobody would look again.
+_DESTROY = text(
+    "DELETE FROM correspondents c WHERE c.request_id = ANY(CAST(:ids AS text[]))"
+    " AND NOT EXISTS (SELECT FROM requests r WHERE r.request_id = c.request_id)"
+    " AND NOT EXISTS (SELECT FROM holds h WHERE h.released_at IS NULL AND c.request_id = ANY(h.kept_back))"
+)
 _RESUMED = text("UPDATE holds SET resumed = CAST(:requests AS text[]) WHERE hold_id = :hold_id")
 _ENDED = text("SELECT hold_id FROM holds WHERE released_at IS NULL AND until_at <= :now ORDER BY until_at LIMIT :limit")
 # Erasures at which every holder said that nothing stayed have nothing to go on with.
@@ -156,6 +169,18 @@ async def release(connection: Connection, hold_id: str, now: datetime) -> None:
 async def resumed(connection: Connection, hold_id: str, request_ids: Sequence[str]) -> None:
     """Notes which requests went on after a hold."""
     await connection.execute(_RESUMED, {"hold_id": hold_id, "requests": list(request_ids)})
+
+
+async def replies(connection: Connection, firsts: Iterable[str]) -> dict[str, tuple[str, bytes]]:
+    """Where letters about erasures go to, locked: by the first of kin the request it was sealed for, and the seal."""
+    rows = await connection.execute(_REPLIES, {"firsts": list(firsts)})
+    return {row.first: (row.request_id, bytes(row.sealed)) for row in rows}
+
+
+async def let_go(connection: Connection, request_ids: Sequence[str]) -> None:
+    """A hold keeps nothing back of these any more: addresses that no other one needs are destroyed."""
+    await connection.execute(_LOOK_AGAIN, {"ids": list(request_ids)})
+    await connection.execute(_DESTROY, {"ids": list(request_ids)})
 
 
 async def ended(connection: Connection, now: datetime, limit: int) -> list[str]:

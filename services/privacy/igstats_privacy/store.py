@@ -62,8 +62,8 @@ _OPEN = text(
     " FROM claimed UNION ALL SELECT NULL, event_id, sequence FROM posted"
 )
 _WRITE_TO = text(
-    "INSERT INTO correspondents (request_id, sealed, written, seen, created_at)"
-    " SELECT g.id, g.sealed, '{}', '', g.time FROM unnest(CAST(:ids AS text[]), CAST(:sealed AS bytea[]),"
+    "INSERT INTO correspondents (request_id, sealed, written, seen, created_at, needed_until)"
+    " SELECT g.id, g.sealed, '{}', '', g.time, g.time FROM unnest(CAST(:ids AS text[]), CAST(:sealed AS bytea[]),"
     " CAST(:times AS timestamptz[])) AS g(id, sealed, time)"
 )
 # The head row is locked until the commit, so numbers become visible in their order and a reader sees no gap.

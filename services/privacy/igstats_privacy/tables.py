@@ -112,7 +112,9 @@ correspondents = Table(
     Column("written", ARRAY(Text), nullable=False, info=plain()),
     Column("seen", Text, nullable=False, info=plain()),
     _time("created_at"),
-    info=of_requester("request_id", days(_LEDGER_DAYS)),
+    # When the address is needed until at the latest: where a hold keeps data back, its end.
+    Column("needed_until", DateTime(timezone=True), nullable=False, server_default=text("now()"), info=plain()),
+    info=of_requester("request_id", days(_LEDGER_DAYS, column="needed_until")),
 )
 
 request_tokens = Table(

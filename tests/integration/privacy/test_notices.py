@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -10,6 +11,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from igstats.event.v1.events_pb2 import RecordMade
+from igstats.holder.v1.receipt_pb2 import Outcome
 from igstats_kit.testing.processes import free_port
 from igstats_privacy.model import Identifier, NewRequest, Right, State
 from igstats_privacy.notices import store
@@ -19,11 +21,12 @@ from igstats_privacy.notices.relay import Relay
 from igstats_privacy.notices.rendering import day
 from igstats_privacy.notices.sender import PATIENCE, Sender, pause
 from igstats_privacy.notices.tables import mails
-from igstats_privacy.tables import correspondents
-from sqlalchemy import func, select
+from igstats_privacy.tables import correspondents, requests
+from sqlalchemy import delete, select
 from ulid import ULID
 
 from tests.integration.privacy.conftest import ACCOUNT, Office
+from tests.integration.privacy.test_holds import announce, new_hold, step
 from tests.integration.privacy.test_waits import deciding
 
 ADA = "ada@example.com"
@@ -87,6 +90,11 @@ class Mailroom:
         content: str = text.get_content()
         return " ".join(content.split())
 
+    async def addresses(self) -> list[str]:
+        """The requests of which an address is kept."""
+        async with self.office.database.read() as connection:
+            return list((await connection.execute(select(correspondents.c.request_id))).scalars())
+
     async def states(self, request_id: str) -> dict[str, str]:
         async with self.office.database.read() as connection:
             return await store.states(connection, request_id)
@@ -139,8 +147,7 @@ async def test_what_a_letter_said_and_where_it_went_is_destroyed_once_it_is_sent
         assert (await connection.execute(select(mails.c.state, mails.c.sealed))).all() == [("SENT", None)]
     await mailroom.office.requests.withdraw(request_id)
     await mailroom.post()
-    async with mailroom.office.database.read() as connection:
-        assert await connection.scalar(select(func.count()).select_from(correspondents)) == 0
+    assert await mailroom.addresses() == []
 
 
 async def test_a_relay_that_is_down_or_busy_gets_the_letter_later(mailroom: Mailroom) -> None:
@@ -224,3 +231,82 @@ async def test_a_person_is_told_before_an_officer_lifts_a_restriction(mailroom: 
     assert "about to end" in subject
     assert f"not before {day(until, 'en')}" in mailroom.said()
     assert await office.state(request_id) is State.TRIAGE
+
+
+async def kept_back(mailroom: Mailroom, *stores: str, until: timedelta = timedelta(days=90)) -> tuple[str, list[str]]:
+    """An erasure that ended in part, of whose end its person has been told, and the holds that keep a part back."""
+    await announce(mailroom.office, "stats")
+    holds = []
+    for name in stores:
+        wanted = new_hold(mailroom.office, identifiers=(Identifier("ACCOUNT_ID", ACCOUNT),), groups=(("stats", name),))
+        wanted = replace(wanted, until=mailroom.office.clock.now() + until)
+        holds.append((await mailroom.office.holds.place(wanted, "ada")).hold_id)
+    request_id = await mailroom.open()
+    await mailroom.office.triage.run_once()
+    await ended(mailroom, Outcome.OUTCOME_RETAINED)
+    assert await mailroom.office.state(request_id) is State.FULFILLED_IN_PART
+    assert len(await mailroom.post()) == 2
+    assert "We keep this address until then" in mailroom.said()
+    return request_id, holds
+
+
+async def ended(mailroom: Mailroom, outcome: Outcome.ValueType | None) -> None:
+    for phase in ("FENCE", "ERASE", "SWEEP", "ATTEST"):
+        await step(mailroom.office, phase, outcome if phase in ("ERASE", "ATTEST") else None)
+    mailroom.office.clock.advance(timedelta(days=8))
+    await mailroom.office.reconciler.end_settled()
+
+
+async def test_who_was_told_of_a_hold_is_told_when_the_rest_goes_and_then_the_address_is_destroyed(
+    mailroom: Mailroom,
+) -> None:
+    request_id, (hold,) = await kept_back(mailroom, "media")
+    reference = (await mailroom.office.show(request_id)).request.reference
+    assert await mailroom.addresses() == [request_id]
+    (resumed,) = (await mailroom.office.holds.release(hold, "grace")).resumed
+    assert await mailroom.post() == [], "no receipt for what nobody asked for"
+    assert await mailroom.addresses() == [resumed]
+    await mailroom.office.triage.run_once()
+    await ended(mailroom, None)
+    assert await mailroom.post() == [f"The last of your data is deleted (request {reference})"]
+    assert await mailroom.addresses() == []
+
+
+async def test_of_two_holds_the_second_keeps_the_address_for_the_letter_about_the_end(mailroom: Mailroom) -> None:
+    request_id, (first, second) = await kept_back(mailroom, "media", "samples")
+    (resumed,) = (await mailroom.office.holds.release(first, "grace")).resumed
+    await mailroom.office.triage.run_once()
+    await ended(mailroom, Outcome.OUTCOME_RETAINED)
+    assert [subject.partition(" is ")[2] for subject in await mailroom.post()] == ["done in part"]
+    assert await mailroom.addresses() == sorted([request_id, resumed])
+    (again,) = (await mailroom.office.holds.release(second, "grace")).resumed
+    await mailroom.post()
+    assert await mailroom.addresses() == [again]
+    await mailroom.office.triage.run_once()
+    await ended(mailroom, None)
+    assert len(await mailroom.post()) == 1
+    assert await mailroom.addresses() == []
+
+
+async def test_an_address_outlives_the_request_as_long_as_the_hold_and_no_longer(mailroom: Mailroom) -> None:
+    request_id, (hold,) = await kept_back(mailroom, "media", until=timedelta(days=3000))
+    async with mailroom.office.database.transaction() as connection:  # as retention does after two years
+        await connection.execute(delete(requests))
+        until = await connection.scalar(select(correspondents.c.needed_until))
+    assert until > mailroom.office.clock.now() + timedelta(days=2900), "retention counts from the end of the hold"
+    (resumed,) = (await mailroom.office.holds.release(hold, "grace")).resumed
+    assert await mailroom.addresses() == [resumed]
+    await mailroom.office.triage.run_once()
+    await ended(mailroom, None)
+    assert [subject.partition(" (")[0] for subject in await mailroom.post()] == ["The last of your data is deleted"]
+    assert await mailroom.addresses() == []
+
+
+async def test_what_a_law_keeps_without_a_hold_keeps_no_address(mailroom: Mailroom) -> None:
+    request_id = await mailroom.open()
+    await mailroom.office.triage.run_once()
+    await ended(mailroom, Outcome.OUTCOME_RETAINED)
+    assert await mailroom.office.state(request_id) is State.FULFILLED_IN_PART
+    await mailroom.post()
+    assert "We keep this address" not in mailroom.said()
+    assert await mailroom.addresses() == []

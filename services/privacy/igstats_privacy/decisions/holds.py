@@ -142,6 +142,7 @@ class Holds:
         await hold_store.release(connection, hold_id, now)
         resumed = await self._children.open(connection, await self._resuming(connection, hold))
         await hold_store.resumed(connection, hold_id, resumed)
+        await hold_store.let_go(connection, hold.kept_back)
         payload = {"hold": hold_id, "officer": officer, "resumed": resumed}
         await record(connection, "privacy", "hold.released", payload, now=now)
         return await hold_store.lock(connection, hold_id) or hold
@@ -151,7 +152,9 @@ class Holds:
         own = await hold_store.tokens(connection, hold.hold_id)
         found = await hold_store.resumable(connection, hold.kept_back)
         firsts = {row["parent_id"] or row["request_id"]: row for row in found}
-        return [_continuing(hold, first, row, own) for first, row in firsts.items()]
+        sealed = await hold_store.replies(connection, firsts)
+        replies = {first: self._identifiers.open_reply(*one) for first, one in sealed.items()}
+        return [_continuing(hold, first, row, own, replies.get(first, ("", ""))) for first, row in firsts.items()]
 
     async def end_due(self) -> list[str]:
         """Releases holds whose time is over."""
@@ -170,9 +173,11 @@ class Holds:
             return await hold_store.every(connection, with_released=with_released, review_due=moment)
 
 
-def _continuing(hold: Hold, first: str, row: Mapping[str, object], own: tuple[bytes, ...]) -> NewRequest:
+def _continuing(
+    hold: Hold, first: str, row: Mapping[str, object], own: tuple[bytes, ...], reply: tuple[str, str]
+) -> NewRequest:
     """The erasure that goes on. Its tokens are those of the first; of one that the ledger has forgotten, the hold's."""
-    tokens = row["tokens"]
+    tokens, (address, language) = row["tokens"], reply
     return NewRequest(
         right=Right.ERASURE,
         door=str(row["door"] or "officer"),
@@ -181,6 +186,8 @@ def _continuing(hold: Hold, first: str, row: Mapping[str, object], own: tuple[by
         idempotency_key=f"{first} after {hold.hold_id}",
         identity_proof=f"continues {first}",
         regime=Regime(str(row["regime"] or Regime.GDPR)),
+        reply_address=address,
+        language=language,
         parent_id=first,
         tokens=tuple(map(bytes, tokens)) if isinstance(tokens, list) else own,
         ledger_token=row["ledger_token"] if isinstance(row["ledger_token"], bytes) else b"",

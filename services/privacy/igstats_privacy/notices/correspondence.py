@@ -11,8 +11,9 @@ from igstats_kit.log import get_logger
 from igstats_kit.record import record
 from igstats_kit.sql import Database
 
+from igstats_privacy import store as core
 from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.model import Request
+from igstats_privacy.model import Request, State
 from igstats_privacy.notices import letters, store
 from igstats_privacy.notices.letters import EXPLAINED, Letter
 from igstats_privacy.notices.outgoing import Outgoing
@@ -20,6 +21,7 @@ from igstats_privacy.notices.rendering import day, language_of
 from igstats_privacy.notices.store import Correspondent
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.store import Connection
+from igstats_privacy.waits import continues
 
 _PAUSE_SECONDS = 1.0
 _BATCH = 100
@@ -93,8 +95,11 @@ class Correspondence:
         address, language = self._identifiers.open_reply(request.request_id, correspondent.sealed)
         owed = letters.owed(request, correspondent.written)
         said = await store.explanations(connection, request.request_id) if owed else {}
+        until = await self._held_until(connection, request)
+        more = {"kept": until is not None, **await self._kin(connection, request)}
         for letter in owed:
-            values = {**self._values(request, language), "reason": said.get(EXPLAINED.get(letter, ""), "")}
+            reason = said.get(EXPLAINED.get(letter, ""), "")
+            values = {**self._values(request, language), **more, "reason": reason}
             if letter is Letter.PACKAGE:
                 values |= await self._package(connection, request.request_id, address, language)
             await self._outgoing.send(
@@ -103,10 +108,22 @@ class Correspondence:
             now = self._clock.now()
             payload = {"letter": letter, "language": language_of(language)}
             await record(connection, "privacy", "letter.written", payload, now=now, request_id=request.request_id)
-        if letters.is_over(request):
+        if letters.is_over(request, held=until is not None):
             await store.done(connection, request.request_id)
         else:
-            await store.note(connection, correspondent, [*correspondent.written, *owed])
+            await store.note(connection, correspondent, [*correspondent.written, *owed], until)
+
+    async def _held_until(self, connection: Connection, request: Request) -> datetime | None:
+        """Until when at the latest a hold may keep back what the person is to hear the end of."""
+        if request.state is not State.FULFILLED_IN_PART:
+            return None
+        return await store.held_until(connection, request.request_id)
+
+    async def _kin(self, connection: Connection, request: Request) -> Mapping[str, object]:
+        """Of an erasure that goes on after a hold the person knows the reference of the first one."""
+        resumed = continues(request.right, is_child=bool(request.parent_id))
+        first = await core.find(connection, request.parent_id) if resumed else None
+        return {"resumed": resumed, **({"reference": first.reference} if first is not None else {})}
 
     async def _package(
         self, connection: Connection, request_id: str, address: str, language: str

@@ -35,9 +35,9 @@ def owed(request: Request, written: Collection[str]) -> Sequence[Letter]:
     return [letter for letter in _called_for(request) if letter not in written]
 
 
-def is_over(request: Request) -> bool:
-    """Whether no letter can become due any more."""
-    return request.state in FINAL
+def is_over(request: Request, *, held: bool) -> bool:
+    """Whether no letter can become due any more, of this request or of what goes on after a hold."""
+    return request.state in FINAL and not held
 
 
 def _called_for(request: Request) -> list[Letter]:

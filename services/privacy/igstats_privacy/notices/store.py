@@ -20,7 +20,12 @@ _CHANGED = text(
 )
 # What an officer has written to the person: reasons of an extension, words beside those of a refusal.
 _EXPLAINED = text("SELECT kind, explanation FROM decisions WHERE request_id = :request_id AND explanation <> ''")
-_NOTED = text("UPDATE correspondents SET seen = :seen, written = :written WHERE request_id = :request_id")
+_NOTED = text(
+    "UPDATE correspondents SET seen = :seen, written = :written, needed_until = greatest(needed_until,"
+    " CAST(:until AS timestamptz)) WHERE request_id = :request_id"
+)
+# Releasing a hold looks at these rows again: `hold_store.let_go`.
+_HELD_UNTIL = text("SELECT max(until_at) FROM holds WHERE released_at IS NULL AND :request_id = ANY(kept_back)")
 _DONE = text("DELETE FROM correspondents WHERE request_id = :request_id")
 # Claimed for a while: a sender that dies gives its letter back by itself.
 _CLAIM = text(
@@ -81,10 +86,18 @@ async def explanations(connection: Connection, request_id: str) -> dict[str, str
     return {row.kind: row.explanation for row in rows}
 
 
-async def note(connection: Connection, correspondent: Correspondent, written: Sequence[str]) -> None:
-    """Remembers what was looked at and written."""
+async def held_until(connection: Connection, request_id: str) -> datetime | None:
+    """The end of the holds that stand and have kept something back of a request; None without one."""
+    found: datetime | None = await connection.scalar(_HELD_UNTIL, {"request_id": request_id})
+    return found
+
+
+async def note(
+    connection: Connection, correspondent: Correspondent, written: Sequence[str], until: datetime | None
+) -> None:
+    """Remembers what was looked at and written; the address is needed until then, if a hold says so."""
     binds = {"request_id": correspondent.request_id, "seen": correspondent.seen, "written": list(written)}
-    await connection.execute(_NOTED, binds)
+    await connection.execute(_NOTED, binds | {"until": until})
 
 
 async def done(connection: Connection, request_id: str) -> None:

@@ -30,6 +30,8 @@ VALUES = {
     "until": "8 March 2027",
     "code": "1234 5678",
     "minutes": "15",
+    "kept": False,
+    "resumed": False,
 }
 
 
@@ -60,6 +62,17 @@ def test_the_letter_of_a_package_says_where_it_is_or_that_there_is_no_link(langu
     without = render(Letter.PACKAGE, language, VALUES | {"package": "", "until": ""})
     assert "/privacy/packages/" not in without.text
     assert without.subject != with_link.subject
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_a_hold_has_kept_is_promised_a_letter_and_gets_one_of_its_own(language: str) -> None:
+    kept = VALUES | {"state": "FULFILLED_IN_PART", "kept": True}
+    assert len(render(Letter.RESULT, language, kept).text) > len(
+        render(Letter.RESULT, language, kept | {"kept": False}).text
+    )
+    done, last = (render(Letter.RESULT, language, VALUES | {"resumed": resumed}) for resumed in (False, True))
+    assert done.subject != last.subject
+    assert done.text != last.text
 
 
 @pytest.mark.parametrize(
@@ -98,7 +111,8 @@ def test_nobody_is_sent_a_receipt_for_what_they_did_not_open() -> None:
 def test_every_end_has_its_letter(right: Right, state: State, last: Letter) -> None:
     ended = replace(REQUEST, right=right, state=state)
     assert owed(ended, ["receipt"]) == [last]
-    assert is_over(ended)
+    assert is_over(ended, held=False)
+    assert not is_over(ended, held=True), "the end of what a hold keeps back is still to be told"
 
 
 def test_a_person_hears_that_a_restriction_is_about_to_be_lifted_before_it_is() -> None:
