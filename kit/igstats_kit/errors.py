@@ -292,7 +292,7 @@ CATALOGUE: Mapping[Reason, PublicError] = {
     Reason.EXTENSION_NOT_ALLOWED: PublicError(
         "FAILED_PRECONDITION",
         "The due time cannot be extended.",
-        "Answer in time: it was extended before, or the time for the notice is over.",
+        "Answer in time: it was extended before, the time for the notice is over, or the request repeats another one.",
     ),
     Reason.CORRECTION_NOT_POSSIBLE: PublicError(
         "INVALID_ARGUMENT",

@@ -219,6 +219,16 @@ async def test_an_extension_says_until_when_and_why(mailroom: Mailroom) -> None:
     assert await mailroom.post() == []
 
 
+async def test_who_repeats_a_request_is_told_of_its_extension_with_the_reasons(mailroom: Mailroom) -> None:
+    first, second = await mailroom.open(), await mailroom.open()
+    await mailroom.office.triage.run_once()
+    await mailroom.post()
+    await deciding(mailroom.office).extend(first, "ada", "many systems are concerned")
+    references = [(await mailroom.office.show(one)).request.reference for one in (first, second)]
+    assert sorted(await mailroom.post()) == sorted(f"Your request {one} takes longer" for one in references)
+    assert "many systems are concerned" in mailroom.said()
+
+
 async def test_a_person_is_told_before_an_officer_lifts_a_restriction(mailroom: Mailroom) -> None:
     office = mailroom.office
     named = (Identifier("ACCOUNT_ID", ACCOUNT),)
@@ -289,7 +299,7 @@ async def test_of_two_holds_the_second_keeps_the_address_for_the_letter_about_th
 
 
 async def test_an_address_outlives_the_request_as_long_as_the_hold_and_no_longer(mailroom: Mailroom) -> None:
-    request_id, (hold,) = await kept_back(mailroom, "media", until=timedelta(days=3000))
+    _, (hold,) = await kept_back(mailroom, "media", until=timedelta(days=3000))
     async with mailroom.office.database.transaction() as connection:  # as retention does after two years
         await connection.execute(delete(requests))
         until = await connection.scalar(select(correspondents.c.needed_until))

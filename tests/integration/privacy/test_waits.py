@@ -359,6 +359,24 @@ async def test_the_due_time_is_extended_once_and_in_time(office_with: MakeOffice
     assert {again.value.reason, missed.value.reason} == {Reason.EXTENSION_NOT_ALLOWED}
 
 
+async def test_duplicates_are_extended_with_the_request_they_repeat_and_no_further(office_with: MakeOffice) -> None:
+    office = await office_with(Policy())
+    first, second = await office.accepted(Right.ERASURE, HANDLE), await office.accepted(Right.ERASURE, HANDLE)
+    stranger = await office.accepted(Right.ERASURE, MAIL)
+    with pytest.raises(DomainError) as alone:
+        await deciding(office).extend(second, "ada", "many systems are concerned")
+    assert alone.value.reason is Reason.EXTENSION_NOT_ALLOWED, "it is answered with the first"
+    due = (await deciding(office).extend(first, "ada", "many systems are concerned")).request.due_at
+    shared = (await office.show(second)).request
+    assert (shared.due_at, shared.extended_at) == (due, office.clock.now())
+    assert (await office.show(stranger)).request.extended_at is None
+    assert (await records(office)).count("request.extended") == 2
+    office.clock.advance(timedelta(days=5))
+    third = await office.accepted(Right.ERASURE, HANDLE)
+    assert (await office.show(third)).request.due_at < due
+    assert (await deciding(office).extend(third, "ada", "many systems are concerned")).request.due_at == due
+
+
 async def test_nobody_approves_what_waits_for_nobody(office_with: MakeOffice) -> None:
     office = await office_with(Policy())
     request_id = await office.accepted(Right.ERASURE, MAIL)

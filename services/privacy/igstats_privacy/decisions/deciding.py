@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from datetime import datetime
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
@@ -13,8 +14,9 @@ from igstats_privacy import wait_store
 from igstats_privacy.changes import Changes
 from igstats_privacy.decisions import store
 from igstats_privacy.decisions.decision import Decision, Kind, Preview
+from igstats_privacy.decisions.rules import extendable, inherited_extension
 from igstats_privacy.errors import request_not_found
-from igstats_privacy.lifecycle import FINAL, Move
+from igstats_privacy.lifecycle import Move
 from igstats_privacy.model import Request, Shown, Wait
 from igstats_privacy.policy import Policy
 from igstats_privacy.regimes import extended
@@ -94,19 +96,39 @@ class Deciding:
     async def extend(self, request_id: str, officer: str, reasons: str) -> Shown:
         """Extends the due time, once; the person is sent the reasons. GDPR article 12(3), 11 CCR 7021(b).
 
+        Its duplicates are extended with it, since they are answered with it, and each person is told. A duplicate
+        alone goes at most as far as the request that it repeats.
+
         Raises:
             DomainError: REQUEST_NOT_FOUND; EXTENSION_NOT_ALLOWED.
         """
         async with self._locked(request_id) as (connection, request):
             now = self._clock.now()
-            if request.state in FINAL or request.extended_at is not None or now > request.due_at:
+            if not extendable(request, now):
                 raise DomainError(Reason.EXTENSION_NOT_ALLOWED)
             due = extended(request.right, request.regime, request.received_at, now)
-            await store.extend(connection, request_id, due, now)
-            await store.decide(connection, Decision(request_id, Kind.EXTENSION, officer, now, explanation=reasons))
-            payload = {"officer": officer, "due": due.isoformat()}
-            await self._record(connection, request_id, "request.extended", payload)
+            due = min(due, await store.due_of_first(connection, request_id) or due)
+            if due <= request.due_at:
+                raise DomainError(Reason.EXTENSION_NOT_ALLOWED)
+            dues = {request_id: due, **await self._duplicates(connection, request_id, due, now)}
+            for one, moment in dues.items():
+                await store.extend(connection, one, moment, now)
+                await store.decide(connection, Decision(one, Kind.EXTENSION, officer, now, explanation=reasons))
+                payload = {"officer": officer, "due": moment.isoformat()}
+                await self._record(connection, one, "request.extended", payload)
+        self._changes.publish(dues)
         return await self._shown(request_id)
+
+    async def _duplicates(
+        self, connection: Connection, request_id: str, due: datetime, now: datetime
+    ) -> Mapping[str, datetime]:
+        """The live duplicates that can be extended, locked, and until when: never later than their own law allows."""
+        found: dict[str, datetime] = {}
+        for name in await store.lock_duplicates(connection, request_id):
+            request = await core.find(connection, name)
+            if request is not None and (until := inherited_extension(request, due, now)) is not None:
+                found[name] = until
+        return found
 
     @asynccontextmanager
     async def _locked(self, request_id: str) -> AsyncIterator[tuple[Connection, Request]]:

@@ -13,6 +13,13 @@ from igstats_privacy.store import Connection
 _APPROVED = text("UPDATE requests SET approved_at = :now WHERE request_id = :request_id")
 _REASON = text("UPDATE requests SET reason = :reason WHERE request_id = :request_id")
 _EXTENDED = text("UPDATE requests SET extended_at = :now, due_at = :due WHERE request_id = :request_id")
+_LOCK_DUPLICATES = text(
+    "SELECT request_id FROM requests WHERE closed_at IS NULL AND duplicate_of = :first ORDER BY request_id FOR UPDATE"
+)
+_DUE_OF_FIRST = text(
+    "SELECT f.due_at FROM requests d JOIN requests f ON f.request_id = d.duplicate_of"
+    " WHERE d.request_id = :request_id AND f.closed_at IS NULL"
+)
 _NEWEST_PREVIEW = text(
     "SELECT request_id, state FROM requests WHERE parent_id = :parent AND \"right\" = 'PREVIEW'"
     " ORDER BY request_id DESC"
@@ -57,6 +64,17 @@ async def refuse(connection: Connection, request_id: str, reason: str) -> None:
 async def extend(connection: Connection, request_id: str, due: datetime, now: datetime) -> None:
     """Puts the due time off."""
     await connection.execute(_EXTENDED, {"request_id": request_id, "due": due, "now": now})
+
+
+async def lock_duplicates(connection: Connection, first: str) -> list[str]:
+    """Locks the live requests that repeat this one; they are younger, as everybody locks in the order of ids."""
+    return list((await connection.execute(_LOCK_DUPLICATES, {"first": first})).scalars())
+
+
+async def due_of_first(connection: Connection, request_id: str) -> datetime | None:
+    """The due time of the live request that this one repeats; None when it repeats none."""
+    found: datetime | None = await connection.scalar(_DUE_OF_FIRST, {"request_id": request_id})
+    return found
 
 
 async def previews(connection: Connection, request_id: str) -> list[tuple[str, State]]:
