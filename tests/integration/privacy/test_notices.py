@@ -303,6 +303,7 @@ async def test_an_address_outlives_the_request_as_long_as_the_hold_and_no_longer
     async with mailroom.office.database.transaction() as connection:  # as retention does after two years
         await connection.execute(delete(requests))
         until = await connection.scalar(select(correspondents.c.needed_until))
+    assert until is not None
     assert until > mailroom.office.clock.now() + timedelta(days=2900), "retention counts from the end of the hold"
     (resumed,) = (await mailroom.office.holds.release(hold, "grace")).resumed
     assert await mailroom.addresses() == [resumed]
