@@ -106,7 +106,7 @@ class InstagramLogin:
         try:
             sent = self._session.request(method, url, data=data, params=params, allow_redirects=False)
             async with sent as response:
-                status, body = response.status, await response.content.read(_BODY_LIMIT)
+                status, body = response.status, await _limited(response)
         except (aiohttp.ClientError, TimeoutError):
             raise DomainError(Reason.INSTAGRAM_UNAVAILABLE) from None
         if status >= _SERVER_ERROR:
@@ -114,6 +114,16 @@ class InstagramLogin:
         if status >= _CLIENT_ERROR:
             raise DomainError(Reason.LOGIN_STATE_INVALID)
         return _parsed(body)
+
+
+async def _limited(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, however many pieces it comes in; an endless one is none."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > _BODY_LIMIT:
+            raise DomainError(Reason.INSTAGRAM_UNAVAILABLE)
+    return bytes(body)
 
 
 def _parsed(body: bytes) -> Mapping[str, Any]:
