@@ -228,24 +228,21 @@ def _service(name: str, **methods: Any) -> grpc.GenericRpcHandler:
 
 
 def _handlers(seen: Others) -> tuple[grpc.GenericRpcHandler, ...]:
-    tasks = {
-        "RegisterHolder": _one(_registered, RegisterHolderRequest),
-        "ListErasures": _one(_no_erasures, ListErasuresRequest),
-    }
+    register, erasures = _one(_registered, RegisterHolderRequest), _one(_no_erasures, ListErasuresRequest)
     return (
         FakeStats(seen).handler(),
         _service("igstats.stats.v1.SubjectService", EndConnections=_one(_departing(seen), EndConnectionsRequest)),
         FakePrivacy(seen).handler(),
         *seen.doorkeeper.handlers(),
-        _service("igstats.holder.v1.HolderTasksService", **tasks),
+        _service("igstats.holder.v1.HolderTasksService", RegisterHolder=register, ListErasures=erasures),
         FakeAudit(seen).handler(),
     )
 
 
 def _server(certificates: Authority, service: str) -> tuple[grpc.aio.Server, str]:
-    issued = certificates.issue(service)
-    pair = (issued.key.read_bytes(), issued.certificate.read_bytes())
-    credentials = grpc.ssl_server_credentials([pair], certificates.certificate.read_bytes(), require_client_auth=True)
+    issued, root = certificates.issue(service), certificates.certificate.read_bytes()
+    pairs = [(issued.key.read_bytes(), issued.certificate.read_bytes())]
+    credentials = grpc.ssl_server_credentials(pairs, root, require_client_auth=True)
     server = grpc.aio.server()
     return server, f"127.0.0.1:{server.add_secure_port('127.0.0.1:0', credentials)}"
 
@@ -318,12 +315,19 @@ def partners_file() -> Path | None:
     return None
 
 
+@pytest.fixture
+def minute_units() -> int:
+    """What an account may spend in a minute; tests of the limit say less."""
+    return 600
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def settings(
     config: Callable[[str], Awaitable[ServiceConfig]],
     others: Others,
     certificates: Authority,
     partners_file: Path | None,
+    minute_units: int,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> GatewayConfig:
@@ -331,6 +335,7 @@ async def settings(
     await config("gateway")
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.certificate))  # whom callbacks trust
     monkeypatch.setenv("IGSTATS_GATEWAY_PARTNERS", str(partners_file or ""))
+    monkeypatch.setenv("IGSTATS_GATEWAY_MINUTE_UNITS", str(minute_units))
     for service, address in others.addresses.items():
         monkeypatch.setenv(f"IGSTATS_{service.upper()}_ADDRESS", address)
     for port in ("GRPC", "HTTP"):
