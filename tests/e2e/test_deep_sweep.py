@@ -36,7 +36,7 @@ async def test_a_deletion_is_clean_everywhere_and_an_undeclared_copy_is_named(
     ):
         world = World(stack, channel)
         await world.settle_down()
-        *_, gone, copied = await world.crowd.make(13)  # bench11 and bench12: no part of another's name
+        gone, copied, *_ = await world.crowd.make(13)  # bench0 and bench1, beside bench10 to bench12
         (request,) = await world.until_closed([await world.delete(gone)])
         assert_proved(request)
 

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+from igstats_kit.deep_sweep.edges import CONTEXT
 from igstats_kit.deep_sweep.model import Needles
 
 _PIECE = 4 * 1024 * 1024
@@ -18,13 +19,17 @@ async def within(path: Path, needles: Needles) -> set[str] | None:
 
 
 def _within(path: Path, needles: Needles) -> set[str] | None:
+    """Pieces overlap, so that every value stands in one of them with what is around it."""
     found: set[str] = set()
-    overlap = b""
+    content, start = b"", 0
     try:
         with path.open("rb") as file:
             while piece := file.read(_PIECE):
-                found |= needles.within(overlap + piece)
-                overlap = piece[-needles.longest :]
+                content += piece
+                found |= needles.within(content, start, max(0, len(content) - CONTEXT))
+                start = CONTEXT if len(content) > needles.reach else 0
+                content = content[-needles.reach :]
+            found |= needles.within(content, start)
     except FileNotFoundError:
         return None
     return found

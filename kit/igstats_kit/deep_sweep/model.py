@@ -9,6 +9,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from igstats_kit.deep_sweep.edges import CONTEXT, Edges, in_hex, in_text
+
 _SHORTEST = 6
 # Ids that we made, a prefix and a ULID: they name nobody once the rows are gone, and logs may hold them.
 _OURS = re.compile(r"[a-z]{2,8}_[0-9a-hjkmnp-tv-z]{26}")
@@ -70,34 +72,43 @@ def forms(value: str) -> set[str]:
     return {value, value.lower(), json.dumps(value)[1:-1]}
 
 
+class Sought(NamedTuple):
+    """A form to search for in text: plain, as an expression that tells it from a piece of another, and whose it is."""
+
+    form: str
+    pattern: str
+    request_id: str
+
+
 class Needles:
-    """The values of several erasures, and whose each is."""
+    """The values of several erasures, and whose each is. `reach` is the longest with what is looked at around it."""
 
     def __init__(self, erasures: Iterable[Erased]) -> None:
-        self._owners: dict[bytes, set[str]] = defaultdict(set)
+        self._owners: dict[str, set[str]] = defaultdict(set)
         self.unsearched: dict[str, int] = defaultdict(int)
         for erased in erasures:
             for value in erased.values:
                 if searchable(value):
                     for form in forms(value):
-                        self._owners[form.encode()].add(erased.request_id)
+                        self._owners[form].add(erased.request_id)
                 else:
                     self.unsearched[erased.request_id] += 1
-        self.longest = max(map(len, self._owners), default=1)
+        self._edges = {form: Edges(form) for form in self._owners}
+        self.reach = max((len(form.encode()) for form in self._owners), default=0) + 2 * CONTEXT
 
-    def within(self, content: bytes) -> set[str]:
-        """The requests whose values are in the content."""
+    def within(self, content: bytes, start: int = 0, end: int | None = None) -> set[str]:
+        """The requests whose values stand in content[start:end]; the bytes around are looked at, not searched."""
         found: set[str] = set()
         for form, owners in self._owners.items():
-            if not owners <= found and form in content:
+            if not owners <= found and self._edges[form].alone(content, start, end):
                 found |= owners
         return found
 
-    def pairs(self) -> list[tuple[str, str]]:
-        """(form, request id) of everything to search for in text: also the bytes as PostgreSQL shows them, in hex."""
-        written = [(form.decode().lower(), owners) for form, owners in self._owners.items()]
-        written += [(form.hex(), owners) for form, owners in self._owners.items()]
-        return sorted({(form, request_id) for form, owners in written for request_id in owners})
+    def sought(self) -> list[Sought]:
+        """Everything to search for in text: also the bytes as PostgreSQL shows them, in hex."""
+        written = [(form.lower(), in_text(form), owners) for form, owners in self._owners.items()]
+        written += [(form.encode().hex(), in_hex(form), owners) for form, owners in self._owners.items()]
+        return sorted({Sought(form, pattern, one) for form, pattern, owners in written for one in owners})
 
 
 @dataclass

@@ -7,7 +7,7 @@ from pathlib import Path
 from igstats_kit.declare import Action, Declarations
 from igstats_kit.deep_sweep import files, store, streams
 from igstats_kit.deep_sweep.disk import NOT_REACHABLE, Disk
-from igstats_kit.deep_sweep.model import Erased, Kind, Needles, Place, Report, Stored
+from igstats_kit.deep_sweep.model import Erased, Kind, Needles, Place, Report, Sought, Stored
 from igstats_kit.events import Bus
 from igstats_kit.permissions import Rights
 from igstats_kit.sql import Database
@@ -53,8 +53,8 @@ class Search:
             await streams.search(self._reach.bus, self._reach.rights, needles, report)
         await self._search_archives(erasures, needles, report)
         await self._search_logs(needles, report)
-        if pairs := needles.pairs():
-            await self._search_tables(pairs, report)
+        if sought := needles.sought():
+            await self._search_tables(sought, report)
         await self._disk.search(needles, report, self.lawful.union(*(erased.kept for erased in erasures)))
         return report
 
@@ -76,7 +76,7 @@ class Search:
             report.searched[Kind.LOG] += owners is not None
             report.add(owners or (), Place(Kind.LOG, path.name))
 
-    async def _search_tables(self, pairs: Sequence[tuple[str, str]], report: Report) -> None:
+    async def _search_tables(self, sought: Sequence[Sought], report: Report) -> None:
         async with self._database.read() as connection:
             tables = await store.tables(connection)
         for table in tables:
@@ -84,5 +84,5 @@ class Search:
                 report.unreachable[f"table:{table.name}"] = "NOT_ALLOWED"
                 continue
             report.searched[Kind.TABLE] += 1
-            report.add(await store.within(self._database, table, pairs), Place(Kind.TABLE, table.name))
-        await store.forget_samples(self._database, pairs)
+            report.add(await store.within(self._database, table, sought), Place(Kind.TABLE, table.name))
+        await store.forget_samples(self._database, sought)

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from igstats_kit.deep_sweep.model import Sought
 from igstats_kit.sql import Database
 
 _DUE = text("SELECT request_id, sealed, erased_at FROM needles WHERE next_at <= :now ORDER BY next_at LIMIT :limit")
@@ -32,8 +33,9 @@ _TABLES = text(
 )
 _WITHIN = (
     "WITH hit AS MATERIALIZED (SELECT lower(CAST(t AS text)) AS line FROM {} AS t WHERE CAST(t AS text) ~* :pattern)"
-    " SELECT DISTINCT n.request_id FROM unnest(CAST(:forms AS text[]), CAST(:request_ids AS text[]))"
-    " AS n(form, request_id) WHERE EXISTS (SELECT FROM hit WHERE strpos(hit.line, n.form) > 0)"
+    " SELECT DISTINCT n.request_id FROM unnest(CAST(:forms AS text[]), CAST(:alone AS text[]),"
+    " CAST(:request_ids AS text[])) AS n(form, alone, request_id)"
+    " WHERE EXISTS (SELECT FROM hit WHERE strpos(hit.line, n.form) > 0 AND hit.line ~ n.alone)"
 )
 _SAMPLED = text(
     "SELECT DISTINCT format('%I.%I', schemaname, tablename) FROM pg_stats WHERE schemaname !~ '^pg_'"
@@ -106,10 +108,10 @@ async def tables(connection: AsyncConnection) -> list[Table]:
     return [Table(row.name, row.quoted, row.readable) for row in await connection.execute(_TABLES)]
 
 
-async def within(database: Database, table: Table, pairs: Sequence[tuple[str, str]]) -> set[str]:
+async def within(database: Database, table: Table, sought: Sequence[Sought]) -> set[str]:
     """The requests whose values are in a live row of the table."""
-    forms, request_ids = zip(*pairs, strict=True)
-    binds = {"pattern": _pattern(forms), "forms": list(forms), "request_ids": list(request_ids)}
+    forms, alone, request_ids = map(list, zip(*sought, strict=True))
+    binds = {"pattern": _pattern(forms), "forms": forms, "alone": alone, "request_ids": request_ids}
     async with database.transaction() as connection:
         await connection.execute(_PATIENCE)
         return set((await connection.execute(text(_WITHIN.format(table.quoted)), binds)).scalars())
@@ -119,9 +121,9 @@ def _pattern(forms: Collection[str]) -> str:
     return "|".join(sorted({re.escape(form) for form in forms}))
 
 
-async def forget_samples(database: Database, pairs: Sequence[tuple[str, str]]) -> list[str]:
+async def forget_samples(database: Database, sought: Sequence[Sought]) -> list[str]:
     """Takes the values out of the planner's statistics, which quote common values; answers tables that keep them."""
-    pattern = {"pattern": _pattern([form for form, _ in pairs])}
+    pattern = {"pattern": _pattern([one.form for one in sought])}
     async with database.statement() as connection:
         for quoted in (await connection.execute(_SAMPLED, pattern)).scalars().all():
             await connection.execute(text(f"ANALYZE {quoted}"))

@@ -12,9 +12,10 @@ import pytest_asyncio
 from igstats.event.v1.events_pb2 import RecordMade
 from igstats.holder.v1.task_pb2 import Right
 from igstats_kit.declare import impersonal_store
-from igstats_kit.deep_sweep import streams
+from igstats_kit.deep_sweep import store, streams
 from igstats_kit.deep_sweep.model import Erased, Kind, Needles, Report, Stored
 from igstats_kit.deep_sweep.search import Reach, Search
+from igstats_kit.deep_sweep.store import Table
 from igstats_kit.deep_sweep.worker import DeepSweep, Schedule
 from igstats_kit.events import Bus, Event, Stream
 from igstats_kit.permissions import RIGHTS
@@ -28,6 +29,8 @@ from igstats_kit.testing.postgres import SWEEPABLE, Postgres
 from igstats_kit.testing.processes import free_port
 from igstats_kit.testing.toy_holder import ToyHolder
 from sqlalchemy import select, text
+
+from tests.unit.kit.test_edges import FOUND, PIECES
 
 SCHEDULE = Schedule(first=timedelta(hours=1), last=timedelta(days=8))
 VALUE = "person-1@toy.example"
@@ -161,6 +164,32 @@ async def test_a_copy_among_bytes_in_a_table_is_named(swept: Swept) -> None:
     await swept.tell("INSERT INTO forgotten VALUES (:raw)", raw=b"\x0a\x14" + VALUE.encode())
     swept.clock.advance(timedelta(hours=2))
     assert (await swept.sweep())["found"] == ["table:forgotten"]
+
+
+@pytest.mark.parametrize("column", ["text", "bytea"])
+async def test_a_row_with_a_piece_of_a_value_is_not_taken_for_the_value(swept: Swept, column: str) -> None:
+    for found, cases in ((True, FOUND), (False, PIECES)):
+        for value, content in cases:
+            await swept.tell("DROP TABLE IF EXISTS forgotten")
+            await swept.tell(f"CREATE TABLE forgotten (line {column})")
+            line: str | bytes = content if column == "bytea" else content.decode().replace("\0", " ")
+            await swept.tell("INSERT INTO forgotten VALUES (:line)", line=line)
+            sought = Needles([Erased("req_1", (value,), datetime.now(UTC), last=False)]).sought()
+            table = Table("forgotten", "public.forgotten", readable=True)
+            assert await store.within(swept.holder.database, table, sought) == ({"req_1"} if found else set()), (
+                value,
+                content,
+            )
+
+
+async def test_another_whose_name_begins_alike_is_no_finding_in_any_file(swept: Swept) -> None:
+    other = f"{VALUE}.uk"
+    await swept.tell("CREATE TABLE others (line text)")
+    await swept.tell("INSERT INTO others VALUES (:line)", line=other)
+    swept.log.write_text(f"sent to {other}\n")
+    swept.clock.advance(timedelta(days=9))
+    said = await swept.sweep()
+    assert (said["outcome"], said["found"], said["remains"]) == ("CLEAN", [], [])
 
 
 async def test_a_line_of_a_log_is_named_also_after_rotation(swept: Swept) -> None:

@@ -19,14 +19,14 @@ def erased(*values: str, last: bool = False, kept: frozenset[str] = frozenset())
 def test_short_values_and_ids_of_ours_say_nothing(value: str) -> None:
     assert not searchable(value)
     needles = Needles([erased(value)])
-    assert needles.pairs() == []
+    assert needles.sought() == []
     assert needles.unsearched["req_1"] == 1
 
 
 @given(st.text(min_size=6), st.binary(), st.binary())
 def test_a_value_is_found_wherever_it_stands_among_bytes(value: str, before: bytes, after: bytes) -> None:
     if searchable(value) and value.isprintable():
-        assert Needles([erased(value)]).within(before + value.encode() + after) == {"req_1"}
+        assert Needles([erased(value)]).within(before + b"\0" + value.encode() + b"\0" + after) == {"req_1"}
 
 
 def test_a_value_is_found_as_json_writes_it_and_in_lower_case() -> None:
