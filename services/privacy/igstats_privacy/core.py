@@ -17,6 +17,7 @@ from igstats_privacy.exports import Exports
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.leases import Leases
+from igstats_privacy.messages import grounds
 from igstats_privacy.receipts import Receipts
 from igstats_privacy.recipients import Recipients
 from igstats_privacy.registry import Registry
@@ -37,7 +38,7 @@ class Core:
         self.codes = StatusCodes(seal_key)
         self.identifiers = Identifiers(self.sealer, Tokens(read_secret(config.suppression_key)))
         self.changes = Changes()
-        self.fanout = Fanout(clock, SystemRandom().random)
+        self.fanout = Fanout(clock, SystemRandom().random, grounds)
         self.registry = Registry(database, self.fanout, self.changes, clock)
         self.exports = Exports(database, self.sealer, self.identifiers, clock, config.export_days)
         self.profiles = StatsProfiles(channels.to("stats", config.stats_address))

@@ -3,16 +3,16 @@
 The rules are `lifecycle`'s; here they are applied to a whole batch of requests with a handful of statements.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from igstats_kit.clock import Clock
 
-from igstats_privacy import events, lifecycle, task_store
+from igstats_privacy import events, lifecycle, store, task_store
 from igstats_privacy.clocks import offer_again
 from igstats_privacy.lifecycle import FINAL, Step
-from igstats_privacy.model import Change, State, TaskKey, TaskState
+from igstats_privacy.model import GROUNDS_APART, Change, State, TaskKey, TaskState
 from igstats_privacy.store import Connection
 from igstats_privacy.task_store import Advance, Stand
 
@@ -21,13 +21,17 @@ _DATED = FINAL | {State.SETTLING}
 Jitter = Callable[[], float]
 """A random number from 0 to 1, so that repeats do not come in step."""
 
+Grounds = Callable[[bytes], Sequence[str]]
+"""The legal grounds on which something stays, as a serialised receipt says."""
+
 
 class Fanout:
     """Applies the life cycle to stored requests."""
 
-    def __init__(self, clock: Clock, jitter: Jitter) -> None:
+    def __init__(self, clock: Clock, jitter: Jitter, grounds: Grounds) -> None:
         self._clock = clock
         self._jitter = jitter
+        self._grounds = grounds
 
     async def accept(self, connection: Connection, request_ids: Iterable[str]) -> None:
         """Starts locked requests whose plan has just been written."""
@@ -89,9 +93,18 @@ class Fanout:
         facts = events.tasks_offered([key for key, state in opened.items() if state is TaskState.OFFERED], held)
         facts += events.requests_changed(changes, now)
         if closed:
+            await self._give_grounds(connection, closed)
             facts += events.requests_closed(closed, await task_store.words(connection, closed), now)
         move = Advance(opened, self.next_offer(now, 1), steps, known, facts)
         await task_store.advance(connection, move, now)
+
+    async def _give_grounds(self, connection: Connection, closed: Mapping[str, State]) -> None:
+        """A request that is met in part says why (11 CCR 7101(b)): on which grounds something stays, by their names."""
+        in_part = [name for name, state in closed.items() if state is State.FULFILLED_IN_PART]
+        if in_part:
+            kept = await store.retaining(connection, in_part)
+            said = {name: sorted({one for raw in raws for one in self._grounds(raw)}) for name, raws in kept.items()}
+            await store.give_reasons(connection, {name: GROUNDS_APART.join(one) for name, one in said.items()})
 
 
 def _differs(step: Step, stand: Stand) -> bool:

@@ -255,6 +255,11 @@ def read_receipt(signed: receipt_pb2.SignedReceipt, said: receipt_pb2.Receipt) -
     )
 
 
+def grounds(receipt: bytes) -> list[str]:
+    """The legal grounds on which something stays, as a receipt says."""
+    return [one.ground for one in receipt_pb2.Receipt.FromString(receipt).retained if one.ground]
+
+
 def recipient(one: Recipient) -> request_pb2.Recipient:
     """A recipient, for officers."""
     return request_pb2.Recipient(

@@ -102,6 +102,15 @@ _PROVE = text(
     "UPDATE requests r SET identity_proof = n.proof FROM unnest(CAST(:ids AS text[]), CAST(:proofs AS text[]))"
     " AS n(request_id, proof) WHERE r.request_id = n.request_id"
 )
+_RETAINING = text(
+    "SELECT t.request_id, r.receipt FROM tasks t JOIN receipts r ON r.request_id = t.request_id"
+    " AND r.holder = t.holder AND r.phase = t.phase AND r.digest = t.receipt_digest"
+    " WHERE t.request_id = ANY(CAST(:ids AS text[])) AND t.outcome = 'RETAINED' ORDER BY t.request_id, t.step, t.holder"
+)
+_GIVE_REASONS = text(
+    "UPDATE requests r SET reason = n.reason FROM unnest(CAST(:ids AS text[]), CAST(:reasons AS text[]))"
+    " AS n(request_id, reason) WHERE r.request_id = n.request_id"
+)
 _UNPROVED = text(
     "SELECT request_id FROM requests WHERE state = 'IDENTITY_PENDING' AND closed_at IS NULL AND due_at <= :now"
     " LIMIT :limit"
@@ -259,6 +268,19 @@ async def accept(connection: Connection, accepted: Sequence[Acceptance], now: da
 async def prove(connection: Connection, proofs: Mapping[str, str]) -> None:
     """Writes how identities were proved."""
     await connection.execute(_PROVE, {"ids": list(proofs), "proofs": list(proofs.values())})
+
+
+async def retaining(connection: Connection, request_ids: Sequence[str]) -> dict[str, list[bytes]]:
+    """The receipts by which holders said that something stays, serialised, by request."""
+    found: dict[str, list[bytes]] = {name: [] for name in request_ids}
+    for row in await connection.execute(_RETAINING, {"ids": list(request_ids)}):
+        found[row.request_id].append(bytes(row.receipt))
+    return found
+
+
+async def give_reasons(connection: Connection, reasons: Mapping[str, str]) -> None:
+    """Writes why requests are met in part; the request ledger follows."""
+    await connection.execute(_GIVE_REASONS, {"ids": list(reasons), "reasons": list(reasons.values())})
 
 
 async def unproved(connection: Connection, now: datetime, limit: int) -> list[str]:

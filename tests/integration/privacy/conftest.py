@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from igstats.event.v1.events_pb2 import ReceiptsIssued, RequestClosed, RequestsChanged, RequestsClosed, TasksOffered
 from igstats.holder.v1.description_pb2 import HolderDescription
 from igstats.holder.v1.holder_tasks_service_pb2 import RegisterHolderRequest
-from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, SignedReceipt
+from igstats.holder.v1.receipt_pb2 import Outcome, Receipt, Retained, SignedReceipt
 from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Event
@@ -80,6 +80,7 @@ class FakeHolder:
         self.name = name
         self.signer = served.new_signer()
         self.clock = clock
+        self.grounds: tuple[str, ...] = ()
 
     def receipt(self, task_id: str, right: Right.ValueType, outcome: Outcome.ValueType | None = None) -> Receipt:
         request_id, holder, phase = task_id.split("/")
@@ -87,6 +88,8 @@ class FakeHolder:
         made.phase = Phase.Value(f"PHASE_{phase}")
         made.outcome = outcome or _OUTCOMES.get(made.phase) or _FINALS[right]
         made.executed_time.FromDatetime(self.clock.now())
+        if made.outcome == Outcome.OUTCOME_RETAINED:
+            made.retained.extend(Retained(store="media", ground=ground, count=1) for ground in self.grounds)
         return made
 
     def event(self, signed: Iterable[SignedReceipt], *, publisher: str = "", event_id: str = "") -> Event:
@@ -134,7 +137,7 @@ class Office:
         sealer, self.tokens = Sealer(b"s" * 32), Tokens(b"t" * 32)
         self.identifiers = Identifiers(sealer, self.tokens)
         self.changes = Changes()
-        fanout = Fanout(self.clock, lambda: 0.0)
+        fanout = Fanout(self.clock, lambda: 0.0, messages.grounds)
         self.registry = Registry(database, fanout, self.changes, self.clock)
         self.exports = Exports(database, sealer, self.identifiers, self.clock, 7)
         self.packages = Packages(self.exports, described)

@@ -313,11 +313,13 @@ async def test_an_address_outlives_the_request_as_long_as_the_hold_and_no_longer
     assert await mailroom.addresses() == []
 
 
-async def test_what_a_law_keeps_without_a_hold_keeps_no_address(mailroom: Mailroom) -> None:
+async def test_what_a_law_keeps_without_a_hold_is_explained_and_keeps_no_address(mailroom: Mailroom) -> None:
+    mailroom.office.holders["stats"].grounds = ("tax law: invoices",)
     request_id = await mailroom.open()
     await mailroom.office.triage.run_once()
     await ended(mailroom, Outcome.OUTCOME_RETAINED)
     assert await mailroom.office.state(request_id) is State.FULFILLED_IN_PART
     await mailroom.post()
+    assert "It stays because tax law obliges us to keep invoices (GDPR article 17(3)(b))." in mailroom.said()
     assert "We keep this address" not in mailroom.said()
     assert await mailroom.addresses() == []

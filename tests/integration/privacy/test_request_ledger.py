@@ -3,11 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from igstats.holder.v1.receipt_pb2 import Outcome
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.retention import RetentionWorker
 from igstats_privacy import store as core
 from igstats_privacy.declarations import DECLARATIONS
-from igstats_privacy.model import Identifier, NewRequest, Regime, Right, State
+from igstats_privacy.model import Identifier, NewRequest, Phase, Regime, Right, State
 from igstats_privacy.public_messages import page_token
 from igstats_privacy.records import messages, rules, store
 from igstats_privacy.records.request_ledger import RequestLedger
@@ -66,6 +67,25 @@ async def test_a_refusal_keeps_its_ground_and_an_extension_its_date(office: Offi
         await connection.execute(refused)
     line = await entry(office, request_id)
     assert (line.answer, line.ground) == ("DENIED", "MANIFESTLY_UNFOUNDED")
+
+
+async def test_an_answer_in_part_keeps_the_grounds_of_what_stays_each_once(office: Office) -> None:
+    await office.register("stats", "gateway")
+    office.holders["stats"].grounds = ("legal_claims", "legal_claims")
+    office.holders["gateway"].grounds = ("tax law: invoices", "legal_claims")
+    request_id = await office.accepted()
+    for _ in range(4):
+        for name, task_ids in (await office.offered()).items():
+            for lease in await office.leases.lease(name, task_ids):
+                retained = Outcome.OUTCOME_RETAINED if lease.task.phase in (Phase.ERASE, Phase.ATTEST) else None
+                task = str(lease.task)
+                await office.consumer.handle([office.holders[name].issue([task], outcome=retained)])
+    assert (await entry(office, request_id)).ground == "", "there is no answer yet"
+    office.clock.advance(timedelta(days=8))
+    await office.reconciler.end_settled()
+    line = await entry(office, request_id)
+    assert (line.answer, line.ground) == ("FULFILLED_IN_PART", "legal_claims; tax law: invoices")
+    assert (await office.show(request_id)).request.reason == line.ground
 
 
 async def test_a_change_that_is_rolled_back_leaves_no_trace(office: Office) -> None:

@@ -13,7 +13,7 @@ from igstats_kit.sql import Database
 
 from igstats_privacy import store as core
 from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.model import Request, State
+from igstats_privacy.model import GROUNDS_APART, Request, State
 from igstats_privacy.notices import letters, store
 from igstats_privacy.notices.letters import EXPLAINED, Letter
 from igstats_privacy.notices.outgoing import Outgoing
@@ -146,6 +146,7 @@ class Correspondence:
             "received": day(request.received_at, chosen),
             "due": day(request.due_at, chosen),
             "ground": request.reason,
+            "grounds": request.reason.split(GROUNDS_APART) if request.state is State.FULFILLED_IN_PART else [],
             "proved": bool(request.identity_proof),
             "effective": day(request.effective_at, chosen),
             "link": f"{self._public_url}/privacy/requests/{self._codes.of(request.request_id)}",

@@ -28,11 +28,12 @@ class Reason:
     explanation: str
 
 
-_GROUNDS = {
+GROUNDS = {
     "legal_obligation": "the law obliges us to keep it (GDPR article 17(3)(b))",
     "legal_claims": "it is needed to establish or defend legal claims (GDPR article 17(3)(e))",
     "public_interest": "it is kept in the public interest (GDPR article 17(3)(d))",
     "others_rights": "the rights of other persons stand against it",
+    "tax law: invoices": "tax law obliges us to keep invoices (GDPR article 17(3)(b))",
     "free_expression": "freedom of expression and information stands against it (GDPR article 17(3)(a))",
 }
 _REFUSALS = {
@@ -70,7 +71,7 @@ def reasons(shown: Shown, staying: Iterable[Staying]) -> list[Reason]:
 
 def _kept(staying: Iterable[Staying]) -> Iterator[Reason]:
     for one in staying:
-        why = _GROUNDS.get(one.ground, "a legal ground stands against its deletion")
+        why = GROUNDS.get(one.ground, "a legal ground stands against its deletion")
         until = f", until {one.until:%Y-%m-%d}" if one.until else ""
         text = f"It stays because {why}{until}. It is used for nothing else. {COMPLAINT}"
         yield Reason(f"{one.store.replace('_', ' ')} ({one.holder})", one.ground, one.until, text)

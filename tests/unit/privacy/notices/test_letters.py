@@ -10,6 +10,7 @@ from igstats_privacy.model import Regime, Request, Right, State, Wait
 from igstats_privacy.notices.letters import Letter, is_over, owed
 from igstats_privacy.notices.relay import message
 from igstats_privacy.notices.rendering import LANGUAGES, day, language_of, render
+from igstats_privacy.status.words import GROUNDS
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)
 REQUEST = Request("req_1", "7K2Q-M4TD", Right.ERASURE, State.RECEIVED, b"", "web", "", NOW, NOW, None, None, False, "")
@@ -31,6 +32,7 @@ VALUES = {
     "code": "1234 5678",
     "minutes": "15",
     "kept": False,
+    "grounds": [],
     "resumed": False,
 }
 
@@ -62,6 +64,17 @@ def test_the_letter_of_a_package_says_where_it_is_or_that_there_is_no_link(langu
     without = render(Letter.PACKAGE, language, VALUES | {"package": "", "until": ""})
     assert "/privacy/packages/" not in without.text
     assert without.subject != with_link.subject
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_ground_on_which_something_can_stay_has_words_of_its_own(language: str) -> None:
+    grounds = sorted(GROUNDS)
+    told = {
+        one: render(Letter.RESULT, language, VALUES | {"state": "FULFILLED_IN_PART", "grounds": [one]}).text
+        for one in (*grounds, "a ground that nobody knows")
+    }
+    assert len(set(told.values())) == len(told)
+    assert not any(one in text for one, text in told.items()), "plain words, never the name"
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -43,7 +43,9 @@ class LedgerEntry(google.protobuf.message.Message):
     answer: builtins.str
     """FULFILLED, FULFILLED_IN_PART, DENIED, WITHDRAWN, EXPIRED, or empty while open."""
     ground: builtins.str
-    """Ground of a refusal."""
+    """Ground of a refusal, a name of DenialReason; of an answer in part, the grounds on which something stays, with "; "
+    between them. Empty when everything was done.
+    """
     missed: builtins.bool
     """Whether a clock was missed."""
     @property

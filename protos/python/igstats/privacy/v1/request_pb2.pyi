@@ -278,7 +278,7 @@ class Request(google.protobuf.message.Message):
     overdue: builtins.bool
     """True when due_time has passed while open."""
     reason: builtins.str
-    """Reason of a denial."""
+    """Reason of a denial; of a request that is met in part, the grounds on which something stays, with "; " between them."""
     regime: global___Regime.ValueType
     """Law it is made under."""
     subject_class: global___SubjectClass.ValueType
