@@ -11,8 +11,8 @@ from igstats_kit.clock import Clock
 
 from igstats_privacy import events, lifecycle, store, task_store
 from igstats_privacy.clocks import offer_again
-from igstats_privacy.lifecycle import FINAL, Step
-from igstats_privacy.model import GROUNDS_APART, Change, State, TaskKey, TaskState
+from igstats_privacy.lifecycle import FINAL, GROUNDS_APART, Step
+from igstats_privacy.model import Change, State, TaskKey, TaskState
 from igstats_privacy.store import Connection
 from igstats_privacy.task_store import Advance, Stand
 

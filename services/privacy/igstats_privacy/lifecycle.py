@@ -50,6 +50,9 @@ _STATES: Mapping[Phase, State] = {
 FINAL = frozenset({State.FULFILLED, State.FULFILLED_IN_PART, State.DENIED, State.WITHDRAWN, State.EXPIRED})
 """States that nothing leaves."""
 
+GROUNDS_APART = "; "
+"""Between the grounds of one request that is met in part."""
+
 RUNNING = frozenset({State.ACCEPTED, State.FENCING, State.EXECUTING, State.VERIFYING, State.SETTLING})
 """States in which tasks exist; a holder that registers now gets its share."""
 

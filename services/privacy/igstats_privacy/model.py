@@ -8,9 +8,6 @@ from enum import StrEnum
 CANARY = "canary"
 """The door of planted canaries; nobody else may open a request by it."""
 
-GROUNDS_APART = "; "
-"""Between the grounds of one request that is met in part."""
-
 
 class Right(StrEnum):
     """Names of igstats.holder.v1.Right without prefix."""

@@ -13,7 +13,8 @@ from igstats_kit.sql import Database
 
 from igstats_privacy import store as core
 from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.model import GROUNDS_APART, Request, State
+from igstats_privacy.lifecycle import GROUNDS_APART
+from igstats_privacy.model import Request, State
 from igstats_privacy.notices import letters, store
 from igstats_privacy.notices.letters import EXPLAINED, Letter
 from igstats_privacy.notices.outgoing import Outgoing
