@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
-from sqlalchemy import Column, Table, Text
+from sqlalchemy import Column, LargeBinary, Table, Text
 
 _KEY = "data"
 
@@ -306,6 +306,8 @@ def _column_problems(table: Table) -> list[str]:
             found += _index_problems(table, (column.name,))
             if not isinstance(column.type, Text):
                 found.append(f"needle column {table.name}.{column.name} must be Text: the sweep compares text")
+        if data is not None and data.exported and isinstance(column.type, LargeBinary):
+            found.append(f"column {table.name}.{column.name} holds bytes: declare it exported=False")
         if data is not None and data.correctable:
             found += _correction_problems(column, data)
     return found

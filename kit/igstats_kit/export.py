@@ -1,89 +1,102 @@
-"""Streams a person's data to privacy for an access or portability request."""
+"""Streams what is held about the persons of a batch to privacy, for access and portability requests.
+
+The shares of a batch go together: a statement reads all persons, a message takes what has come, whoever's it is. In
+memory is one message, however much somebody has.
+"""
 
 import hashlib
-import json
-from collections.abc import AsyncIterator, Iterator
-from datetime import date, datetime
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from igstats.holder.v1.holder_tasks_service_pb2 import UploadExportRequest
+from igstats.holder.v1.holder_tasks_service_pb2 import ExportPiece, UploadExportRequest, UploadExportResponse
 from igstats.holder.v1.task_pb2 import Right, Task
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.export_lines import Line
 from igstats_kit.phases import case_of
 from igstats_kit.subjects import Result, Subjects
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 
-_CHUNK_BYTES = 200 * 1024
+_MESSAGE_BYTES = 256 * 1024
+_MESSAGE_PIECES = 1024
 
 
-def _plain(value: object) -> str | float:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, Decimal):
-        return float(value)
-    raise TypeError(f"a {type(value).__name__} cannot be exported: declare its column exported=False")
-
-
-def json_line(row: dict[str, Any]) -> bytes:
-    """One row as a line of JSON Lines."""
-    return json.dumps(row, default=_plain, ensure_ascii=False).encode() + b"\n"
-
-
-class _Pieces:
-    """Cuts rows into upload messages of whole lines, and counts and digests what goes out."""
+class _Share:
+    """What goes out for one task."""
 
     def __init__(self, task_id: str) -> None:
+        self.task_id = task_id
         self.result = Result()
-        self._task_id = task_id
-        self._digest = hashlib.sha256()
-        self._store = ""
-        self._lines: list[bytes] = []
+        self.digest = hashlib.sha256()
+
+    def piece(self, store: str, lines: Sequence[bytes]) -> ExportPiece:
+        whole = b"".join(lines)
+        self.digest.update(whole)
+        self.result.counts[store] += len(lines)
+        return ExportPiece(task_id=self.task_id, store=store, lines=whole, row_count=len(lines))
+
+
+class _Shares:
+    """Gathers lines until they fill a message; counts and digests what goes out."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._shares = {task.request_id: _Share(task.task_id) for task in tasks}
+        self._waiting: dict[tuple[str, str], list[bytes]] = {}
         self._size = 0
 
-    @property
-    def digest(self) -> bytes:
-        return self._digest.digest()
+    def names(self) -> UploadExportRequest:
+        """The first message. The id outside the pieces is for a privacy that knows none: it will not pass for all."""
+        pieces = [ExportPiece(task_id=share.task_id) for share in self._shares.values()]
+        return UploadExportRequest(task_id=pieces[0].task_id, pieces=pieces)
 
-    def add(self, store: str, line: bytes) -> Iterator[UploadExportRequest]:
-        if self._lines and (store != self._store or self._size + len(line) > _CHUNK_BYTES):
-            yield self.flush()
-        self._store = store
-        self._lines.append(line)
-        self._size += len(line)
-        self.result.counts[store] += 1
-        self._digest.update(line)
+    def add(self, line: Line) -> Iterator[UploadExportRequest]:
+        """Takes a line, and yields a message when it is full."""
+        for request_id in line.requests:
+            if self._size + len(line.content) > _MESSAGE_BYTES or len(self._waiting) == _MESSAGE_PIECES:
+                yield from self.rest()
+            self._waiting.setdefault((request_id, line.store), []).append(line.content)
+            self._size += len(line.content)
 
-    def flush(self) -> UploadExportRequest:
-        piece = UploadExportRequest(
-            task_id=self._task_id, store=self._store, lines=b"".join(self._lines), row_count=len(self._lines)
-        )
-        self._task_id, self._lines, self._size = "", [], 0
-        return piece
+    def rest(self) -> Iterator[UploadExportRequest]:
+        """What still waits, as a message."""
+        if self._waiting:
+            pieces = [self._shares[name].piece(store, lines) for (name, store), lines in self._waiting.items()]
+            self._waiting, self._size = {}, 0
+            yield UploadExportRequest(pieces=pieces)
+
+    def results(self, answer: UploadExportResponse) -> Mapping[str, Result]:
+        """What was sent for each request, if just that has come.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE when privacy did not receive what was sent.
+        """
+        arrived = {share.task_id: share.digest for share in answer.shares}
+        if arrived != {share.task_id: share.digest.digest() for share in self._shares.values()}:
+            raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="privacy")
+        return {request_id: share.result for request_id, share in self._shares.items()}
 
 
 async def export(
-    connection: AsyncConnection, subjects: Subjects, stub: "HolderTasksServiceAsyncStub", task: Task
-) -> Result:
-    """Uploads what an access export includes, or what a person can take along; returns the rows sent per store.
+    connection: AsyncConnection, subjects: Subjects, stub: "HolderTasksServiceAsyncStub", tasks: Sequence[Task]
+) -> Mapping[str, Result]:
+    """Uploads what access exports include, or what persons can take along; returns the rows sent, by request and store.
 
     Raises:
         DomainError: DEPENDENCY_UNAVAILABLE when privacy did not receive what was sent.
     """
-    pieces = _Pieces(task.task_id)
+    shares = _Shares(tasks)
 
     async def messages() -> AsyncIterator[UploadExportRequest]:
-        portable = task.right == Right.RIGHT_PORTABILITY
-        async for store, row in subjects.export(connection, case_of(task), portable=portable):
-            for piece in pieces.add(store, json_line(row)):
-                yield piece
-        yield pieces.flush()
+        yield shares.names()
+        for portable in (False, True):
+            cases = [case_of(task) for task in tasks if (task.right == Right.RIGHT_PORTABILITY) is portable]
+            async for line in subjects.export(connection, cases, portable=portable):
+                for message in shares.add(line):
+                    yield message
+        for message in shares.rest():
+            yield message
 
-    answer = await stub.UploadExport(messages())
-    if answer.digest != pieces.digest:
-        raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="privacy")
-    return pieces.result
+    return shares.results(await stub.UploadExport(messages()))

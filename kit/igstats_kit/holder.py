@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
 
 _GIVE_UP_ATTEMPTS = 6
 _SEARCH_AFTER = timedelta(hours=1)
+_EXPORTED_TOGETHER = 64
 # What the events of a batch have handled before is found by its receipts, not by the inbox: the answer is given again.
 _TAKE = text(
     "WITH taken AS (INSERT INTO inbox (consumer, event_id)"
@@ -101,29 +102,28 @@ class HolderRunner:
 
     async def handle(self, events: Sequence[Event]) -> None:
         """Does the offered tasks. Raises when some could not be done; those done stay done."""
-        tasks = await self._leases.of(events)
-        streamed = [task for task in tasks if task.phase == Phase.PHASE_EXPORT]
-        for task in streamed:
-            await self._settle([task], [])
-        at_once = [task for task in tasks if task.phase != Phase.PHASE_EXPORT]
+        groups = _together(await self._leases.of(events)) or [[]]
+        failure: Exception | None = None
+        for group in groups:
+            # The inbox comes with the last ones, when everything offered is done.
+            handled = events if group is groups[-1] and failure is None else []
+            failure = await self._settle_or_singly(group, handled) or failure
+        if failure is not None:
+            raise failure
+
+    async def _settle_or_singly(self, tasks: Sequence[Task], events: Sequence[Event]) -> Exception | None:
+        """Does tasks that go together; each by itself when one of them cannot be done and holds up the others."""
         try:
-            await self._settle_by_phase(at_once, events)
+            await self._settle(tasks, events)
         except DomainError as error:
             if error.reason is Reason.DEPENDENCY_UNAVAILABLE:
                 raise
-            await self._settle_singly(at_once)
-        except Exception:  # noqa: BLE001 - one task that cannot be done must not hold up the others
-            await self._settle_singly(at_once)
+            return await self._settle_singly(tasks)
+        except Exception:  # noqa: BLE001 - see above
+            return await self._settle_singly(tasks)
+        return None
 
-    async def _settle_by_phase(self, tasks: Sequence[Task], events: Sequence[Event]) -> None:
-        """One transaction a phase: each locks its subjects once and in order, so that no two can block each other."""
-        phases = sorted({task.phase for task in tasks})
-        for phase in phases[:-1]:
-            await self._settle([task for task in tasks if task.phase == phase], [])
-        last = [task for task in tasks if not phases or task.phase == phases[-1]]
-        await self._settle(last, events)  # with the inbox: by then everything offered is done
-
-    async def _settle_singly(self, tasks: Sequence[Task]) -> None:
+    async def _settle_singly(self, tasks: Sequence[Task]) -> Exception | None:
         failure: Exception | None = None
         for task in tasks:
             try:
@@ -134,8 +134,7 @@ class HolderRunner:
                 if task.attempt >= _GIVE_UP_ATTEMPTS:
                     await self._give_up(task, error)
                     failure = None
-        if failure is not None:
-            raise failure
+        return failure
 
     async def _settle(self, tasks: Sequence[Task], events: Sequence[Event]) -> None:
         if not tasks and not events:
@@ -149,12 +148,9 @@ class HolderRunner:
 
     async def _run(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
         if tasks and tasks[0].phase == Phase.PHASE_EXPORT:
-            return [await self._export(connection, task) for task in tasks]
+            results = await export(connection, self._subjects, self._stub, tasks)
+            return [self._phases.receipt(task, Outcome.OUTCOME_EXPORTED, results[task.request_id]) for task in tasks]
         return await self._phases.run(connection, tasks)
-
-    async def _export(self, connection: AsyncConnection, task: Task) -> Receipt:
-        result = await export(connection, self._subjects, self._stub, task)
-        return self._phases.receipt(task, Outcome.OUTCOME_EXPORTED, result)
 
     async def _take(
         self, connection: AsyncConnection, tasks: Sequence[Task], events: Sequence[Event]
@@ -193,3 +189,16 @@ class HolderRunner:
         receipt = self._phases.receipt(task, Outcome.OUTCOME_NEEDS_HUMAN, None, explanation)
         async with self._database.transaction() as connection:
             await self._answer(connection, [receipt])
+
+
+def _together(tasks: Sequence[Task]) -> list[list[Task]]:
+    """What one transaction does: a phase locks its subjects once and in order, so that no two can block each other.
+
+    Exports last as long as there is something to read, so not all of them go together.
+    """
+    groups: list[list[Task]] = []
+    for phase in sorted({task.phase for task in tasks}):
+        some = [task for task in tasks if task.phase == phase]
+        most = _EXPORTED_TOGETHER if phase == Phase.PHASE_EXPORT else len(some)
+        groups += [some[start : start + most] for start in range(0, len(some), most)]
+    return groups

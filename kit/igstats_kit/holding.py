@@ -19,6 +19,7 @@ from igstats_kit.deep_sweep.search import Archive, Reach, Search
 from igstats_kit.deep_sweep.worker import DeepSweep, Schedule
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Bus
+from igstats_kit.export_lines import Opener
 from igstats_kit.holder import HolderRunner
 from igstats_kit.ledger import LedgerReplay
 from igstats_kit.lifecycle import Lifecycle
@@ -30,7 +31,7 @@ from igstats_kit.retention import RetentionWorker
 from igstats_kit.seal import Sealer
 from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
-from igstats_kit.subjects import Opener, Subjects
+from igstats_kit.subjects import Subjects
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub

@@ -281,24 +281,52 @@ def _is_needle(column: Column[Any]) -> bool:
     return data is not None and data.needle
 
 
-def exports(declarations: Declarations, *, portable: bool = False) -> list[tuple[Table, TextClause]]:
-    """One query per store that an export includes: the exported columns, in declared order.
+@dataclass(frozen=True)
+class Shares:
+    """What exports read, for many subjects at once: rows (store, keys of the owners, content).
+
+    `owners` names the anchors of the keys by store, in the order of the columns. The content of stores in `lines` is a
+    JSON object, made by PostgreSQL; rows of `apart` have their columns instead, because something is to be added.
+    """
+
+    owners: Mapping[str, tuple[str, ...]]
+    lines: TextClause | None
+    apart: list[tuple[Table, TextClause]]
+
+
+def exports(declarations: Declarations, *, portable: bool = False, apart: Collection[str] = ()) -> Shares:
+    """Reads the exported columns of every store that an export includes, in declared order.
 
     A `portable` one (GDPR 20) has only what the person provided or was observed doing.
     """
-    conditions: dict[str, list[str]] = {}
+    ways: dict[str, list[Path]] = {}
     for path in paths(declarations):
-        conditions.setdefault(path.table.name, []).append(path.rows)
-    found = []
-    for name, ways in conditions.items():
-        table = declarations.tables[name]
-        columns = _portable(table) if portable else _exported(table)
-        if columns:
-            order = ", ".join(_name(column) for column in table.primary_key.columns) or "1"
-            names = ", ".join(map(_name, columns))
-            query = f'SELECT {names} FROM "{name}" WHERE {" OR ".join(ways)} ORDER BY {order}'
-            found.append((table, text(query)))
-    return found
+        ways.setdefault(path.table.name, []).append(path)
+    chosen = _portable if portable else _exported
+    found = {name: columns for name in ways if (columns := chosen(declarations.tables[name]))}
+    most = max((len(ways[name]) for name in found), default=0)
+    lines = [_lines(ways[name], columns, most) for name, columns in found.items() if name not in apart]
+    whole = [
+        (declarations.tables[name], text(_rows(ways[name], ", ".join(map(_name, columns)))))
+        for name, columns in found.items()
+        if name in apart
+    ]
+    return Shares({name: tuple(path.anchor for path in ways[name]) for name in found}, _union(lines), whole)
+
+
+def _lines(ways: list[Path], columns: list[Column[Any]], most: int) -> str:
+    """As many columns of keys as the store with the most ways has, so that all stores fit one statement."""
+    names = ", ".join(f"n.{_name(column)}" for column in columns)
+    padding = "".join(", CAST(NULL AS text)" for _ in range(most - len(ways)))
+    content = f"CAST(row_to_json((SELECT r FROM (SELECT {names}) AS r)) AS text)"
+    return f"({_rows(ways, padding.removeprefix(', ') + (', ' if padding else '') + content)})"
+
+
+def _rows(ways: list[Path], content: str) -> str:
+    table, keys = ways[0].table, ", ".join(path.key for path in ways)
+    order = ", ".join(_name(column) for column in table.primary_key.columns) or "1"
+    where = " OR ".join(path.rows for path in ways)
+    return f"SELECT '{table.name}', {keys}, {content} FROM \"{table.name}\" AS n WHERE {where} ORDER BY {order}"
 
 
 def _exported(table: Table) -> list[Column[Any]]:

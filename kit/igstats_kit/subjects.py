@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from igstats_kit import plan
 from igstats_kit.corrections import Change, Correction, Corrections
 from igstats_kit.declare import Declarations
+from igstats_kit.export_lines import Exports, Keys, Line, Opener
 from igstats_kit.fence import lock
 from igstats_kit.holds import Hold, held
 from igstats_kit.pins import Pins
@@ -42,7 +43,6 @@ _KEEP_NEEDLES = text(
     "INSERT INTO needles (request_id, sealed) SELECT * FROM unnest(CAST(:requests AS text[]), CAST(:sealed AS bytea[]))"
     " ON CONFLICT DO NOTHING"
 )
-_EXPORT_ROWS = 500
 _FORGET = text(
     "WITH k AS (DELETE FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))),"
     " n AS (UPDATE needles SET erased_at = :now, next_at = :search_at"
@@ -86,11 +86,6 @@ class _Key(NamedTuple):
     key: str
 
 
-Keys = Mapping[tuple[str, str], Sequence[str]]
-Opener = Callable[[Sequence[dict[str, Any]]], Awaitable[Sequence[dict[str, Any]]]]
-"""Adds to exported rows of a store what is sealed elsewhere: an access export shows all that is held."""
-
-
 class Subjects:
     """Acts on the subjects of a batch of requests, inside the caller's transaction."""
 
@@ -99,7 +94,6 @@ class Subjects:
     ) -> None:
         self.declarations = declarations
         self._sealer = sealer
-        self._openers = openers
         self._anchors = [table.name for table, _ in plan.anchors(declarations)]
         self._find = plan.resolve(declarations, fenced=False)
         self._close_in = plan.resolve(declarations, fenced=True)
@@ -108,8 +102,7 @@ class Subjects:
         self._erasing = cache(partial(plan.erase, declarations))
         self._sweeping = cache(partial(plan.sweep, declarations))
         self._previewing = cache(partial(plan.preview, declarations))
-        self._exports = {portable: plan.exports(declarations, portable=portable) for portable in (False, True)}
-        self._revealed = {table.name: [one.name for one in found.reveals] for table, found in declarations.stores()}
+        self._exports = Exports(declarations, openers)
         self._corrections = Corrections(declarations, Pins(sealer))
 
     async def fence(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
@@ -226,20 +219,12 @@ class Subjects:
         return receipts
 
     async def export(
-        self, connection: AsyncConnection, case: Case, *, portable: bool = False
-    ) -> AsyncIterator[tuple[str, dict[str, Any]]]:
-        """Yields (store, row) of everything an access export includes, or of what the person can take along."""
-        binds = self._binds(_grouped(await connection.execute(self._find, _pairs([case]))))
-        for table, query in self._exports[portable]:
-            rows = await connection.stream(query, plan.known(query, binds))
-            async for some in rows.mappings().partitions(_EXPORT_ROWS):
-                found: Sequence[dict[str, Any]] = [dict(row) for row in some]
-                if opener := self._openers.get(table.name):
-                    found = await opener(found)
-                if hidden := dict.fromkeys(self._revealed[table.name]):
-                    found = [hidden | row for row in found]
-                for row in found:
-                    yield table.name, row
+        self, connection: AsyncConnection, cases: Sequence[Case], *, portable: bool = False
+    ) -> AsyncIterator[Line]:
+        """Yields everything an access export includes, or what the persons can take along, whoever's comes first."""
+        keys = _grouped(await connection.execute(self._look, _pairs(cases)))
+        async for line in self._exports.lines(connection, keys, self._binds(keys), portable=portable):
+            yield line
 
     def uncorrectable(self, corrections: Sequence[Correction]) -> list[str]:
         """Fields of this service's stores that cannot be corrected."""

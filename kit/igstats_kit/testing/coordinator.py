@@ -1,13 +1,15 @@
 """A stand-in for privacy towards one holder: hands out tasks, takes exports and receipts, keeps an erasure ledger."""
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from igstats.event.v1.events_pb2 import ReceiptsIssued, TasksOffered
 from igstats.holder.v1.holder_tasks_service_pb2 import (
     Erasure,
+    ExportPiece,
+    ExportShare,
     LeaseTasksRequest,
     LeaseTasksResponse,
     ListErasuresRequest,
@@ -21,6 +23,7 @@ from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
 from igstats.holder.v1.receipt_pb2 import Receipt
 from igstats.holder.v1.task_pb2 import Correction, Hold, Phase, Right, Task
 
+from igstats_kit.errors import DomainError, Reason
 from igstats_kit.receipt import verify
 from igstats_kit.tokens import Tokens
 
@@ -45,6 +48,9 @@ class Person:
     needles: tuple[str, ...]
 
 
+Upload = Callable[[AsyncIterator[UploadExportRequest]], Awaitable[UploadExportResponse]]
+
+
 @dataclass
 class Coordinator:
     """Has the methods of HolderTasksServiceAsyncStub; tests offer tasks and read receipts."""
@@ -54,6 +60,10 @@ class Coordinator:
     tasks: dict[str, Task] = field(default_factory=dict)
     erasures: list[Erasure] = field(default_factory=list)
     exports: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    uploads: list[list[str]] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+    deaf: bool = False
+    upload: Upload | None = None
 
     @property
     def stub(self) -> "HolderTasksServiceAsyncStub":
@@ -113,15 +123,22 @@ class Coordinator:
             task.attempt += 1
         return LeaseTasksResponse(tasks=leased)
 
-    async def UploadExport(self, pieces: AsyncIterator[UploadExportRequest]) -> UploadExportResponse:  # noqa: N802 - gRPC name
-        """Takes an export."""
-        digest, task_id, rows = hashlib.sha256(), "", 0
-        async for piece in pieces:
-            task_id = piece.task_id or task_id
-            digest.update(piece.lines)
-            rows += piece.row_count
-            self.exports.setdefault(task_id, []).append((piece.store, piece.lines))
-        return UploadExportResponse(digest=digest.digest(), row_count=rows)
+    async def UploadExport(self, messages: AsyncIterator[UploadExportRequest]) -> UploadExportResponse:  # noqa: N802 - gRPC name
+        """Takes the shares of several exports, whole or not at all; one of a task in `refused` is not wanted."""
+        return await (self.upload or self._take)(messages)
+
+    async def _take(self, messages: AsyncIterator[UploadExportRequest]) -> UploadExportResponse:
+        came: dict[str, list[ExportPiece]] = {}
+        async for message in messages:
+            for piece in message.pieces:
+                if piece.task_id in self.refused:
+                    raise DomainError(Reason.SUBJECT_ERASED)
+                came.setdefault(piece.task_id, []).append(piece)
+        if self.deaf:
+            return UploadExportResponse(digest=hashlib.sha256().digest())
+        self.uploads.append(list(came))
+        self.exports |= {name: [(one.store, one.lines) for one in some if one.lines] for name, some in came.items()}
+        return UploadExportResponse(shares=[_share(name, some) for name, some in came.items()])
 
     async def ListErasures(self, request: ListErasuresRequest) -> ListErasuresResponse:  # noqa: N802 - gRPC name
         """Reads the ledger."""
@@ -138,3 +155,8 @@ class Coordinator:
 def offer(holder: str, task_ids: Sequence[str]) -> bytes:
     """Payload of a task offer."""
     return TasksOffered(holder=holder, task_ids=task_ids).SerializeToString()
+
+
+def _share(task_id: str, pieces: Sequence[ExportPiece]) -> ExportShare:
+    digest = hashlib.sha256(b"".join(piece.lines for piece in pieces)).digest()
+    return ExportShare(task_id=task_id, digest=digest, row_count=sum(piece.row_count for piece in pieces))

@@ -47,10 +47,10 @@ class ToyHolder:
         """Writes a made-up person."""
         await toy.seed(self.database, self.tokens, toy.somebody(number))
 
-    async def offer(self, *task_ids: str) -> None:
-        """Offers tasks in one message."""
+    async def offer(self, *task_ids: str, attempts: int = 1) -> None:
+        """Offers tasks in one message, which comes for the so manieth time."""
         self._offers += 1
-        event = Event(f"e{self._offers}", "s", "t", datetime.now(UTC), offer("toy", task_ids))
+        event = Event(f"e{self._offers}", "s", "t", datetime.now(UTC), offer("toy", task_ids), attempts)
         await self.runner.handle([event])
 
     async def receipts(self) -> list[Receipt]:

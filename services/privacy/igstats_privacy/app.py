@@ -76,7 +76,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     )
     add_StatusServiceServicer_to_server(status, rpc.server)
     ledger = Ledger(database, clock)
-    holder_tasks = HolderTasksServicer(core.registry, core.leases, core.exports, ledger, clock)
+    holder_tasks = HolderTasksServicer(core.registry, core.leases, core.shares, ledger, clock)
     add_HolderTasksServiceServicer_to_server(holder_tasks, rpc.server)
 
     lifecycle = Lifecycle(rpc)

@@ -22,6 +22,7 @@ from igstats_privacy.receipts import Receipts
 from igstats_privacy.recipients import Recipients
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
+from igstats_privacy.shares import Shares
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.triage import Triage
 from igstats_privacy.upstream import AuditEvidence, StatsProfiles
@@ -40,7 +41,8 @@ class Core:
         self.changes = Changes()
         self.fanout = Fanout(clock, SystemRandom().random, grounds)
         self.registry = Registry(database, self.fanout, self.changes, clock)
-        self.exports = Exports(database, self.sealer, self.identifiers, clock, config.export_days)
+        self.shares = Shares(database, self.sealer, clock, config.export_days)
+        self.exports = Exports(database, self.sealer, self.identifiers, clock)
         self.profiles = StatsProfiles(channels.to("stats", config.stats_address))
         self.drafts = Drafts(self.identifiers, clock)
         self.children = Children(self.drafts, self.fanout, clock)

@@ -1,25 +1,62 @@
 """SQL of access packages: sealed parts, one share per holder, one key per package."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from igstats_kit.tables import restrictions
 from sqlalchemy import delete, func, insert, select, text
-from sqlalchemy.dialects import postgresql
 
+from igstats_privacy.lifecycle import LEASABLE
 from igstats_privacy.model import Part
 from igstats_privacy.store import Connection
+from igstats_privacy.tables import descriptions as described
 from igstats_privacy.tables import export_parts, export_shares, exports, holders, package_links, request_tokens
 
 # An access request that came after an erasure was carried out is answered: with what may lawfully remain.
 _ERASED = text(
     "SELECT EXISTS (SELECT FROM request_tokens mine JOIN requests access ON access.request_id = mine.request_id"
     " JOIN tombstones t ON t.token = mine.token AND t.created_at >= access.received_at"
-    " WHERE mine.request_id = :request_id)"
+    " WHERE mine.request_id = ANY(CAST(:ids AS text[])))"
     " OR EXISTS (SELECT FROM request_tokens mine JOIN request_tokens other USING (token)"
     " JOIN requests r ON r.request_id = other.request_id"
-    " WHERE mine.request_id = :request_id AND r.right = 'ERASURE' AND r.state IN ('FENCING', 'EXECUTING', 'VERIFYING'))"
+    " WHERE mine.request_id = ANY(CAST(:ids AS text[]))"
+    " AND r.right = 'ERASURE' AND r.state IN ('FENCING', 'EXECUTING', 'VERIFYING'))"
+)
+# As tasks are leased: those that are merely late may be done, too.
+_UPLOADS = text(
+    "SELECT t.request_id, e.request_id IS NOT NULL AS opened,"
+    " ARRAY(SELECT r.token FROM request_tokens r WHERE r.request_id = t.request_id) AS tokens"
+    " FROM tasks t LEFT JOIN exports e ON e.request_id = t.request_id"
+    " WHERE t.request_id = ANY(CAST(:ids AS text[])) AND t.holder = :holder AND t.phase = 'EXPORT'"
+    " AND (t.state = ANY(CAST(:leasable AS text[])) OR t.cause = 'LATE')"
+)
+# Nobody waits for the disk here: what is sealed with the key commits later, and never is on disk before this.
+_OPEN = text(
+    "WITH soon AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))"
+    " INSERT INTO exports (request_id, sealed_key, created_at, expires_at)"
+    " SELECT g.* FROM unnest(CAST(:ids AS text[]), CAST(:keys AS bytea[]), CAST(:made AS timestamptz[]),"
+    " CAST(:ends AS timestamptz[])) AS g CROSS JOIN soon ORDER BY 1 ON CONFLICT DO NOTHING"
+)
+_BEGIN = text(
+    "WITH mine AS (SELECT unnest(CAST(:ids AS text[])) AS request_id),"
+    " p AS (DELETE FROM export_parts p USING mine m WHERE p.request_id = m.request_id AND p.holder = :holder),"
+    " s AS (DELETE FROM export_shares s USING mine m WHERE s.request_id = m.request_id AND s.holder = :holder)"
+    " SELECT request_id, sealed_key FROM exports JOIN mine USING (request_id)"
+)
+_ADD_PARTS = text(
+    "INSERT INTO export_parts (request_id, holder, number, store, row_count, sealed, created_at)"
+    " SELECT g.*, CAST(:now AS timestamptz) FROM unnest(CAST(:requests AS text[]), CAST(:holders AS text[]),"
+    " CAST(:numbers AS int[]), CAST(:stores AS text[]), CAST(:rows AS int[]), CAST(:sealed AS bytea[])) AS g"
+)
+_ADD_SHARES = text(
+    "WITH h AS (SELECT description_digest AS digest, description FROM holders WHERE holder = :holder),"
+    " d AS (INSERT INTO descriptions (digest, description, created_at) SELECT digest, description,"
+    " CAST(:now AS timestamptz) FROM h ON CONFLICT DO NOTHING)"
+    " INSERT INTO export_shares (request_id, holder, digest, row_count, description_digest, created_at)"
+    " SELECT g.request_id, :holder, g.digest, g.row_count, h.digest, CAST(:now AS timestamptz) FROM h CROSS JOIN"
+    " unnest(CAST(:requests AS text[]), CAST(:digests AS bytea[]), CAST(:rows AS bigint[]))"
+    " AS g(request_id, digest, row_count)"
 )
 _MISSING = text(
     "SELECT EXISTS (SELECT FROM tasks t LEFT JOIN export_shares s USING (request_id, holder)"
@@ -54,21 +91,41 @@ async def tokens_of(connection: Connection, request_id: str) -> list[bytes]:
     return [bytes(token) for token in (await connection.execute(wanted)).scalars()]
 
 
-async def erased(connection: Connection, request_id: str) -> bool:
-    """Whether the person is being erased, or was since the request came, so that no copy may be made."""
-    return bool(await connection.scalar(_ERASED, {"request_id": request_id}))
+async def erased(connection: Connection, request_ids: Iterable[str]) -> bool:
+    """Whether one of the persons is being erased, or was since their request came, so that no copy may be made."""
+    return bool(await connection.scalar(_ERASED, {"ids": list(request_ids)}))
 
 
-async def open_package(connection: Connection, request_id: str, new: Package) -> Package:
-    """The request's package; `new` when there is none yet."""
-    row = {
-        "request_id": request_id,
-        "sealed_key": new.sealed_key,
-        "created_at": new.created_at,
-        "expires_at": new.expires_at,
+@dataclass(frozen=True)
+class Upload:
+    """A request whose share a holder may send: the person's tokens, and whether there is a package to put it in."""
+
+    request_id: str
+    opened: bool
+    tokens: Sequence[bytes]
+
+
+async def uploads(connection: Connection, holder: str, request_ids: Iterable[str]) -> list[Upload]:
+    """Those of the requests for which a holder has been asked for its share."""
+    binds = {"ids": list(request_ids), "holder": holder, "leasable": list(LEASABLE)}
+    return [Upload(row.request_id, row.opened, row.tokens) for row in await connection.execute(_UPLOADS, binds)]
+
+
+async def open_packages(connection: Connection, packages: Mapping[str, Package]) -> None:
+    """Makes the packages of requests that have none yet."""
+    binds = {
+        "ids": list(packages),
+        "keys": [one.sealed_key for one in packages.values()],
+        "made": [one.created_at for one in packages.values()],
+        "ends": [one.expires_at for one in packages.values()],
     }
-    await connection.execute(postgresql.insert(exports).values(row).on_conflict_do_nothing())
-    return await package(connection, request_id) or new
+    await connection.execute(_OPEN, binds)
+
+
+async def begin(connection: Connection, holder: str, request_ids: Iterable[str]) -> dict[str, bytes]:
+    """Removes what a holder sent before; answers the sealed keys of the packages."""
+    rows = await connection.execute(_BEGIN, {"ids": list(request_ids), "holder": holder})
+    return {row.request_id: bytes(row.sealed_key) for row in rows}
 
 
 async def package(connection: Connection, request_id: str) -> Package | None:
@@ -93,33 +150,30 @@ async def incomplete(connection: Connection, request_id: str) -> bool:
     return bool(await connection.scalar(_MISSING, {"request_id": request_id}))
 
 
-async def drop_share(connection: Connection, request_id: str, holder: str) -> None:
-    """Removes what a holder sent before; it sends its share anew."""
-    for table in (export_parts, export_shares):
-        await connection.execute(delete(table).where(table.c.request_id == request_id, table.c.holder == holder))
-
-
-async def add_part(connection: Connection, request_id: str, part: Part, now: datetime) -> None:
-    """Writes one part."""
-    row = {
-        "request_id": request_id,
-        "holder": part.holder,
-        "number": part.number,
-        "store": part.store,
-        "row_count": part.row_count,
-        "sealed": part.sealed,
-        "created_at": now,
+async def add_parts(connection: Connection, parts: Sequence[tuple[str, Part]], now: datetime) -> None:
+    """Writes parts of requests."""
+    binds = {
+        "requests": [request_id for request_id, _ in parts],
+        "holders": [part.holder for _, part in parts],
+        "numbers": [part.number for _, part in parts],
+        "stores": [part.store for _, part in parts],
+        "rows": [part.row_count for _, part in parts],
+        "sealed": [part.sealed for _, part in parts],
     }
-    await connection.execute(insert(export_parts), row)
+    await connection.execute(_ADD_PARTS, binds | {"now": now})
 
 
-async def add_share(
-    connection: Connection, request_id: str, holder: str, digest: bytes, row_count: int, now: datetime
+async def add_shares(
+    connection: Connection, holder: str, shares: Mapping[str, tuple[bytes, int]], now: datetime
 ) -> None:
-    """Notes that a holder's share is complete, and how the holder describes it; that may change until it is read."""
-    described = select(holders.c.description).where(holders.c.holder == holder).scalar_subquery()
-    row = {"request_id": request_id, "holder": holder, "digest": digest, "row_count": row_count, "created_at": now}
-    await connection.execute(insert(export_shares).values(**row, description=described))
+    """Notes that a holder's shares, of given digest and rows, are complete, and how the holder describes them now."""
+    binds = {
+        "holder": holder,
+        "requests": list(shares),
+        "digests": [digest for digest, _ in shares.values()],
+        "rows": [row_count for _, row_count in shares.values()],
+    }
+    await connection.execute(_ADD_SHARES, binds | {"now": now})
 
 
 async def heaps(connection: Connection, request_id: str) -> list[Heap]:
@@ -134,8 +188,11 @@ async def heaps(connection: Connection, request_id: str) -> list[Heap]:
 
 async def descriptions(connection: Connection, request_id: str) -> dict[str, bytes]:
     """How the holders described their shares of a package, by holder."""
-    as_sent = func.coalesce(export_shares.c.description, holders.c.description).label("description")
-    joined = export_shares.join(holders, holders.c.holder == export_shares.c.holder)
+    kept, old = described.c.description, export_shares.c.description
+    as_sent = func.coalesce(kept, old, holders.c.description).label("description")
+    joined = export_shares.join(holders, holders.c.holder == export_shares.c.holder).outerjoin(
+        described, described.c.digest == export_shares.c.description_digest
+    )
     wanted = select(export_shares.c.holder, as_sent).select_from(joined)
     rows = await connection.execute(wanted.where(export_shares.c.request_id == request_id))
     return {row.holder: bytes(row.description) for row in rows}

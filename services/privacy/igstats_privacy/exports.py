@@ -1,27 +1,20 @@
-"""Access and portability packages: holders stream their shares in, the account reads the whole, time destroys it.
+"""Access and portability packages: the account reads what the holders have sent (`shares`), time destroys it."""
 
-Every package has its own key, itself sealed with the service's: destroying one row makes all parts unreadable.
-"""
-
-import hashlib
-import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from igstats_kit.clock import Clock
 from igstats_kit.deep_sweep.model import Stored
 from igstats_kit.errors import DomainError, Reason
-from igstats_kit.fence import lock
-from igstats_kit.seal import KEY_BYTES, Sealer
+from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 
-from igstats_privacy import export_store, store, task_store
-from igstats_privacy.errors import request_not_found, task_not_owned
+from igstats_privacy import export_store, store
+from igstats_privacy.errors import request_not_found
 from igstats_privacy.export_store import Heap, Package
 from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.lifecycle import LEASABLE
-from igstats_privacy.model import Part, Phase, Request, Right, State, TaskKey
+from igstats_privacy.model import Request, Right, State
+from igstats_privacy.shares import opened
 from igstats_privacy.store import Connection
 
 _PAGE = 16
@@ -31,80 +24,14 @@ EXCERPT = "excerpt"
 _READABLE = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
 
 
-@dataclass(frozen=True)
-class Piece:
-    """What a holder sends: whole JSON lines of one store."""
-
-    store: str
-    lines: bytes
-    row_count: int
-
-
-@dataclass(frozen=True)
-class Share:
-    """What arrived from a holder."""
-
-    digest: bytes
-    row_count: int
-
-
 class Exports:
-    """Takes, gives and destroys packages."""
+    """Gives and destroys packages."""
 
-    def __init__(
-        self, database: Database, sealer: Sealer, identifiers: Identifiers, clock: Clock, export_days: int
-    ) -> None:
+    def __init__(self, database: Database, sealer: Sealer, identifiers: Identifiers, clock: Clock) -> None:
         self._database = database
         self._identifiers = identifiers
         self._sealer = sealer
         self._clock = clock
-        self._days = timedelta(days=export_days)
-
-    async def receive(self, holder: str, task_id: str, pieces: AsyncIterator[Piece]) -> Share:
-        """Stores a holder's share in one transaction; repeating it replaces the share.
-
-        Raises:
-            DomainError: TASK_NOT_OWNED; SUBJECT_ERASED while the person is being erased.
-        """
-        key = TaskKey.parse(task_id)
-        if key is None or key.holder != holder or key.phase is not Phase.EXPORT:
-            raise task_not_owned(holder)
-        async with self._database.transaction() as connection:
-            await self._admit(connection, key)
-            sealer = await self._opened(connection, key.request_id)
-            await export_store.drop_share(connection, key.request_id, holder)
-            share = await self._write(connection, key, sealer, pieces)
-            now = self._clock.now()
-            await export_store.add_share(connection, key.request_id, holder, share.digest, share.row_count, now)
-        return share
-
-    async def _admit(self, connection: Connection, key: TaskKey) -> None:
-        """The fence of this ingress, under the person's locks: nobody who asks to be forgotten is copied once more."""
-        tasks = await task_store.of_request(connection, key.request_id)
-        mine = [task for task in tasks if (task.holder, task.phase) == (key.holder, key.phase)]
-        if not mine or mine[0].state not in LEASABLE:
-            raise task_not_owned(key.holder)
-        await lock(connection, await export_store.tokens_of(connection, key.request_id), exclusive=False)
-        if await export_store.erased(connection, key.request_id):
-            raise DomainError(Reason.SUBJECT_ERASED)
-
-    async def _opened(self, connection: Connection, request_id: str) -> Sealer:
-        now = self._clock.now()
-        sealed = self._sealer.seal(secrets.token_bytes(KEY_BYTES), _place(request_id))
-        return self._key(
-            request_id, await export_store.open_package(connection, request_id, Package(sealed, now, now + self._days))
-        )
-
-    async def _write(self, connection: Connection, key: TaskKey, sealer: Sealer, pieces: AsyncIterator[Piece]) -> Share:
-        digest, rows, number = hashlib.sha256(), 0, 0
-        async for piece in pieces:
-            digest.update(piece.lines)
-            rows += piece.row_count
-            sealed = sealer.seal(piece.lines, f"{key.request_id}/{key.holder}/{number}")
-            part = Part(key.holder, number, piece.store, piece.row_count, sealed)
-            await export_store.add_part(connection, key.request_id, part, self._clock.now())
-            number += 1
-        return Share(digest.digest(), rows)
 
     async def contents(self, request_id: str, account_id: str) -> "Contents":
         """What is in the package of a request that has ended, to be read part by part.
@@ -141,7 +68,8 @@ class Exports:
             request, package = await self._readable(connection, request_id, may_read)
             heaps = await export_store.heaps(connection, request_id)
             descriptions = await export_store.descriptions(connection, request_id)
-        return Contents(self._database, self._key(request_id, package), request, package, heaps, descriptions)
+        sealer = opened(self._sealer, request_id, package.sealed_key)
+        return Contents(self._database, sealer, request, package, heaps, descriptions)
 
     async def _readable(
         self, connection: Connection, request_id: str, may_read: Callable[[Request], bool]
@@ -169,7 +97,8 @@ class Exports:
                 heaps = await export_store.heaps(connection, request_id)
             if request is None or package is None:
                 continue  # destroyed meanwhile
-            contents = Contents(self._database, self._key(request_id, package), request, package, heaps, {})
+            sealer = opened(self._sealer, request_id, package.sealed_key)
+            contents = Contents(self._database, sealer, request, package, heaps, {})
             for heap in heaps:
                 async for lines in contents.lines(heap):
                     yield Stored(f"{request_id}/{heap.holder}/{heap.store}", package.created_at, lines)
@@ -181,9 +110,6 @@ class Exports:
             if expired:
                 await export_store.destroy(connection, expired)
         return len(expired)
-
-    def _key(self, request_id: str, package: Package) -> Sealer:
-        return Sealer(self._sealer.open(package.sealed_key, _place(request_id)))
 
 
 class Contents:
@@ -217,7 +143,3 @@ class Contents:
             if len(parts) < _PAGE:
                 return
             after = parts[-1].number
-
-
-def _place(request_id: str) -> str:
-    return f"exports.sealed_key:{request_id}"

@@ -10,19 +10,19 @@ from igstats_kit.interceptors.identity import caller
 
 from igstats_privacy import messages
 from igstats_privacy.errors import task_not_owned
-from igstats_privacy.exports import Exports, Piece
 from igstats_privacy.leases import Leases
 from igstats_privacy.ledger import Ledger
 from igstats_privacy.registry import Registry
+from igstats_privacy.shares import Message, Piece, Shares
 
 
 class HolderTasksServicer(HolderTasksServiceServicer):
     """Announcements, leases, exports and the erasure ledger."""
 
-    def __init__(self, registry: Registry, leases: Leases, exports: Exports, ledger: Ledger, clock: Clock) -> None:
+    def __init__(self, registry: Registry, leases: Leases, shares: Shares, ledger: Ledger, clock: Clock) -> None:
         self._registry = registry
         self._leases = leases
-        self._exports = exports
+        self._shares = shares
         self._ledger = ledger
         self._clock = clock
 
@@ -45,12 +45,15 @@ class HolderTasksServicer(HolderTasksServiceServicer):
     async def UploadExport(  # noqa: N802 - gRPC name
         self, request_iterator: AsyncIterator[pb.UploadExportRequest], _context: Context
     ) -> pb.UploadExportResponse:
-        """Takes one holder's share of a package."""
+        """Takes one holder's shares of packages; in the form of one share alone from holders of a release before."""
         first = await anext(request_iterator, None)
         if first is None:
             raise task_not_owned(caller())
-        share = await self._exports.receive(caller(), first.task_id, _pieces(first, request_iterator))
-        return pb.UploadExportResponse(digest=share.digest, row_count=share.row_count)
+        if not first.pieces:
+            share = await self._shares.take_one(caller(), first.task_id, _alone(first, request_iterator))
+            return pb.UploadExportResponse(digest=share.digest, row_count=share.row_count)
+        shares = await self._shares.take(caller(), _together(first, request_iterator))
+        return pb.UploadExportResponse(shares=[messages.share(task_id, one) for task_id, one in shares.items()])
 
     async def ListErasures(  # noqa: N802 - gRPC name
         self, request: pb.ListErasuresRequest, _context: Context
@@ -66,7 +69,19 @@ def _require_own(holder: str) -> None:
         raise task_not_owned(holder)
 
 
-async def _pieces(first: pb.UploadExportRequest, others: AsyncIterator[pb.UploadExportRequest]) -> AsyncIterator[Piece]:
+async def _alone(first: pb.UploadExportRequest, others: AsyncIterator[pb.UploadExportRequest]) -> AsyncIterator[Piece]:
     yield Piece(first.store, first.lines, first.row_count)
     async for other in others:
         yield Piece(other.store, other.lines, other.row_count)
+
+
+async def _together(
+    first: pb.UploadExportRequest, others: AsyncIterator[pb.UploadExportRequest]
+) -> AsyncIterator[Message]:
+    yield _message(first)
+    async for other in others:
+        yield _message(other)
+
+
+def _message(request: pb.UploadExportRequest) -> Message:
+    return [(one.task_id, Piece(one.store, one.lines, one.row_count)) for one in request.pieces]

@@ -31,6 +31,7 @@ from igstats_privacy.model import (
     Task,
     TaskKey,
 )
+from igstats_privacy.shares import Share
 
 # A table look-up for each task and receipt instead of two calls into protobuf's enums.
 _RIGHT_NUMBERS = {right: task_pb2.Right.Value(f"RIGHT_{right}") for right in Right}
@@ -223,6 +224,11 @@ def _hold(one: Hold, holder: str) -> task_pb2.Hold:
     return task_pb2.Hold(
         hold_id=one.hold_id, holder=holder, stores=one.at(holder), ground=one.ground, until_time=stamp(one.until)
     )
+
+
+def share(task_id: str, one: Share) -> holder_tasks_service_pb2.ExportShare:
+    """What arrived of a task."""
+    return holder_tasks_service_pb2.ExportShare(task_id=task_id, digest=one.digest, row_count=one.row_count)
 
 
 def erasure(one: Erasure, holder: str) -> holder_tasks_service_pb2.Erasure:

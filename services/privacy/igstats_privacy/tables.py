@@ -310,6 +310,15 @@ package_links = Table(
     info=of_requester("request_id", days(_EXPORT_DAYS), erased=True),
 )
 
+descriptions = Table(
+    "descriptions",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True, info=plain()),
+    Column("description", LargeBinary, nullable=False, info=plain()),
+    _time("created_at"),
+    info=impersonal("what holders said about themselves when they sent shares of packages"),
+)
+
 export_shares = Table(
     "export_shares",
     metadata,
@@ -317,7 +326,8 @@ export_shares = Table(
     _text("holder"),
     Column("digest", LargeBinary, nullable=False, info=plain()),
     Column("row_count", BigInteger, nullable=False, info=plain()),
-    Column("description", LargeBinary, info=plain()),
+    Column("description", LargeBinary, info=plain()),  # as releases before 2026-12 wrote it
+    Column("description_digest", LargeBinary, info=plain()),
     _time("created_at"),
     PrimaryKeyConstraint("request_id", "holder"),
     info=of_requester("request_id", days(_EXPORT_DAYS), erased=True),

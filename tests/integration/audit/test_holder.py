@@ -1,5 +1,6 @@
 """Audit is a holder like any other: the conformance suite, run against its own ingress."""
 
+import json
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
@@ -65,6 +66,6 @@ async def test_an_access_package_holds_what_is_sealed_and_nothing_of_the_neighbo
     subjects = Subjects(DECLARATIONS, REST, {"calls": RevealedCalls(world.access.store.entries)})
     case = Case("req_x", (TOKENS.of("ACCOUNT_ID", "acc_1"),))
     async with world.database.transaction() as connection:
-        found = [row async for store, row in subjects.export(connection, case) if store == "calls"]
+        found = [json.loads(one.content) async for one in subjects.export(connection, [case]) if one.store == "calls"]
     assert [row["call_id"] for row in found] == ["req_1", "req_3"]
     assert {(row["ip_address"], row["user_agent"]) for row in found} == {("192.0.2.7", "curl/8")}

@@ -11,11 +11,12 @@ from igstats.holder.v1.receipt_pb2 import Outcome
 from igstats_kit.clock import SystemClock
 from igstats_kit.declare import Declarations, impersonal_store
 from igstats_kit.events import Bus, Event, Stream
+from igstats_kit.export_lines import Keys
 from igstats_kit.holder import HolderRunner
 from igstats_kit.receipt import Signer
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
-from igstats_kit.subjects import Case, Keys, Subjects
+from igstats_kit.subjects import Case, Subjects
 from igstats_kit.tables import KIT_TABLES
 from igstats_kit.testing import toy
 from igstats_kit.testing.certificates import Authority

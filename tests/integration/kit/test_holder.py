@@ -1,8 +1,13 @@
 """What the kit derives from declarations, on a real database."""
 
+import hashlib
 import json
+import tracemalloc
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import pytest
+from igstats.holder.v1.holder_tasks_service_pb2 import ExportShare, UploadExportRequest, UploadExportResponse
 from igstats.holder.v1.receipt_pb2 import Outcome
 from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats_kit.errors import DomainError, Reason
@@ -10,6 +15,7 @@ from igstats_kit.tables import subject_keys, task_receipts
 from igstats_kit.testing import toy
 from igstats_kit.testing.coordinator import ERASURE
 from igstats_kit.testing.toy_holder import ToyHolder
+from sqlalchemy import text
 
 
 async def test_an_erasure_deletes_the_person_and_nobody_else(holder: ToyHolder) -> None:
@@ -144,6 +150,135 @@ async def test_an_export_holds_the_persons_rows_and_nobody_elses(holder: ToyHold
     ]
     assert "person-2" not in json.dumps(lines)
     assert (await holder.receipts())[-1].outcome == Outcome.OUTCOME_EXPORTED
+
+
+def exports(holder: ToyHolder, people: Iterable[int], right: Right.ValueType = Right.RIGHT_ACCESS) -> list[str]:
+    """Plans an export for each of the persons."""
+    return [holder.coordinator.plan("toy", f"req_{n}", toy.somebody(n), [Phase.PHASE_EXPORT], right)[0] for n in people]
+
+
+def sent(holder: ToyHolder, task: str) -> list[dict[str, Any]]:
+    """The rows that came for a task."""
+    return [json.loads(line) for _, lines in holder.coordinator.exports[task] for line in lines.splitlines()]
+
+
+async def test_exports_that_are_offered_together_go_in_one_upload_and_each_holds_its_own_person(
+    holder: ToyHolder,
+) -> None:
+    people = range(1, 6)
+    for number in people:
+        await holder.seed(number)
+    tasks = exports(holder, people)
+    tasks += exports(holder, [6], Right.RIGHT_PORTABILITY)  # of whom nothing is held
+    await holder.offer(*tasks)
+    assert holder.coordinator.uploads == [tasks]
+    for number, task in zip(people, tasks, strict=False):
+        assert {value for row in sent(holder, task) for value in row.values() if "@" in value} == {
+            *(f"{what} person-{number}@toy.example" for what in ("score of", "nick of", "first note to")),
+            *(f"second note to person-{number}@toy.example", f"person-{number}@toy.example"),
+        }
+    assert sent(holder, tasks[-1]) == []
+    counts = {one.task_id: {count.store: count.count for count in one.counts} for one in await holder.receipts()}
+    assert counts == {task: {"people": 1, "notes": 2} for task in tasks[:-1]} | {tasks[-1]: {}}
+    assert await holder.count(task_receipts) == len(tasks)
+
+
+async def test_an_access_and_a_portability_request_in_one_upload_each_hold_what_is_theirs(holder: ToyHolder) -> None:
+    await holder.seed(1)
+    (access,) = exports(holder, [1])
+    (portable,) = holder.coordinator.plan(
+        "toy", "req_p", toy.somebody(1), [Phase.PHASE_EXPORT], Right.RIGHT_PORTABILITY
+    )
+    await holder.offer(access, portable)
+    assert len(holder.coordinator.uploads) == 1
+    assert any("score" in row for row in sent(holder, access))
+    assert not any("score" in row for row in sent(holder, portable))
+    assert len(sent(holder, access)) == len(sent(holder, portable)) == 3
+
+
+async def test_a_person_whose_export_is_refused_does_not_hold_up_the_others_and_in_the_end_a_person_looks(
+    holder: ToyHolder,
+) -> None:
+    for number in (1, 2, 3):
+        await holder.seed(number)
+    tasks = exports(holder, (1, 2, 3))
+    holder.coordinator.refused = {tasks[1]}
+    with pytest.raises(DomainError) as refused:
+        await holder.offer(*tasks)
+    assert refused.value.reason is Reason.SUBJECT_ERASED
+    assert {one.task_id for one in await holder.receipts()} == {tasks[0], tasks[2]}
+    for attempts in range(2, 6):
+        with pytest.raises(DomainError):
+            await holder.offer(tasks[1], attempts=attempts)
+    await holder.offer(tasks[1], attempts=6)
+    said = (await holder.receipts())[-1]
+    assert (said.task_id, said.outcome) == (tasks[1], Outcome.OUTCOME_NEEDS_HUMAN)
+    holder.coordinator.refused = set()
+    await holder.offer(tasks[1], attempts=7)
+    assert (await holder.receipts())[-1].outcome == Outcome.OUTCOME_EXPORTED
+
+
+async def test_more_exports_than_go_together_go_in_several_uploads(holder: ToyHolder) -> None:
+    tasks = exports(holder, range(1, 101))
+    await holder.offer(*tasks)
+    assert [len(upload) for upload in holder.coordinator.uploads] == [64, 36]
+    assert {one.outcome for one in await holder.receipts()} == {Outcome.OUTCOME_EXPORTED}
+
+
+async def test_a_repeated_export_is_not_sent_again(holder: ToyHolder) -> None:
+    await holder.seed(1)
+    tasks = exports(holder, [1, 2])
+    await holder.offer(tasks[0])
+    await holder.offer(*tasks)
+    assert holder.coordinator.uploads == [[tasks[0]], [tasks[1]]]
+    first, *others = await holder.receipts()
+    assert [one for one in others if one.task_id == tasks[0]] == [first]
+
+
+async def test_a_privacy_that_did_not_get_what_was_sent_is_waited_for_and_nothing_is_said(holder: ToyHolder) -> None:
+    await holder.seed(1)
+    holder.coordinator.deaf = True  # as one of a release that knows no pieces
+    tasks = exports(holder, [1])
+    for _ in range(8):
+        with pytest.raises(DomainError) as waiting:
+            await holder.offer(*tasks)
+        assert waiting.value.reason is Reason.DEPENDENCY_UNAVAILABLE
+    assert await holder.receipts() == []
+    holder.coordinator.deaf = False
+    await holder.offer(*tasks)
+    assert len(sent(holder, tasks[0])) == 3
+
+
+async def test_an_export_of_a_person_who_has_very_much_is_never_in_memory_as_a_whole(holder: ToyHolder) -> None:
+    await holder.seed(1)
+    await holder.seed(2)
+    async with holder.database.transaction() as connection:
+        many = "INSERT INTO notes (person_id, body, created_at) SELECT 1, repeat('x', 2000), now() FROM"
+        await connection.execute(text(f"{many} generate_series(1, 10000)"))
+    tasks = exports(holder, [1, 2])
+    sizes: list[int] = []
+
+    async def upload(messages: AsyncIterator[UploadExportRequest]) -> UploadExportResponse:
+        digests = {task: hashlib.sha256() for task in tasks}
+        async for message in messages:
+            sizes.append(message.ByteSize())
+            for piece in message.pieces:
+                digests[piece.task_id].update(piece.lines)
+        shares = [ExportShare(task_id=task, digest=digest.digest()) for task, digest in digests.items()]
+        return UploadExportResponse(shares=shares)
+
+    holder.coordinator.upload = upload
+    tracemalloc.start()
+    try:
+        await holder.offer(*tasks)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert sum(sizes) > 20_000_000
+    assert max(sizes) < 300_000
+    assert most < 10_000_000
+    counts = [{count.store: count.count for count in one.counts} for one in await holder.receipts()]
+    assert counts == [{"people": 1, "notes": 10_002}, {"people": 1, "notes": 2}]
 
 
 async def test_a_restriction_keeps_the_data_and_refuses_new(holder: ToyHolder) -> None:

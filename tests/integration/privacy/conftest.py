@@ -42,6 +42,7 @@ from igstats_privacy.recipients import Recipients
 from igstats_privacy.reconciler import Reconciler
 from igstats_privacy.registry import Registry
 from igstats_privacy.requests import Requests
+from igstats_privacy.shares import Shares
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.triage import Resolution, Triage
 from sqlalchemy import delete, select
@@ -139,7 +140,8 @@ class Office:
         self.changes = Changes()
         fanout = Fanout(self.clock, lambda: 0.0, messages.grounds)
         self.registry = Registry(database, fanout, self.changes, self.clock)
-        self.exports = Exports(database, sealer, self.identifiers, self.clock, 7)
+        self.shares = Shares(database, sealer, self.clock, 7)
+        self.exports = Exports(database, sealer, self.identifiers, self.clock)
         self.packages = Packages(self.exports, described)
         self.links = Links(database, self.exports, self.packages, self.identifiers, self.clock)
         self.drafts = Drafts(self.identifiers, self.clock)

@@ -10,9 +10,9 @@ from igstats.event.v1.events_pb2 import RecordMade
 from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.tables import restrictions
-from igstats_privacy.exports import Piece
 from igstats_privacy.model import Identifier, State
 from igstats_privacy.packages.excerpts import Excerpts
+from igstats_privacy.shares import Piece
 from sqlalchemy import insert
 
 from tests.integration.privacy.conftest import ACCOUNT, Office
@@ -50,7 +50,7 @@ async def carried_out(office: Office, request_id: str) -> None:
     async def share() -> AsyncIterator[Piece]:
         yield Piece("profiles", b'{"username":"ada"}\n', 1)
 
-    await office.exports.receive("stats", f"{request_id}/stats/EXPORT", share())
+    await office.shares.take_one("stats", f"{request_id}/stats/EXPORT", share())
     await office.work(Sent.RIGHT_ACCESS)
     assert await office.state(request_id) is State.FULFILLED
 

@@ -15,8 +15,8 @@ from igstats_kit.testing.conformance import Candidate, Conformance
 from igstats_kit.testing.coordinator import Coordinator, Person
 from igstats_kit.testing.nats import Nats
 from igstats_privacy.declarations import DECLARATIONS
-from igstats_privacy.exports import Piece
 from igstats_privacy.model import Right
+from igstats_privacy.shares import Piece
 
 from tests.integration.privacy.conftest import Office
 from tests.integration.privacy.served import new_signer
@@ -44,7 +44,7 @@ async def test_privacy_passes_the_conformance_suite(
         request_id = await office.open(Right.ACCESS, key=f"access-{account_id}", account_id=account_id)
         await office.triage.run_once()
         piece = Piece(person.needles[0], b'{"about": "the person"}\n', 1)
-        await office.exports.receive("privacy", f"{request_id}/privacy/EXPORT", pieces(piece))
+        await office.shares.take_one("privacy", f"{request_id}/privacy/EXPORT", pieces(piece))
 
     def build(store: Database) -> HolderRunner:
         subjects = Subjects(DECLARATIONS, Sealer(b"s" * 32))

@@ -25,8 +25,8 @@ from igstats.privacy.v1.status_service_pb2 import ReadPackageRequest
 from igstats.privacy.v1.status_service_pb2_grpc import StatusServiceStub
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.testing.processes import free_port
-from igstats_privacy.exports import Piece
 from igstats_privacy.model import Identifier, NewRequest, Right, State
+from igstats_privacy.shares import Piece
 from igstats_privacy.tables import package_links
 from sqlalchemy import func, select
 from ulid import ULID
@@ -82,7 +82,7 @@ async def fulfilled(office: Office, *named: Identifier, right: Right = Right.ACC
     await office.requests.confirm_identity(request_id, "passport seen")
     await office.triage.run_once()
     if share:
-        await office.exports.receive("stats", f"{request_id}/stats/EXPORT", _lines())
+        await office.shares.take_one("stats", f"{request_id}/stats/EXPORT", _lines())
     await office.work(Sent.Value(f"RIGHT_{right}"))
     assert await office.state(request_id) is State.FULFILLED
     return request_id

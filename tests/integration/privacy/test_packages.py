@@ -16,15 +16,14 @@ from igstats_audit.tables import DECLARATIONS as AUDIT
 from igstats_gateway.declarations import DECLARATIONS as GATEWAY
 from igstats_kit.declare import Declarations
 from igstats_kit.describe import describe
-from igstats_kit.export import json_line
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.subjects import Case, Subjects
 from igstats_kit.testing.canaries import Canary, exported
 from igstats_privacy import messages
-from igstats_privacy.exports import Piece
 from igstats_privacy.model import Right, State
 from igstats_privacy.packages import described
+from igstats_privacy.shares import Piece
 from igstats_stats.tables import DECLARATIONS as STATS
 from jsonschema import Draft202012Validator, FormatChecker
 
@@ -60,7 +59,7 @@ class Desk:
         request_id = await self.office.accepted(right)
         for holder, declarations in HOLDERS.items():
             share = self._share(await self._seeded(holder, declarations), declarations, right)
-            await self.office.exports.receive(holder, f"{request_id}/{holder}/EXPORT", share)
+            await self.office.shares.take_one(holder, f"{request_id}/{holder}/EXPORT", share)
         await self.office.work(Sent.Value(f"RIGHT_{right}"))
         assert await self.office.state(request_id) is State.FULFILLED
         whole = b"".join([piece async for piece in self.office.packages.read(request_id, ACCOUNT)])
@@ -79,8 +78,8 @@ class Desk:
         subjects = Subjects(declarations, Sealer(b"s" * 32))
         async with database.transaction() as connection:
             portable = right is Right.PORTABILITY
-            async for store, row in subjects.export(connection, Case("req_1", tuple(ADA.tokens)), portable=portable):
-                yield Piece(store, json_line(row), 1)
+            async for line in subjects.export(connection, [Case("req_1", tuple(ADA.tokens))], portable=portable):
+                yield Piece(line.store, line.content, 1)
 
 
 @pytest.fixture
@@ -159,7 +158,7 @@ async def test_a_package_is_described_as_its_holder_described_it_when_it_was_sen
     async def share() -> AsyncIterator[Piece]:
         yield Piece("profile_samples", b'{"followers_count":1}\n', 1)
 
-    await office.exports.receive("stats", f"{request_id}/stats/EXPORT", share())
+    await office.shares.take_one("stats", f"{request_id}/stats/EXPORT", share())
     await office.register("stats")  # as a release would that stores nothing any more
     await office.work(Sent.RIGHT_ACCESS)
     contents = await office.exports.contents(request_id, ACCOUNT)

@@ -71,7 +71,7 @@ async def test_a_purge_takes_what_is_old_of_everybody_but_the_restricted(scene: 
 
 async def test_the_persons_own_access_goes_on_and_shows_nobody_else(scene: Scene) -> None:
     async with scene.database.transaction() as connection:
-        rows = [row async for row in scene.subjects.export(connection, scene.case)]
+        rows = [row async for row in scene.subjects.export(connection, [scene.case])]
     whole = str(rows)
     assert "canary-bob" not in whole
     assert [canary for canary in exported(scene.declarations, scene.ada) if canary not in whole] == []

@@ -80,7 +80,9 @@ def test_a_path_must_end_at_an_anchor() -> None:
     assert Declarations([notes, _people()]).problems() == []
 
 
-def _with(name: str, *, table: Table | None = None, kind: type[Text | BigInteger] = Text, **info: Any) -> Table:
+def _with(
+    name: str, *, table: Table | None = None, kind: type[Text | BigInteger | LargeBinary] = Text, **info: Any
+) -> Table:
     made = _people() if table is None else table
     made.append_column(Column(name, kind, info=personal("user.name", **info)))
     return made
@@ -99,6 +101,13 @@ def test_only_what_a_person_provided_or_we_observed_is_portable() -> None:
         for provenance in ("provided", "observed", "derived", "aggregate")
     }
     assert found == {"provided": True, "observed": True, "derived": False, "aggregate": False}
+
+
+def test_bytes_are_not_exported() -> None:
+    assert Declarations([_with("photo", kind=LargeBinary, exported=False)]).problems() == []
+    assert Declarations([_with("photo", kind=LargeBinary)]).problems() == [
+        "column people.photo holds bytes: declare it exported=False"
+    ]
 
 
 def test_a_correctable_column_is_text_and_no_needle() -> None:

@@ -28,7 +28,7 @@ from igstats.holder.v1 import description_pb2 as igstats_dot_holder_dot_v1_dot_d
 from igstats.holder.v1 import task_pb2 as igstats_dot_holder_dot_v1_dot_task__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,igstats/holder/v1/holder_tasks_service.proto\x12\x11igstats.holder.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#igstats/holder/v1/description.proto\x1a\x1cigstats/holder/v1/task.proto\"w\n\x15RegisterHolderRequest\x12\x41\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32$.igstats.holder.v1.HolderDescriptionB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\npublic_key\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \"/\n\x16RegisterHolderResponse\x12\x15\n\rtasks_created\x18\x01 \x01(\x05\"K\n\x11LeaseTasksRequest\x12\x17\n\x06holder\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\x08task_ids\x18\x02 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x04\"<\n\x12LeaseTasksResponse\x12&\n\x05tasks\x18\x01 \x03(\x0b\x32\x17.igstats.holder.v1.Task\"b\n\x13UploadExportRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x18\n\x05lines\x18\x03 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80\x10\x12\x11\n\trow_count\x18\x04 \x01(\x05\"9\n\x14UploadExportResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x11\n\trow_count\x18\x02 \x01(\x03\"k\n\x13ListErasuresRequest\x12\x17\n\x06holder\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"D\n\x14ListErasuresResponse\x12,\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x1a.igstats.holder.v1.Erasure\"\x9a\x01\n\x07\x45rasure\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06tokens\x18\x03 \x03(\x0c\x12\x31\n\raccepted_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05holds\x18\x05 \x03(\x0b\x32\x17.igstats.holder.v1.Hold2\xa4\x03\n\x12HolderTasksService\x12j\n\x0eRegisterHolder\x12(.igstats.holder.v1.RegisterHolderRequest\x1a).igstats.holder.v1.RegisterHolderResponse\"\x03\x90\x02\x02\x12^\n\nLeaseTasks\x12$.igstats.holder.v1.LeaseTasksRequest\x1a%.igstats.holder.v1.LeaseTasksResponse\"\x03\x90\x02\x02\x12\x61\n\x0cUploadExport\x12&.igstats.holder.v1.UploadExportRequest\x1a\'.igstats.holder.v1.UploadExportResponse(\x01\x12_\n\x0cListErasures\x12&.igstats.holder.v1.ListErasuresRequest\x1a\'.igstats.holder.v1.ListErasuresResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,igstats/holder/v1/holder_tasks_service.proto\x12\x11igstats.holder.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a#igstats/holder/v1/description.proto\x1a\x1cigstats/holder/v1/task.proto\"w\n\x15RegisterHolderRequest\x12\x41\n\x0b\x64\x65scription\x18\x01 \x01(\x0b\x32$.igstats.holder.v1.HolderDescriptionB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\npublic_key\x18\x02 \x01(\x0c\x42\x07\xbaH\x04z\x02h \"/\n\x16RegisterHolderResponse\x12\x15\n\rtasks_created\x18\x01 \x01(\x05\"K\n\x11LeaseTasksRequest\x12\x17\n\x06holder\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1d\n\x08task_ids\x18\x02 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\x80\x04\"<\n\x12LeaseTasksResponse\x12&\n\x05tasks\x18\x01 \x03(\x0b\x32\x17.igstats.holder.v1.Task\"O\n\x0b\x45xportPiece\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\r\n\x05lines\x18\x03 \x01(\x0c\x12\x11\n\trow_count\x18\x04 \x01(\x05\"\x9d\x01\n\x13UploadExportRequest\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\r\n\x05store\x18\x02 \x01(\t\x12\x18\n\x05lines\x18\x03 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80\x10\x12\x11\n\trow_count\x18\x04 \x01(\x05\x12\x39\n\x06pieces\x18\x05 \x03(\x0b\x32\x1e.igstats.holder.v1.ExportPieceB\t\xbaH\x06\x92\x01\x03\x10\x80\x08\"A\n\x0b\x45xportShare\x12\x0f\n\x07task_id\x18\x01 \x01(\t\x12\x0e\n\x06\x64igest\x18\x02 \x01(\x0c\x12\x11\n\trow_count\x18\x03 \x01(\x03\"i\n\x14UploadExportResponse\x12\x0e\n\x06\x64igest\x18\x01 \x01(\x0c\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12.\n\x06shares\x18\x03 \x03(\x0b\x32\x1e.igstats.holder.v1.ExportShare\"k\n\x13ListErasuresRequest\x12\x17\n\x06holder\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1f\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\"D\n\x14ListErasuresResponse\x12,\n\x08\x65rasures\x18\x01 \x03(\x0b\x32\x1a.igstats.holder.v1.Erasure\"\x9a\x01\n\x07\x45rasure\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06tokens\x18\x03 \x03(\x0c\x12\x31\n\raccepted_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x05holds\x18\x05 \x03(\x0b\x32\x17.igstats.holder.v1.Hold2\xa4\x03\n\x12HolderTasksService\x12j\n\x0eRegisterHolder\x12(.igstats.holder.v1.RegisterHolderRequest\x1a).igstats.holder.v1.RegisterHolderResponse\"\x03\x90\x02\x02\x12^\n\nLeaseTasks\x12$.igstats.holder.v1.LeaseTasksRequest\x1a%.igstats.holder.v1.LeaseTasksResponse\"\x03\x90\x02\x02\x12\x61\n\x0cUploadExport\x12&.igstats.holder.v1.UploadExportRequest\x1a\'.igstats.holder.v1.UploadExportResponse(\x01\x12_\n\x0cListErasures\x12&.igstats.holder.v1.ListErasuresRequest\x1a\'.igstats.holder.v1.ListErasuresResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +45,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASETASKSREQUEST'].fields_by_name['task_ids']._serialized_options = b'\272H\010\222\001\005\010\001\020\200\004'
   _globals['_UPLOADEXPORTREQUEST'].fields_by_name['lines']._loaded_options = None
   _globals['_UPLOADEXPORTREQUEST'].fields_by_name['lines']._serialized_options = b'\272H\006z\004\030\200\200\020'
+  _globals['_UPLOADEXPORTREQUEST'].fields_by_name['pieces']._loaded_options = None
+  _globals['_UPLOADEXPORTREQUEST'].fields_by_name['pieces']._serialized_options = b'\272H\006\222\001\003\020\200\010'
   _globals['_LISTERASURESREQUEST'].fields_by_name['holder']._loaded_options = None
   _globals['_LISTERASURESREQUEST'].fields_by_name['holder']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_LISTERASURESREQUEST'].fields_by_name['after_sequence']._loaded_options = None
@@ -63,16 +65,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LEASETASKSREQUEST']._serialized_end=441
   _globals['_LEASETASKSRESPONSE']._serialized_start=443
   _globals['_LEASETASKSRESPONSE']._serialized_end=503
-  _globals['_UPLOADEXPORTREQUEST']._serialized_start=505
-  _globals['_UPLOADEXPORTREQUEST']._serialized_end=603
-  _globals['_UPLOADEXPORTRESPONSE']._serialized_start=605
-  _globals['_UPLOADEXPORTRESPONSE']._serialized_end=662
-  _globals['_LISTERASURESREQUEST']._serialized_start=664
-  _globals['_LISTERASURESREQUEST']._serialized_end=771
-  _globals['_LISTERASURESRESPONSE']._serialized_start=773
-  _globals['_LISTERASURESRESPONSE']._serialized_end=841
-  _globals['_ERASURE']._serialized_start=844
-  _globals['_ERASURE']._serialized_end=998
-  _globals['_HOLDERTASKSSERVICE']._serialized_start=1001
-  _globals['_HOLDERTASKSSERVICE']._serialized_end=1421
+  _globals['_EXPORTPIECE']._serialized_start=505
+  _globals['_EXPORTPIECE']._serialized_end=584
+  _globals['_UPLOADEXPORTREQUEST']._serialized_start=587
+  _globals['_UPLOADEXPORTREQUEST']._serialized_end=744
+  _globals['_EXPORTSHARE']._serialized_start=746
+  _globals['_EXPORTSHARE']._serialized_end=811
+  _globals['_UPLOADEXPORTRESPONSE']._serialized_start=813
+  _globals['_UPLOADEXPORTRESPONSE']._serialized_end=918
+  _globals['_LISTERASURESREQUEST']._serialized_start=920
+  _globals['_LISTERASURESREQUEST']._serialized_end=1027
+  _globals['_LISTERASURESRESPONSE']._serialized_start=1029
+  _globals['_LISTERASURESRESPONSE']._serialized_end=1097
+  _globals['_ERASURE']._serialized_start=1100
+  _globals['_ERASURE']._serialized_end=1254
+  _globals['_HOLDERTASKSSERVICE']._serialized_start=1257
+  _globals['_HOLDERTASKSSERVICE']._serialized_end=1677
 # @@protoc_insertion_point(module_scope)

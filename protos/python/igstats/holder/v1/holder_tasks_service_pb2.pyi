@@ -103,8 +103,8 @@ class LeaseTasksResponse(google.protobuf.message.Message):
 global___LeaseTasksResponse = LeaseTasksResponse
 
 @typing.final
-class UploadExportRequest(google.protobuf.message.Message):
-    """One piece of an export. The first carries the task id, later ones only data."""
+class ExportPiece(google.protobuf.message.Message):
+    """Whole lines of one store for one task."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -113,11 +113,11 @@ class UploadExportRequest(google.protobuf.message.Message):
     LINES_FIELD_NUMBER: builtins.int
     ROW_COUNT_FIELD_NUMBER: builtins.int
     task_id: builtins.str
-    """The EXPORT task; only in the first message."""
+    """The EXPORT task."""
     store: builtins.str
-    """Store the lines come from."""
+    """Store the lines come from; empty when there are none."""
     lines: builtins.bytes
-    """JSON Lines, whole lines only; at most 256 KiB."""
+    """JSON Lines, whole lines only; as many as the message may hold."""
     row_count: builtins.int
     """Rows in `lines`."""
     def __init__(
@@ -130,7 +130,73 @@ class UploadExportRequest(google.protobuf.message.Message):
     ) -> None: ...
     def ClearField(self, field_name: typing.Literal["lines", b"lines", "row_count", b"row_count", "store", b"store", "task_id", b"task_id"]) -> None: ...
 
+global___ExportPiece = ExportPiece
+
+@typing.final
+class UploadExportRequest(google.protobuf.message.Message):
+    """A message of an upload, at most 4 MiB. Shares of several tasks come in `pieces`; the fields before it are the form of
+    one share alone, in which the first message carries the task id and every message one piece.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: builtins.int
+    STORE_FIELD_NUMBER: builtins.int
+    LINES_FIELD_NUMBER: builtins.int
+    ROW_COUNT_FIELD_NUMBER: builtins.int
+    PIECES_FIELD_NUMBER: builtins.int
+    task_id: builtins.str
+    """The EXPORT task; only in the first message. With `pieces` it is not read."""
+    store: builtins.str
+    """Store the lines come from."""
+    lines: builtins.bytes
+    """JSON Lines, whole lines only; at most 256 KiB."""
+    row_count: builtins.int
+    """Rows in `lines`."""
+    @property
+    def pieces(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ExportPiece]:
+        """Pieces in any order, those of one task and store in theirs. The first message names every task of the upload, by a
+        piece without lines at least.
+        """
+
+    def __init__(
+        self,
+        *,
+        task_id: builtins.str = ...,
+        store: builtins.str = ...,
+        lines: builtins.bytes = ...,
+        row_count: builtins.int = ...,
+        pieces: collections.abc.Iterable[global___ExportPiece] | None = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["lines", b"lines", "pieces", b"pieces", "row_count", b"row_count", "store", b"store", "task_id", b"task_id"]) -> None: ...
+
 global___UploadExportRequest = UploadExportRequest
+
+@typing.final
+class ExportShare(google.protobuf.message.Message):
+    """What arrived of one task."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    TASK_ID_FIELD_NUMBER: builtins.int
+    DIGEST_FIELD_NUMBER: builtins.int
+    ROW_COUNT_FIELD_NUMBER: builtins.int
+    task_id: builtins.str
+    """The EXPORT task."""
+    digest: builtins.bytes
+    """SHA-256 over all its lines in the order they came."""
+    row_count: builtins.int
+    """Its rows."""
+    def __init__(
+        self,
+        *,
+        task_id: builtins.str = ...,
+        digest: builtins.bytes = ...,
+        row_count: builtins.int = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["digest", b"digest", "row_count", b"row_count", "task_id", b"task_id"]) -> None: ...
+
+global___ExportShare = ExportShare
 
 @typing.final
 class UploadExportResponse(google.protobuf.message.Message):
@@ -140,17 +206,23 @@ class UploadExportResponse(google.protobuf.message.Message):
 
     DIGEST_FIELD_NUMBER: builtins.int
     ROW_COUNT_FIELD_NUMBER: builtins.int
+    SHARES_FIELD_NUMBER: builtins.int
     digest: builtins.bytes
-    """SHA-256 over all lines in the order they came."""
+    """SHA-256 over all lines of a share alone in the order they came."""
     row_count: builtins.int
     """Rows received."""
+    @property
+    def shares(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___ExportShare]:
+        """One per task, where the upload came in `pieces`."""
+
     def __init__(
         self,
         *,
         digest: builtins.bytes = ...,
         row_count: builtins.int = ...,
+        shares: collections.abc.Iterable[global___ExportShare] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["digest", b"digest", "row_count", b"row_count"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["digest", b"digest", "row_count", b"row_count", "shares", b"shares"]) -> None: ...
 
 global___UploadExportResponse = UploadExportResponse
 

@@ -78,7 +78,7 @@ class HolderTasksServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UploadExport(self, request_iterator, context):
-        """Takes one task's share of an access package. Repeating it replaces the share.
+        """Takes the shares that a holder has of access packages, all or none. Repeating it replaces the shares.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

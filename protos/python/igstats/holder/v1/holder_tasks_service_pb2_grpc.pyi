@@ -39,7 +39,7 @@ class HolderTasksServiceStub:
         igstats.holder.v1.holder_tasks_service_pb2.UploadExportRequest,
         igstats.holder.v1.holder_tasks_service_pb2.UploadExportResponse,
     ]
-    """Takes one task's share of an access package. Repeating it replaces the share."""
+    """Takes the shares that a holder has of access packages, all or none. Repeating it replaces the shares."""
 
     ListErasures: grpc.UnaryUnaryMultiCallable[
         igstats.holder.v1.holder_tasks_service_pb2.ListErasuresRequest,
@@ -68,7 +68,7 @@ class HolderTasksServiceAsyncStub:
         igstats.holder.v1.holder_tasks_service_pb2.UploadExportRequest,
         igstats.holder.v1.holder_tasks_service_pb2.UploadExportResponse,
     ]
-    """Takes one task's share of an access package. Repeating it replaces the share."""
+    """Takes the shares that a holder has of access packages, all or none. Repeating it replaces the shares."""
 
     ListErasures: grpc.aio.UnaryUnaryMultiCallable[
         igstats.holder.v1.holder_tasks_service_pb2.ListErasuresRequest,
@@ -103,7 +103,7 @@ class HolderTasksServiceServicer(metaclass=abc.ABCMeta):
         request_iterator: _MaybeAsyncIterator[igstats.holder.v1.holder_tasks_service_pb2.UploadExportRequest],
         context: _ServicerContext,
     ) -> typing.Union[igstats.holder.v1.holder_tasks_service_pb2.UploadExportResponse, collections.abc.Awaitable[igstats.holder.v1.holder_tasks_service_pb2.UploadExportResponse]]:
-        """Takes one task's share of an access package. Repeating it replaces the share."""
+        """Takes the shares that a holder has of access packages, all or none. Repeating it replaces the shares."""
 
     @abc.abstractmethod
     def ListErasures(
