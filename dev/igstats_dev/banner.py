@@ -19,6 +19,7 @@ def rows(layout: Layout, access: Access) -> list[tuple[str, str]]:
         ("CA", access.ca),
         ("Instagram", f"{access.instagram}   (emulator; faults at /_faults)"),
         ("Letters", f"{layout.letters_url}   SMTP {layout.address('mail-smtp')}   (caught; faults at /_faults)"),
+        ("DROP", f"{layout.drop_url}   (California's, emulated; ask at /_consumers, answers at /_answers)"),
         ("NATS", f"{layout.nats().url}   figures {layout.nats().monitor_url}"),
         ("PostgreSQL", f"127.0.0.1:{layout.ports['postgres']}   passwords in {layout.secrets.directory}"),
         ("Metrics", "   ".join(_metrics(layout))),

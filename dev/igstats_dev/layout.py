@@ -18,6 +18,8 @@ from igstats_kit.testing.secrets import Secrets, write_private
 OPERATOR = "operator"
 INSTAGRAM_APP = "17840000000000001"
 _APP_SECRET = "instagram-app"  # noqa: S105 - a file's name
+_DROP_KEY = "drop"
+_TEN_MINUTES = "0.007"  # of a day
 
 
 def role(service: str) -> str:
@@ -75,6 +77,16 @@ class Layout:
     def instagram_app(self) -> str:
         """Our app at the emulator of Instagram, id:secret."""
         return f"{INSTAGRAM_APP}:{self.secrets.password(_APP_SECRET)}"
+
+    @property
+    def drop_url(self) -> str:
+        """The emulator of California's DROP."""
+        return f"http://{self.address('drop')}"
+
+    @property
+    def drop_key(self) -> str:
+        """Our key at the emulator of DROP."""
+        return self.secrets.password(_DROP_KEY)
 
     @property
     def public_url(self) -> str:
@@ -149,12 +161,7 @@ class Layout:
 
     def _public(self, service: str) -> dict[str, str]:
         return {
-            "gateway": {
-                "IGSTATS_GATEWAY_PUBLIC_GRPC_LISTEN": self.address("gateway-grpc"),
-                "IGSTATS_GATEWAY_PUBLIC_HTTP_LISTEN": self.address("gateway-http"),
-                "IGSTATS_GATEWAY_PUBLIC_URL": self.public_url,
-                "IGSTATS_GATEWAY_META_APPS": str(self._meta_apps),
-            },
+            "gateway": self._gateway(),
             "stats": {
                 "IGSTATS_STATS_INSTAGRAM_URL": self.instagram_url,
                 "IGSTATS_STATS_INSTAGRAM_APP_ID": INSTAGRAM_APP,
@@ -165,6 +172,20 @@ class Layout:
                 "IGSTATS_AUDIT_NATS_OPERATOR": OPERATOR,
             },
         }.get(service, {})
+
+    def _gateway(self) -> dict[str, str]:
+        self.secrets.password(_DROP_KEY)  # made when it is missing
+        return {
+            "IGSTATS_GATEWAY_PUBLIC_GRPC_LISTEN": self.address("gateway-grpc"),
+            "IGSTATS_GATEWAY_PUBLIC_HTTP_LISTEN": self.address("gateway-http"),
+            "IGSTATS_GATEWAY_PUBLIC_URL": self.public_url,
+            "IGSTATS_GATEWAY_META_APPS": str(self._meta_apps),
+            "IGSTATS_GATEWAY_DROP_URL": self.drop_url,
+            "IGSTATS_GATEWAY_DROP_API_KEY": str(self.secrets.directory / f"{_DROP_KEY}.password"),
+            "IGSTATS_GATEWAY_DROP_PULL_DAYS": _TEN_MINUTES,
+            "IGSTATS_GATEWAY_DROP_LOOK_SECONDS": "1",
+            "IGSTATS_GATEWAY_DROP_CLOSED": "",
+        }
 
     def _privacy(self) -> dict[str, str]:
         self.secrets.password(_APP_SECRET)  # made when it is missing
@@ -181,6 +202,9 @@ class Layout:
 
 
 _TUNABLE = (
+    "IGSTATS_GATEWAY_DROP_API_KEY",
+    "IGSTATS_GATEWAY_DROP_PULL_DAYS",
+    "IGSTATS_GATEWAY_DROP_LOOK_SECONDS",
     "IGSTATS_STATS_SYNC_SECONDS",
     "IGSTATS_PRIVACY_BACKUP_DAYS",
     "IGSTATS_PRIVACY_EXPORT_DAYS",

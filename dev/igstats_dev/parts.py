@@ -95,6 +95,11 @@ def mail(logs: Path, smtp: str, http: str, folder: Path) -> Process:
     return _emulator(python("mail", logs, {}, "igstats_dev.mail", *places), smtp)
 
 
+def drop(logs: Path, listen: str, key: str) -> Process:
+    """The emulator of California's DROP."""
+    return _emulator(python("drop", logs, {}, "igstats_dev.drop", "--listen", listen, f"--key={key}"), listen)
+
+
 def _emulator(program: Program, listen: str) -> Process:
     """A program that is ready when it accepts connections."""
     host, _, port = listen.rpartition(":")

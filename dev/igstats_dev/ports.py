@@ -16,6 +16,7 @@ PREFERRED = {
     "gateway-http": 8443,
     "gateway-grpc": 8444,
     "instagram": 8090,
+    "drop": 8091,
     "mail-http": 8025,
     "mail-smtp": 1025,
     "postgres": 5543,

@@ -32,7 +32,7 @@ class NotRunningError(RuntimeError):
 
 
 class Stack:
-    """A running stack. `parts` are supervised by name: postgres, nats, instagram, mail, the services, the monitor."""
+    """A running stack. `parts` are supervised by name: postgres, nats, the emulators, the services, the monitor."""
 
     def __init__(self, layout: Layout, report: Report, services: Sequence[str] = SERVICES) -> None:
         self.layout = layout
@@ -92,6 +92,7 @@ class Stack:
         return {
             "instagram": parts.instagram(layout.logs, address("instagram"), layout.instagram_app),
             "mail": parts.mail(layout.logs, address("mail-smtp"), address("mail-http"), layout.letters),
+            "drop": parts.drop(layout.logs, address("drop"), layout.drop_key),
         }
 
     def _programs(self) -> dict[str, Part]:

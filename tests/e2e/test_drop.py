@@ -1,52 +1,123 @@
-"""California's DROP on the real stack: a consumer asks at the platform, the contact is gone, then it is reported."""
+"""California's DROP on the real stack: what consumers ask at the platform happens, whenever the gateway is killed."""
 
-from datetime import UTC, datetime
+import io
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
-from igstats_dev.drop.server import Emulator
-from igstats_gateway.config import GatewayConfig
-from igstats_gateway.doors.desk import Desk
-from igstats_gateway.doors.drop.broker import Broker
-from igstats_gateway.doors.drop.platform import Platform
-from igstats_gateway.doors.drop.rules import LONGEST
-from igstats_gateway.doors.drop.store import DropStore
+import pytest_asyncio
+from igstats_dev.crowd import Somebody
+from igstats_dev.report import ConsoleReport
+from igstats_dev.stack import running
 from igstats_gateway.tables import contacts
-from igstats_kit.client import Channels
-from igstats_kit.clock import SystemClock
-from igstats_kit.seal import Sealer
-from igstats_kit.testing.clock import FakeClock
-from sqlalchemy import func, select
+from igstats_kit.tokens import email_sha256
+from rich.console import Console
+from sqlalchemy import func, insert, select, text
 
-from .conftest import World, eventually
+from tests.e2e.conftest import World, eventually, privacy_channel
 
-KEY = "a broker's key"
-NOON = datetime(2026, 11, 4, 20, tzinfo=UTC)
+pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
+
+PERSONS = 40
 
 
-async def test_a_consumer_of_the_platform_is_deleted_and_reported(
-    world: World, monkeypatch: pytest.MonkeyPatch
+class Platform:
+    """The emulator of the stack, as consumers and its makers see it."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+
+    async def ask(self, addresses: Sequence[str]) -> list[str]:
+        async with self._session.post("/_consumers", json={"addresses": addresses}) as answer:
+            items: list[str] = (await answer.json())["item_ids"]
+        return items
+
+    async def fault(self, kind: str, where: str) -> None:
+        async with self._session.post("/_faults", json={"kind": kind, "where": where, "times": 1}) as answer:
+            assert answer.status == 201
+
+    async def seen(self) -> dict[str, Any]:
+        async with self._session.get("/_answers") as answer:
+            found: dict[str, Any] = await answer.json()
+        return found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    """A stack that pulls every second."""
+    monkeypatch.setenv("IGSTATS_GATEWAY_DROP_PULL_DAYS", "0.00001")
+    monkeypatch.setenv("IGSTATS_GATEWAY_DROP_LOOK_SECONDS", "0.2")
+    report = ConsoleReport(Console(file=io.StringIO()))
+    async with running(tmp_path, report) as stack, privacy_channel(stack) as channel:
+        made = World(stack, channel)
+        yield made
+        await made.crowd.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def platform(world: World) -> AsyncIterator[Platform]:
+    async with aiohttp.ClientSession(world.stack.layout.drop_url) as session:
+        yield Platform(session)
+
+
+def _address(person: Somebody) -> str:
+    return f"{person.account_id}@bench.example"
+
+
+async def _joins(world: World, person: Somebody, name: str) -> None:
+    """Somebody else gives the person's address as their own."""
+    email, tokens = _address(person), world.crowd.tokens
+    row = {"account_id": person.account_id, "contact_id": "con_bench_2", "email": email, "name": name}
+    marks = {"id_token": tokens.of("CONTACT_ID", row["contact_id"]), "email_token": tokens.of("EMAIL", email)}
+    hashed = tokens.of("EMAIL_SHA256", email_sha256(email))
+    async with world.database("gateway").transaction() as connection:
+        await connection.execute(insert(contacts).values(**row, **marks, hash_token=hashed, created_at=func.now()))
+
+
+async def _number(world: World, service: str, query: str) -> int:
+    async with world.database(service).read() as connection:
+        return int(await connection.scalar(text(query)) or 0)
+
+
+async def test_a_gateway_killed_while_it_asks_and_while_it_reports_loses_nobody_and_doubles_nothing(
+    world: World, platform: Platform
 ) -> None:
-    (person,) = await world.crowd.make(1)
-    emulator = Emulator(SystemClock(), KEY)
-    known = emulator.lists.ask(f" {person.account_id}@Bench.Example")
-    stranger = emulator.lists.ask("nobody@bench.example")
-    store = DropStore(world.database("gateway"), world.crowd.tokens, Sealer(b"s" * 32))
-    for name, value in world.stack.environment("gateway").items():
-        monkeypatch.setenv(name, value)
-    config = GatewayConfig.load()
-    channels = Channels(config)
-    async with emulator.listening() as url, aiohttp.ClientSession() as session:
-        desk = Desk(channels.to("privacy", config.privacy_address))
-        broker = Broker(store, Platform(session, url, KEY), desk, FakeClock(NOON), LONGEST)
+    *gone, shared, bystander = await world.crowd.make(PERSONS + 2)
+    await _joins(world, shared, "somebody else")
+    await platform.fault("late_cut", "/data/upload")
+    named = [f" {_address(person).upper()}" for person in gone]
+    items = await platform.ask([*named, _address(shared), "nobody@bench.example"])
+    expected = dict(zip(items, [*["3"] * PERSONS, "4", "5"], strict=True))
+    gateway = world.stack.parts["gateway"]
 
-        async def reported() -> bool:
-            await broker.step()
-            return bool(emulator.lists.answers)
+    async def asking() -> bool:
+        return await _number(world, "gateway", "SELECT count(*) FROM drop_items WHERE status_code IS NOT NULL") > 4
 
-        await eventually(reported, "the platform has its answers")
-    await channels.close()
-    assert emulator.lists.answers == {known: "3", stranger: "5"}
+    await eventually(asking, "privacy has some of the requests")
+    await gateway.kill()
+    await gateway.ready()
+
+    async def taken() -> bool:
+        return bool((await platform.seen())["answers"])
+
+    await eventually(taken, "the platform has the answers, and we do not know it")
+    assert await _number(world, "gateway", "SELECT count(*) FROM drop_lists WHERE state = 'SENDING'") == 1
+    await gateway.kill()
+
+    async def reported() -> bool:
+        reports = "SELECT count(*) FROM evidence_entries WHERE kind = 'drop.reported'"
+        return await _number(world, "audit", reports) > 0
+
+    await eventually(reported, "the report stands in the evidence log")
+    seen = await platform.seen()
+    assert seen["answers"] == expected
+    assert seen["outstanding"] == []
+    assert len(seen["uploads"]) == 1
+    assert await _number(world, "privacy", "SELECT count(*) FROM requests WHERE door = 'drop'") == PERSONS + 1
+    assert await _number(world, "audit", "SELECT count(*) FROM evidence_entries WHERE kind = 'drop.reported'") == 1
     async with world.database("gateway").read() as connection:
-        mine = select(func.count()).select_from(contacts).filter_by(account_id=person.account_id)
-        assert await connection.scalar(mine) == 0
+        held = select(contacts.c.email).order_by(contacts.c.email)
+        left = set((await connection.scalars(held)).all())
+    assert left & {_address(person) for person in (*gone, shared, bystander)} == {_address(shared), _address(bystander)}

@@ -98,10 +98,14 @@ class Emulator:
         return hit
 
     async def _ask(self, request: web.Request) -> web.Response:
-        return web.json_response({"item_id": self.lists.ask((await request.json())["address"])}, status=201)
+        """Many who ask at once are in one list."""
+        items = [self.lists.ask(address) for address in (await request.json())["addresses"]]
+        return web.json_response({"item_ids": items}, status=201)
 
     async def _answers(self, _: web.Request) -> web.Response:
-        return web.json_response({"answers": self.lists.answers, "outstanding": sorted(self.lists.outstanding)})
+        lists = self.lists
+        said = {"answers": lists.answers, "outstanding": sorted(lists.outstanding), "uploads": sorted(lists.uploads)}
+        return web.json_response(said)
 
     async def _reissue(self, request: web.Request) -> web.Response:
         self.lists.reissue()

@@ -33,5 +33,7 @@ class GatewayConfig(ServiceConfig):
     meta_apps: FilePath | None = None
     drop_api_key: FilePath | None = None
     drop_url: str = "https://api.drop.privacy.ca.gov"
-    drop_pull_days: int = Field(default=30, ge=1, le=45)
+    drop_pull_days: float = Field(default=30, gt=0, le=45)
+    drop_look_seconds: float = Field(default=60.0, gt=0)
+    drop_closed: str = Field(default="01:00-03:00", pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?$")
     partners: FilePath | None = None

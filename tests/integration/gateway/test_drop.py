@@ -13,7 +13,7 @@ from igstats_dev.faults import Fault
 from igstats_gateway.accounts import Registration
 from igstats_gateway.doors.drop.broker import Broker
 from igstats_gateway.doors.drop.platform import Platform
-from igstats_gateway.doors.drop.rules import LONGEST, Outcome
+from igstats_gateway.doors.drop.rules import LONGEST, Outcome, Rhythm
 from igstats_gateway.doors.drop.store import DropStore
 from igstats_gateway.doors.drop.tables import drop_items, drop_pulls
 from igstats_gateway.doors.model import Opened, Regime, Right, State, Status, Wish
@@ -118,7 +118,7 @@ class World:
         if fate is not None:
             parts = [Doomed(part, fate) for part in parts]
         store, platform, privacy = parts
-        return Broker(store, platform, privacy, self.clock, EVERY)
+        return Broker(store, platform, privacy, self.clock, Rhythm(EVERY))
 
     async def work(self, broker: Broker | None = None, steps: int = 6) -> list[float]:
         chosen = broker or self.broker()

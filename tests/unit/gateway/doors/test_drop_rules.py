@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from igstats_gateway.doors.drop import rules
-from igstats_gateway.doors.drop.rules import DropFormatError, Outcome
+from igstats_gateway.doors.drop.rules import LONGEST, DropFormatError, Outcome, Rhythm
 from igstats_gateway.doors.model import FINAL, Right, State
 from igstats_kit.tokens import email_sha256
 
@@ -97,15 +97,15 @@ def test_only_requests_that_ended_are_reported(state: State) -> None:
     ],
 )
 def test_the_platform_is_closed_from_one_to_three_in_the_morning_in_california(now: datetime, hours: float) -> None:
-    assert rules.opens_in(now) == timedelta(hours=hours)
+    assert Rhythm(LONGEST).opens_in(now) == timedelta(hours=hours)
 
 
 @given(st.integers(0, 2 * 365 * 24 * 60))
 def test_it_is_never_closed_for_more_than_three_hours(minutes: int) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
-    closed = rules.opens_in(now)
+    closed = Rhythm(LONGEST).opens_in(now)
     assert timedelta() <= closed <= timedelta(hours=3)
-    assert not closed or rules.opens_in(now + closed) == timedelta()
+    assert not closed or Rhythm(LONGEST).opens_in(now + closed) == timedelta()
 
 
 def test_the_same_amendment_has_the_same_name_and_fits_the_platform() -> None:

@@ -11,14 +11,14 @@ from igstats_kit.log import get_logger
 from igstats_gateway import telemetry
 from igstats_gateway.doors.drop import rules
 from igstats_gateway.doors.drop.platform import DropWaitsError, File, OutOfStepError, Platform
-from igstats_gateway.doors.drop.rules import DropFormatError
+from igstats_gateway.doors.drop.rules import DropFormatError, Rhythm
 from igstats_gateway.doors.drop.store import DropStore
 from igstats_gateway.doors.model import Identifier, Kind, Opened, Regime, Status, Wish
 
 PROOF = "California DROP"
 DOOR = "drop"
 _BATCH = 200
-_IDLE_SECONDS, _LOOK_SECONDS, _STUCK_SECONDS = 600.0, 60.0, 3600.0
+_STUCK_SECONDS = 3600.0
 
 _log = get_logger()
 
@@ -38,12 +38,12 @@ class Privacy(Protocol):
 class Broker:
     """A data broker's duties to the platform. One process at a time does them."""
 
-    def __init__(self, store: DropStore, platform: Platform, privacy: Privacy, clock: Clock, every: timedelta) -> None:
+    def __init__(self, store: DropStore, platform: Platform, privacy: Privacy, clock: Clock, rhythm: Rhythm) -> None:
         self._store = store
         self._platform = platform
         self._privacy = privacy
         self._clock = clock
-        self._every = every
+        self._rhythm = rhythm
         self._since = clock.now()
 
     async def run(self) -> None:
@@ -62,28 +62,28 @@ class Broker:
             return error.seconds
         except OutOfStepError:
             # Only DROP's support can issue a download again that got lost on its way to us.
-            _log.error("DROP and we are out of step: see the runbook")
+            _log.error("DROP and we are out of step: docs/runbooks/drop.md")
             return _STUCK_SECONDS
         except DropFormatError:
-            _log.error("DROP sent what is no list: see the runbook")
+            _log.error("DROP sent what is no list: docs/runbooks/drop.md")
             return _STUCK_SECONDS
         except DomainError as error:
             _log.warning("DROP waits for us", reason=error.reason)
-            return _LOOK_SECONDS
+            return self._rhythm.look_seconds
 
     async def _next(self) -> float:
         now = self._clock.now()
-        closed = rules.opens_in(now).total_seconds()
+        closed = self._rhythm.opens_in(now).total_seconds()
         pull = await self._store.open_pull()
         if pull is None:
             if not closed:
                 await self._amend()
-            if not rules.is_due(await self._store.last_pull(), now, self._every):
-                return _IDLE_SECONDS
+            if not rules.is_due(await self._store.last_pull(), now, self._rhythm.every):
+                return self._rhythm.idle_seconds
             return closed or await self._pull()
         await self._ask(pull)
         if await self._still_under_way(pull):
-            return _LOOK_SECONDS
+            return self._rhythm.look_seconds
         return closed or await self._report(pull)
 
     async def _watch_the_calendar(self) -> None:
@@ -146,7 +146,7 @@ class Broker:
                 return True
             raise
         if file.name in taken.refused:
-            _log.error("DROP refuses a file of answers: see the runbook")
+            _log.error("DROP refuses a file of answers: docs/runbooks/drop.md")
         return file.name in taken.accepted | taken.known
 
     async def _amend(self) -> None:
@@ -161,4 +161,4 @@ class Broker:
             if file.name in taken.accepted | taken.known:
                 await self._store.amended(one)
             else:
-                _log.error("DROP refuses a file of answers: see the runbook")
+                _log.error("DROP refuses a file of answers: docs/runbooks/drop.md")

@@ -14,6 +14,7 @@ from igstats_gateway.config import GatewayConfig
 from igstats_gateway.doors.desk import Desk
 from igstats_gateway.doors.drop.broker import Broker
 from igstats_gateway.doors.drop.platform import Platform
+from igstats_gateway.doors.drop.rules import Rhythm
 from igstats_gateway.doors.drop.store import DropStore
 
 _SECONDS = aiohttp.ClientTimeout(total=600)
@@ -43,4 +44,5 @@ class DropRoom:
         key = read_secret(config.drop_api_key).decode().strip()
         async with self._database.alone("drop"), aiohttp.ClientSession(timeout=_SECONDS) as session:
             platform = Platform(session, config.drop_url, key)
-            await Broker(store, platform, self._desk, self._clock, timedelta(days=config.drop_pull_days)).run()
+            rhythm = Rhythm(timedelta(days=config.drop_pull_days), config.drop_look_seconds, config.drop_closed)
+            await Broker(store, platform, self._desk, self._clock, rhythm).run()

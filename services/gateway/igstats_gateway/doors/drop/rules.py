@@ -30,8 +30,34 @@ _HEADERS[REMOVED] = ["ID", "Hash", "ListType"]
 _MOST_BYTES = 512 * 1024 * 1024
 _SUFFIX = 9
 _DIGEST = 32
+_IDLE_SECONDS = 600.0
 _PACIFIC = ZoneInfo("America/Los_Angeles")
-_CLOSES, _OPENS = time(1), time(3)
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """How often the lists are pulled, how often requests under way are looked at, and when DROP is closed every day.
+
+    `closed` is "HH:MM-HH:MM", Pacific Time, within one day; "" when it never is.
+    """
+
+    every: timedelta
+    look_seconds: float = 60.0
+    closed: str = "01:00-03:00"
+
+    @property
+    def idle_seconds(self) -> float:
+        """How often the calendar is looked at."""
+        return min(_IDLE_SECONDS, self.every.total_seconds())
+
+    def opens_in(self, now: datetime) -> timedelta:
+        """How long DROP is closed from now on; zero while it is open."""
+        closes, _, opens = self.closed.partition("-")
+        here = now.astimezone(_PACIFIC)
+        if not closes or not time.fromisoformat(closes) <= here.time() < time.fromisoformat(opens):
+            return timedelta()
+        until = datetime.combine(here.date(), time.fromisoformat(opens), _PACIFIC)
+        return until.astimezone(now.tzinfo) - now
 
 
 class Outcome(IntEnum):
@@ -137,14 +163,6 @@ def outcome_of(right: Right, state: State) -> Outcome | None:
     if state not in (State.FULFILLED, State.FULFILLED_IN_PART):
         return Outcome.EXEMPTED
     return Outcome.DELETED if right is Right.ERASURE else Outcome.OPTED_OUT
-
-
-def opens_in(now: datetime) -> timedelta:
-    """How long DROP is closed from now on, daily from 1 to 3 in the morning, Pacific Time; zero while it is open."""
-    here = now.astimezone(_PACIFIC)
-    if not _CLOSES <= here.time() < _OPENS:
-        return timedelta()
-    return datetime.combine(here.date(), _OPENS, _PACIFIC).astimezone(now.tzinfo) - now
 
 
 def is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:
