@@ -10,6 +10,7 @@ from sqlalchemy import literal, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.sql import fetch
 from igstats_kit.tables import objections, pins, restrictions, tombstones
 
 _SHARED = text("SELECT pg_advisory_xact_lock_shared(k) FROM unnest(CAST(:keys AS bigint[])) AS k")
@@ -22,7 +23,7 @@ async def lock(connection: AsyncConnection, tokens: Iterable[bytes], *, exclusiv
     """Takes the advisory locks of the tokens' subjects until the transaction ends, in one order for everybody."""
     keys = sorted({int.from_bytes(token[:8], "big", signed=True) for token in tokens})
     if keys:
-        await connection.execute(_EXCLUSIVE if exclusive else _SHARED, {"keys": keys})
+        await fetch(connection, _EXCLUSIVE if exclusive else _SHARED, {"keys": keys})
 
 
 async def admitted(connection: AsyncConnection, tokens: Collection[bytes]) -> set[bytes]:

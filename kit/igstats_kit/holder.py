@@ -7,7 +7,7 @@ stored receipt and sends the same bytes again, so that every delivery ends in th
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from igstats.event.v1.events_pb2 import ReceiptsIssued
 from igstats.holder.v1.holder_tasks_service_pb2 import RegisterHolderRequest
@@ -25,7 +25,7 @@ from igstats_kit.log import get_logger
 from igstats_kit.outbox import Posted, enqueue_all, post, post_binds, posting
 from igstats_kit.phases import Phases
 from igstats_kit.receipt import Signer
-from igstats_kit.sql import Database
+from igstats_kit.sql import Database, Row, fetch
 from igstats_kit.subjects import Subjects
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
@@ -158,9 +158,9 @@ class HolderRunner:
         """Records the events as handled; answers what was stated before about tasks, to be stated again."""
         task_ids = [task.task_id for task in tasks]
         binds = {"consumer": self.durable, "events": [event.id for event in events], "task_ids": task_ids}
-        return {row.task_id: self._again(row) for row in await connection.execute(_TAKE, binds)}
+        return {row.task_id: self._again(row) for row in await fetch(connection, _TAKE, binds)}
 
-    def _again(self, row: Any) -> Posted:  # noqa: ANN401 - a row of _TAKE
+    def _again(self, row: Row) -> Posted:
         signed = SignedReceipt(receipt=row.receipt, signature=row.signature, key_id=row.key_id)
         fact = Posted.of(self._subject, ReceiptsIssued(receipts=[signed]))
         return replace(fact, entries=0, sequence=row.sequence)  # it has its number in the log
@@ -181,7 +181,7 @@ class HolderRunner:
             "key_ids": [signed[place].key_id for place in final],
             "behind": [len(made) - 1 - place for place in final],
         }
-        post(connection, [fact], await connection.execute(_ANSWER, columns | post_binds([fact])))
+        post(connection, [fact], await fetch(connection, _ANSWER, columns | post_binds([fact])))
 
     async def _give_up(self, task: Task, error: Exception) -> None:
         """Says that a person must look. The receipt is not stored: a later lease tries again."""

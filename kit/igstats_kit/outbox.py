@@ -21,7 +21,7 @@ from igstats_kit.errors import DomainError
 from igstats_kit.events import Bus, Event
 from igstats_kit.fence import admitted
 from igstats_kit.log import get_logger
-from igstats_kit.sql import Database, notify_after_commit, shielded
+from igstats_kit.sql import Database, fetch, notify_after_commit, shielded
 from igstats_kit.tables import outbox
 from igstats_kit.telemetry import OUTBOX_WAITING
 
@@ -134,7 +134,7 @@ async def enqueue_about(connection: AsyncConnection, tokens: Collection[bytes], 
 async def enqueue_all(connection: AsyncConnection, facts: Sequence[Posted]) -> None:
     """Writes facts into the outbox of the running transaction, all in one statement."""
     if facts:
-        post(connection, facts, await connection.execute(_POST, post_binds(facts)))
+        post(connection, facts, await fetch(connection, _POST, post_binds(facts)))
 
 
 class Relay:
@@ -181,7 +181,7 @@ class Relay:
         sent, self._sent = self._sent, []
         try:
             async with self._database.statement() as connection:
-                await connection.execute(_REMOVE, {"event_ids": sent})
+                await fetch(connection, _REMOVE, {"event_ids": sent})
         except DomainError as error:
             self._sent += sent
             _log.warning("outbox waits", reason=error.reason)

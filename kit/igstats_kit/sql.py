@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
-from sqlalchemy import event, text
+from sqlalchemy import TextClause, event, text
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -29,6 +31,7 @@ _CLOSE_SECONDS = 2.0
 _STATEMENT_SECONDS = 35.0  # the server gives up after 30: this is for one that does not answer at all
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtext('igstats-alone'), hashtext(:name))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtext('igstats-alone'), hashtext(:name))")
+_DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its constructor untyped
 # A frozen server must not freeze its callers. Statements are many, small and by key: neither jit nor a plan for every
 # set of values pays. A plan made while a table was empty would read it from end to end for ever: indexes first.
 _SETTINGS = {
@@ -41,7 +44,8 @@ _SETTINGS = {
     "enable_seqscan": "off",
 }
 
-_CONNECTING: Mapping[str, Any] = {"timeout": 5, "server_settings": _SETTINGS}
+# The size at which the driver would no longer keep a statement prepared: what declarations say makes long ones.
+_CONNECTING: Mapping[str, Any] = {"timeout": 5, "server_settings": _SETTINGS, "max_cacheable_statement_size": 0}
 
 
 async def shielded(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -124,10 +128,44 @@ class Direct:
 
 
 def driver(connection: AsyncConnection) -> Driver:
-    """What a connection that has begun its transaction stands on; statements on it are part of the transaction."""
+    """What a connection stands on; statements on it are part of the running transaction."""
     stands_on: Any = connection.sync_connection
     found: Driver = stands_on.connection.driver_connection
     return found
+
+
+class Row(asyncpg.Record):  # type: ignore[misc]  # the driver has no types
+    """What `fetch` answers: columns by name, by place, and in order."""
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the column holds
+        return self[name]
+
+
+async def fetch(connection: AsyncConnection, query: TextClause, binds: Mapping[str, Any]) -> list[Row]:
+    """Runs a statement on the driver itself: for those so frequent that the layers above cost more than they do.
+
+    Errors come out of `Database.transaction` as those of other statements do. Names that `query` lacks are left out.
+    """
+    statement, names = _numbered(query)
+    stands_on = driver(connection)
+    try:
+        found: list[Row] = await stands_on.fetch(statement, *[binds[name] for name in names], record_class=Row)
+    except (asyncpg.DataError, IntegrityError):
+        raise
+    except asyncpg.PostgresError as error:  # bare, it would look like a server that is not there
+        raise DBAPIError(None, None, error, connection_invalidated=stands_on.is_closed()) from error
+    return found
+
+
+@cache
+def _numbered(query: TextClause) -> tuple[str, tuple[str, ...]]:
+    """A statement as the driver wants it, and the names of its values in order."""
+    compiled: Any = query.compile(dialect=_DIALECT)
+    return str(compiled), tuple(compiled.positiontup or ())
+
+
+def _is_spoiled(stands_on: Driver) -> bool:
+    return bool(stands_on.is_closed() or stands_on.is_in_transaction())
 
 
 class Database:
@@ -141,10 +179,10 @@ class Database:
             max_overflow=0,
             pool_timeout=10,
             pool_use_lifo=True,  # the connection used last has its statements prepared and its catalogue cache warm
+            isolation_level="AUTOCOMMIT",  # transactions are the driver's: those of SQLAlchemy cost twice as much
             connect_args=_CONNECTING,
         )
         self._direct: list[Direct] = []
-        self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         event.listen(self._engine.sync_engine, "checkout", _ping_when_rested)
 
     @asynccontextmanager
@@ -154,19 +192,30 @@ class Database:
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE; the commit may or may not have happened, so retries need a unique key.
         """
-        async with _wrapping(), self._engine.connect() as connection:
-            await connection.begin()
+        async with self._connected() as connection:
+            running = driver(connection).transaction()
             try:
+                await running.start()
                 yield connection
             except BaseException:
                 with suppress(Exception):  # what ended the block must come out, a cancellation above all
                     if not connection.invalidated:
                         connection.info.pop(_AFTER_COMMIT, None)
-                    await shielded(connection.rollback())
+                    await shielded(running.rollback())
                 raise
             news = connection.info.pop(_AFTER_COMMIT, [])
-            await shielded(connection.commit())
+            await shielded(running.commit())
         self._tell(news)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """A connection of the pool. One that has died, or whose transaction could not be ended, does not go back."""
+        async with _wrapping(), self._engine.connect() as connection:
+            try:
+                yield connection
+            finally:
+                if not connection.invalidated and _is_spoiled(driver(connection)):
+                    await connection.invalidate()
 
     def _tell(self, news: Sequence[Any]) -> None:
         if news:
@@ -176,7 +225,7 @@ class Database:
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading. Each statement stands alone: BEGIN and ROLLBACK would cost two round trips."""
-        async with _wrapping(), self._alone.connect() as connection:
+        async with self._connected() as connection:
             yield connection
 
     @asynccontextmanager
@@ -186,7 +235,7 @@ class Database:
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE; the statement may or may not have run, so retries need a unique key.
         """
-        async with _wrapping(), self._alone.connect() as connection:
+        async with self._connected() as connection:
             try:
                 yield connection
             finally:  # of a connection that died, what ended the block must come out
@@ -200,7 +249,7 @@ class Database:
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE.
         """
-        async with _wrapping(), self._alone.connect() as connection:
+        async with self._connected() as connection:
             while not await connection.scalar(_TRY_LOCK, {"name": name}):  # noqa: ASYNC110 - the lock is another's
                 await asyncio.sleep(_LOOK_SECONDS)
             try:

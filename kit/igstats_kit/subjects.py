@@ -20,6 +20,7 @@ from igstats_kit.fence import lock
 from igstats_kit.holds import Hold, held
 from igstats_kit.pins import Pins
 from igstats_kit.seal import Sealer
+from igstats_kit.sql import fetch
 
 _RESTRICT = text(
     "INSERT INTO restrictions (token, request_id) SELECT token, request_id"
@@ -113,12 +114,12 @@ class Subjects:
             for request_id in keys[anchor, key]:
                 values[request_id].add(value)
         sealed = [self._sealer.seal(json.dumps(sorted(found)).encode(), name) for name, found in values.items()]
-        await connection.execute(_KEEP_NEEDLES, {"requests": list(values), "sealed": sealed})
+        await fetch(connection, _KEEP_NEEDLES, {"requests": list(values), "sealed": sealed})
 
     async def _fenced(self, connection: AsyncConnection, cases: Sequence[Case]) -> Keys:
         pairs = _pairs(cases)
         await lock(connection, pairs["tokens"], exclusive=True)
-        return _grouped(await connection.execute(self._close_in, pairs))
+        return _grouped(await fetch(connection, self._close_in, pairs))
 
     async def erase(
         self, connection: AsyncConnection, cases: Sequence[Case], *, replayed: bool = False
@@ -139,7 +140,7 @@ class Subjects:
     async def _put_aside(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
         """What a hold keeps is fenced for all other purposes (CCPA 7022(c)(2)): nobody reads it, no purge takes it."""
         if cases:
-            await connection.execute(_RESTRICT, _pairs(cases))
+            await fetch(connection, _RESTRICT, _pairs(cases))
 
     def _by_holds(self, cases: Sequence[Case]) -> Iterable[tuple[frozenset[str], list[Case]]]:
         """Cases together by the stores that stay: nearly always all of them, and none stays."""
@@ -190,7 +191,7 @@ class Subjects:
         self, connection: AsyncConnection, stores: frozenset[str], cases: Sequence[Case]
     ) -> list[tuple[str, Iterable[str], int]]:
         """Places that still hold something, whose it is, and how many rows."""
-        rows = (await connection.execute(_FOUND, {"requests": [case.request_id for case in cases]})).all()
+        rows = await fetch(connection, _FOUND, {"requests": [case.request_id for case in cases]})
         keys = _grouped(row for row in rows if row.sealed is None)
         needles = self._needle_owners([row for row in rows if row.sealed is not None], cases)
         pinned = _grouped(_Key(case.request_id, "pins", token.hex()) for case in cases for token in case.tokens)
@@ -214,7 +215,7 @@ class Subjects:
         """Removes keys, and plans the first deep sweep for the needles. Answers the receipts of each, by phase."""
         receipts: dict[str, list[bytes]] = defaultdict(list)
         binds = {"requests": list(requests), "now": now, "search_at": search_at}
-        for row in await connection.execute(_FORGET, binds):
+        for row in await fetch(connection, _FORGET, binds):
             receipts[row.request_id].append(bytes(row.receipt))
         return receipts
 
@@ -268,7 +269,7 @@ class Subjects:
     ) -> Sequence[Any]:
         if query is None or not (keys or binds):
             return []
-        return (await connection.execute(query, plan.known(query, {**self._binds(keys), **binds}))).all()
+        return await fetch(connection, query, {**self._binds(keys), **binds})
 
 
 def _grouped(rows: Iterable[Any]) -> Keys:

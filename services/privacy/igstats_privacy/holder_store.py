@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from igstats_kit.sql import fetch
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
@@ -26,7 +27,7 @@ _WITHOUT = text(
 
 async def read_registry(connection: Connection) -> None:
     """Keeps the registry as it is until the transaction ends."""
-    await connection.execute(_READ_REGISTRY)
+    await fetch(connection, _READ_REGISTRY, {})
 
 
 async def change_registry(connection: Connection) -> None:

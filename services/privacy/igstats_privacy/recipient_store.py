@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from igstats_kit.sql import fetch
 from sqlalchemy import Row, text
 
 from igstats_privacy.store import Connection
@@ -54,7 +55,7 @@ async def keep(connection: Connection, found: Sequence[NewRecipient], now: datet
             "notices": [one.notice_id for one in found],
             "sealed": [one.sealed for one in found],
         }
-        await connection.execute(_KEEP, binds | {"now": now})
+        await fetch(connection, _KEEP, binds | {"now": now})
 
 
 async def corrected(connection: Connection, fields: Mapping[str, Sequence[str]]) -> None:

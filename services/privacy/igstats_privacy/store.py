@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from igstats_kit.outbox import Posted, post, post_binds, posting
+from igstats_kit.sql import fetch
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -154,7 +155,7 @@ async def add(connection: Connection, openings: Sequence[Opening], facts: Sequen
         "contents": [one.content for one in openings],
         "sealed": [one.sealed for one in openings],
     }
-    rows = (await connection.execute(_OPEN, binds | post_binds(posted))).all()
+    rows = await fetch(connection, _OPEN, binds | post_binds(posted))
     if posted and rows:
         post(connection, posted, [row for row in rows if row.event_id is not None])
     added = {row.request_id for row in rows if row.request_id is not None}
@@ -222,7 +223,7 @@ def _request(row: Sequence[Any]) -> Request:
 
 async def lock(connection: Connection, request_ids: Iterable[str]) -> dict[str, tuple[Right, State]]:
     """Locks requests, in one order for everybody, and answers how they stand. Whoever changes tasks does this first."""
-    rows = await connection.execute(_LOCK, {"ids": list(request_ids)})
+    rows = await fetch(connection, _LOCK, {"ids": list(request_ids)})
     return {row.request_id: (Right(row.right), State(row.state)) for row in rows}
 
 
@@ -237,7 +238,7 @@ async def take(
 ) -> tuple[set[str], dict[str, tuple[Right, State]]]:
     """Records events as handled and locks requests; answers which events are new, and how the requests stand."""
     binds = {"consumer": consumer, "events": list(event_ids), "ids": list(request_ids)}
-    rows = (await connection.execute(_TAKE, binds)).all()
+    rows = await fetch(connection, _TAKE, binds)
     fresh = {row.event_id for row in rows if row.right is None}
     return fresh, {row.event_id: (Right(row.right), State(row.state)) for row in rows if row.right is not None}
 
@@ -262,7 +263,7 @@ async def accept(connection: Connection, accepted: Sequence[Acceptance], now: da
         "waits": [one.wait for one in accepted],
         "untils": [one.wait_until for one in accepted],
     }
-    await connection.execute(_ACCEPT, binds | {"now": now})
+    await fetch(connection, _ACCEPT, binds | {"now": now})
 
 
 async def prove(connection: Connection, proofs: Mapping[str, str]) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from igstats_kit.outbox import post, post_binds, posting
+from igstats_kit.sql import Row, fetch
 from sqlalchemy import text
 
 from igstats_privacy.events import Fact
@@ -32,11 +33,12 @@ from igstats_privacy.store import Connection, drafted
 RIGHT, STATE, PHASE = Right.__members__, State.__members__, Phase.__members__
 
 _PLAN = text(
-    "INSERT INTO tasks (request_id, holder, phase, step, state, created_at)"
+    "WITH planned AS (INSERT INTO tasks (request_id, holder, phase, step, state, created_at)"
     " SELECT p.request_id, h.holder, p.phase, p.step, 'PLANNED', CAST(:now AS timestamptz)"
     " FROM unnest(CAST(:requests AS text[]), CAST(:phases AS text[]), CAST(:steps AS smallint[]))"
     " AS p(request_id, phase, step) CROSS JOIN holders h"
-    " WHERE CAST(:holder AS text) IS NULL OR h.holder = CAST(:holder AS text) ON CONFLICT DO NOTHING"
+    " WHERE CAST(:holder AS text) IS NULL OR h.holder = CAST(:holder AS text) ON CONFLICT DO NOTHING RETURNING 1)"
+    " SELECT count(*) FROM planned"
 )
 # The figures of `lifecycle.Progress`, over requests r and their tasks t; what stands before them says which tasks.
 _FIGURES = (
@@ -176,7 +178,8 @@ def _planned(rights: Mapping[str, Right]) -> dict[str, list[Any]]:
 
 async def plan(connection: Connection, rights: Mapping[str, Right], now: datetime, holder: str | None = None) -> int:
     """Writes the tasks of requests, for every registered holder or for one; returns how many are new."""
-    return (await connection.execute(_PLAN, _planned(rights) | {"holder": holder, "now": now})).rowcount
+    [row] = await fetch(connection, _PLAN, _planned(rights) | {"holder": holder, "now": now})
+    return int(row[0])
 
 
 @dataclass(frozen=True)
@@ -206,10 +209,10 @@ class Stand:
 
 async def progress(connection: Connection, request_ids: Iterable[str]) -> dict[str, Stand]:
     """Where the tasks of requests stand; the same figures as `lifecycle.progress`."""
-    return {row.request_id: _stand(row) for row in await connection.execute(_PROGRESS, {"ids": list(request_ids)})}
+    return {row.request_id: _stand(row) for row in await fetch(connection, _PROGRESS, {"ids": list(request_ids)})}
 
 
-def _stand(row: Any) -> Stand:  # noqa: ANN401 - a row of _PROGRESS
+def _stand(row: Row) -> Stand:
     right = RIGHT[row.right]
     done = Progress(
         phase=None if row.step is None else PHASES[right][row.step],
@@ -249,7 +252,7 @@ async def advance(connection: Connection, move: Advance, now: datetime) -> None:
         "ended": [request_id for request_id, one in steps.items() if one.state in FINAL],
     }
     posted = drafted(move.facts)
-    rows = await connection.execute(_ADVANCE, binds | post_binds(posted) | {"now": now, "again": move.again})
+    rows = await fetch(connection, _ADVANCE, binds | post_binds(posted) | {"now": now, "again": move.again})
     post(connection, posted, rows)
 
 
@@ -301,7 +304,7 @@ async def settle(connection: Connection, settlements: Sequence[Settlement], now:
         "outcomes": [one.receipt.outcome for one in settlements],
         "effective": [one.effective_at for one in settlements],
     }
-    rows = await connection.execute(_SETTLE, binds | {"settleable": list(SETTLEABLE), "now": now})
+    rows = await fetch(connection, _SETTLE, binds | {"settleable": list(SETTLEABLE), "now": now})
     return {row.request_id: _stand(row) for row in rows}
 
 
@@ -338,7 +341,7 @@ class Leased:
 async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey], now: datetime) -> list[Leased] | None:
     """Hands out those of a holder's tasks that are offered and not settled; None when there is no such holder."""
     binds = {"requests": [key.request_id for key in tasks], "phases": [key.phase for key in tasks], "holder": holder}
-    rows = (await connection.execute(_LEASE, binds | {"leasable": list(LEASABLE), "now": now})).all()
+    rows = await fetch(connection, _LEASE, binds | {"leasable": list(LEASABLE), "now": now})
     if not rows:
         return None
     return [
@@ -351,7 +354,7 @@ async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey], n
 async def words(connection: Connection, request_ids: Iterable[str]) -> dict[str, list[HolderWord]]:
     """The last word of every holder on requests that have ended."""
     found: dict[str, list[HolderWord]] = {}
-    for row in await connection.execute(_WORDS, {"ids": list(request_ids)}):
+    for row in await fetch(connection, _WORDS, {"ids": list(request_ids)}):
         word = HolderWord(row.holder, Outcome(row.outcome), row.receipt_digest)
         found.setdefault(row.request_id, []).append(word)
     return found

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from igstats_kit.sql import fetch
 from sqlalchemy import text
 
 from igstats_privacy.model import Regime, Right, State, Wait, Waiting
@@ -55,13 +56,13 @@ _RESTRICTED_OTHERWISE = text(
 
 async def waiting(connection: Connection, after: str, limit: int, now: datetime) -> list[Waiting]:
     """Requests for triage, the oldest first, from the one after `after` on: those that wait for nobody any more."""
-    rows = await connection.execute(_WAITING, {"after": after, "limit": limit, "now": now})
-    return [Waiting(**{**row, **{name: enum(row[name]) for name, enum in _ENUMS.items()}}) for row in rows.mappings()]
+    rows = await fetch(connection, _WAITING, {"after": after, "limit": limit, "now": now})
+    return [Waiting(**{**row, **{name: enum(row[name]) for name, enum in _ENUMS.items()}}) for row in rows]
 
 
 async def lock_seen(connection: Connection, seen: Sequence[Waiting]) -> set[str]:
     """Locks requests, in one order for everybody, and answers which of them are still as they were seen."""
-    rows = await connection.execute(_LOCK_SEEN, {"ids": [one.request_id for one in seen]})
+    rows = await fetch(connection, _LOCK_SEEN, {"ids": [one.request_id for one in seen]})
     now = {row.request_id: (row.state, row.wait, row.wait_until, row.approved) for row in rows}
     return {
         one.request_id for one in seen if now.get(one.request_id) == (one.state, one.wait, one.wait_until, one.approved)
@@ -84,9 +85,8 @@ class Other:
 async def others(connection: Connection, persons: Mapping[str, Iterable[bytes]]) -> list[Other]:
     """Live requests about the persons of these requests, given by their tokens."""
     pairs = [(request_id, token) for request_id, tokens in persons.items() for token in tokens]
-    rows = await connection.execute(
-        _OTHERS, {"owners": [name for name, _ in pairs], "tokens": [one for _, one in pairs]}
-    )
+    binds = {"owners": [name for name, _ in pairs], "tokens": [one for _, one in pairs]}
+    rows = await fetch(connection, _OTHERS, binds)
     return [
         Other(
             row.mine,

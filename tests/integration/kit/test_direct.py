@@ -3,11 +3,13 @@
 import pytest
 from asyncpg import DataError
 from igstats_kit.errors import DomainError, Reason
-from igstats_kit.sql import Database, IntegrityError, driver
+from igstats_kit.sql import Database, IntegrityError, driver, fetch
 from igstats_kit.testing.plugin import MakeDatabase
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 _ADD = "INSERT INTO inbox (consumer, event_id) VALUES ($1, $2)"
+_TAKEN = text("INSERT INTO inbox (consumer, event_id) VALUES (:consumer, :event) RETURNING consumer, event_id")
 _COUNT = text("SELECT count(*) FROM inbox")
 
 
@@ -64,10 +66,45 @@ async def test_what_runs_on_the_driver_below_a_transaction_is_part_of_it(databas
 
     async def torn() -> None:
         async with made.transaction() as connection:
-            await connection.execute(_COUNT)
             await driver(connection).execute(_ADD, "one", "e1")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await torn()
     assert await _rows(made) == 0
+
+
+async def test_what_a_fetched_statement_finds_goes_by_name_and_what_it_writes_by_the_transaction(
+    database: MakeDatabase,
+) -> None:
+    made = await database("kit")
+
+    async def torn() -> None:
+        async with made.transaction() as connection:
+            [row] = await fetch(connection, _TAKEN, {"consumer": "one", "event": "e1", "unknown": 0})
+            assert (row.consumer, row[1], *row) == ("one", "e1", "one", "e1")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await torn()
+    assert await _rows(made) == 0
+    async with made.statement() as connection:
+        await fetch(connection, _TAKEN, {"consumer": "one", "event": "e1"})
+    assert await _rows(made) == 1
+
+
+async def test_a_connection_that_dies_in_a_fetched_statement_is_not_used_again(database: MakeDatabase) -> None:
+    made = await database("kit")
+    for block in (made.transaction, made.statement, made.read):
+        with pytest.raises(DomainError) as lost:
+            async with block() as connection:
+                await fetch(connection, text("SELECT pg_terminate_backend(pg_backend_pid())"), {})
+        assert lost.value.reason is Reason.DEPENDENCY_UNAVAILABLE
+        assert await _rows(made) == 0
+
+
+async def test_a_fetched_statement_that_is_wrong_is_no_server_that_is_away(database: MakeDatabase) -> None:
+    made = await database("kit")
+    with pytest.raises(DBAPIError):
+        async with made.transaction() as connection:
+            await fetch(connection, text("SELECT nothing"), {})

@@ -1,10 +1,11 @@
 """A database connection pool of a process that can be killed between any two of its steps."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 from igstats_kit.sql import Database
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,6 +13,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 class Killed(BaseException):
     """The process is gone. Not an Exception, so that no handler answers it."""
+
+
+def _mortal(step: Callable[[], None]) -> type[Any]:
+    """A connection of the driver whose own statements are steps, too."""
+
+    class MortalConnection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
+        async def fetch(self, *arguments: Any, **options: Any) -> Any:
+            step()
+            return await super().fetch(*arguments, **options)
+
+    return MortalConnection
 
 
 class MortalDatabase(Database):
@@ -22,6 +34,10 @@ class MortalDatabase(Database):
         self.steps_left: int | None = None
         self.died = asyncio.Event()
         event.listen(self._engine.sync_engine, "before_cursor_execute", self._on_step)
+        event.listen(self._engine.sync_engine, "do_connect", self._on_connect)
+
+    def _on_connect(self, _dialect: object, _record: object, _arguments: object, settings: dict[str, Any]) -> None:
+        settings["connection_class"] = _mortal(self._step)
 
     def _on_step(self, *_details: Any) -> None:
         self._step()
