@@ -29,6 +29,9 @@ class FakePrivacy:
     """By status code."""
     justifications: list[status.Justification] = field(default_factory=list)
     proof_methods: list[str] = field(default_factory=list)
+    package_methods: list[str] = field(default_factory=list)
+    letters: bool = True
+    link_secret: str = ""
     received_at: datetime = _RECEIVED
     down: bool = False
     code: str = "123456"
@@ -100,6 +103,8 @@ class FakePrivacy:
             holders_total=4,
             justifications=self.justifications,
             proof_methods=self.proof_methods,
+            package_methods=self.package_methods,
+            letters=self.letters,
         )
 
     async def withdraw(self, request: status.WithdrawByCodeRequest, context: Any) -> status.WithdrawByCodeResponse:  # noqa: ANN401 - gRPC's
@@ -173,7 +178,8 @@ class FakePrivacy:
         if request.state not in self.requests or request in self.asked:
             await abort(context, DomainError(Reason.LOGIN_STATE_INVALID))
         self.asked.append(request)
-        return identity.FinishLoginResponse(request=self._proved(self.requests[request.state], "Instagram Login"))
+        found = self._proved(self.requests[request.state], "Instagram Login")
+        return identity.FinishLoginResponse(request=found, link_secret=self.link_secret)
 
     async def prove_account(self, request: identity.ProveAccountRequest, context: Any) -> identity.ProveAccountResponse:  # noqa: ANN401 - gRPC's
         """Takes the word of the gateway."""

@@ -57,7 +57,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     core = Core(config, database, channels, clock)
     packages = PackagesRoom(core)
     notices = NoticesRoom(config, core, packages.links)
-    proofs = ProofsRoom(config, core, channels, notices.post)
+    proofs = ProofsRoom(config, core, channels, notices.post, packages.links)
     records = RecordsRoom(config, core)
     decisions = DecisionsRoom(config, core)
     reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback, decisions.holds)
@@ -72,7 +72,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     add_DecisionServiceServicer_to_server(decisions.servicer, rpc.server)
     opt_outs = OptOuts(database, core.identifiers)
     status = StatusServicer(
-        core.requests, core.codes, core.registry, core.evidence, packages.links, opt_outs, proofs.methods, clock
+        core.requests, core.codes, core.registry, core.evidence, packages.links, opt_outs, proofs.offers, clock
     )
     add_StatusServiceServicer_to_server(status, rpc.server)
     ledger = Ledger(database, clock)

@@ -44,7 +44,7 @@ class Core:
         self.shares = Shares(database, self.sealer, clock, config.export_days)
         self.exports = Exports(database, self.sealer, self.identifiers, clock)
         self.profiles = StatsProfiles(channels.to("stats", config.stats_address))
-        self.drafts = Drafts(self.identifiers, clock)
+        self.drafts = Drafts(self.identifiers, clock, letters=bool(config.smtp_url))
         self.children = Children(self.drafts, self.fanout, clock)
         self.recipients = Recipients(database, self.identifiers)
         self.triage = Triage(

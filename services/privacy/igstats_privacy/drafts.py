@@ -18,9 +18,10 @@ from igstats_privacy.store import Opening
 class Drafts:
     """Makes requests out of what a door or another request asks for."""
 
-    def __init__(self, identifiers: Identifiers, clock: Clock) -> None:
+    def __init__(self, identifiers: Identifiers, clock: Clock, *, letters: bool = True) -> None:
         self._identifiers = identifiers
         self._clock = clock
+        self._letters = letters
 
     def of(self, new: NewRequest) -> Opening:
         """The request, ready to be written in a transaction of whoever opens it.
@@ -34,7 +35,9 @@ class Drafts:
         request = self._received(new, identifiers)
         sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
         key = _digest(new.door, new.account_id, new.idempotency_key)
-        reply = self._identifiers.seal_reply(request.request_id, new.reply_address, new.language)
+        # Where no letter leaves, an address for letters would serve nobody (GDPR article 5(1)(c)).
+        address = new.reply_address if self._letters else ""
+        reply = self._identifiers.seal_reply(request.request_id, address, new.language)
         return Opening(request, sealed, key, self._content(new, identifiers), reply)
 
     def _received(self, new: NewRequest, identifiers: Sequence[Identifier]) -> Request:

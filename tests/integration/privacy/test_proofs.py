@@ -1,21 +1,26 @@
 """Proving who one is, on the real database: codes by mail, Instagram Login, the account's key, and nobody at all."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_kit.errors import DomainError, Reason
 from igstats_privacy.model import Identifier, NewRequest, Regime, Right, State
 from igstats_privacy.proofs.accounts import Accounts
 from igstats_privacy.proofs.codes import Codes
+from igstats_privacy.proofs.fetching import Fetching
 from igstats_privacy.proofs.forgetting import Forgetting
 from igstats_privacy.proofs.logins import Logins
 from igstats_privacy.proofs.mail_codes import MailCodes
+from igstats_privacy.proofs.offers import Offers
 from igstats_privacy.proofs.proving import Proving
 from igstats_privacy.proofs.rules import Profile
 from igstats_privacy.proofs.tables import proofs
+from igstats_privacy.shares import Piece
 from igstats_privacy.store import Connection
+from igstats_privacy.tables import package_links
 from sqlalchemy import func, select
 from ulid import ULID
 
@@ -81,6 +86,7 @@ class Desk:
         )
         self.mail = MailCodes(self.proving, codes, self.box)
         self.logins = Logins(self.proving, codes, self.instagram, office.profiles)
+        self.fetching = Fetching(office.database, self.proving, codes, self.instagram, office.links, office.clock)
         self.accounts = Accounts(self.proving, office.profiles)
 
     async def waiting(self, *named: Identifier, right: Right = Right.ERASURE, regime: Regime = Regime.GDPR) -> str:
@@ -91,8 +97,32 @@ class Desk:
         assert await self.office.state(shown.request.request_id) is State.IDENTITY_PENDING
         return shown.status_code
 
+    async def packaged(self) -> str:
+        """An access request under CCPA that its person has proved by signing in, and that has brought a package."""
+        status = await self.waiting(HANDLE, right=Right.ACCESS, regime=Regime.CCPA)
+        state = (await self.logins.start(status)).partition("state=")[2]
+        await self.logins.finish(state, "good")
+        await self.office.triage.run_once()
+        await self.office.shares.take_one("stats", f"{self.proving.request_id(status)}/stats/EXPORT", _line())
+        await self.office.work(Sent.RIGHT_ACCESS)
+        assert await self.state(status) is State.FULFILLED
+        return status
+
+    async def fetched(self, status: str) -> str:
+        """Signs in once more; answers the secret of the link."""
+        url = await self.fetching.start(status)
+        assert url is not None
+        found = await self.fetching.finish(url.partition("state=")[2], "good")
+        assert found is not None
+        assert found[0].status_code == status
+        return found[1]
+
     async def state(self, code: str) -> State:
         return await self.office.state(self.proving.request_id(code))
+
+
+async def _line() -> AsyncIterator[Piece]:
+    yield Piece("profiles", b'{"number": 1}\n', 1)
 
 
 @pytest.fixture
@@ -223,9 +253,81 @@ async def test_opting_out_needs_no_proof(desk: Desk) -> None:
 async def test_proofs_are_forgotten_when_their_request_has_ended(desk: Desk) -> None:
     status = await desk.waiting(MAIL)
     await desk.mail.send(status)
-    forgetting = Forgetting(desk.office.database)
+    forgetting = Forgetting(desk.office.database, desk.office.clock)
     assert await forgetting.run_once() == 0
     await desk.office.requests.withdraw(desk.proving.request_id(status))
     assert await forgetting.run_once() == 1
     async with desk.office.database.read() as connection:
         assert await connection.scalar(select(func.count()).select_from(proofs)) == 0
+
+
+async def test_who_is_proved_by_signing_in_alone_fetches_the_package_by_signing_in_again(desk: Desk) -> None:
+    status = await desk.packaged()
+    request_id = desk.proving.request_id(status)
+    offers = Offers(desk.office.links, letters=False, login=True)
+    assert await offers.package_methods(await desk.office.show(request_id)) == ("login",)
+    secret = await desk.fetched(status)
+    zipped = b"".join([piece async for piece in desk.office.links.read(request_id, secret)])
+    assert zipped.startswith(b"PK")
+    with pytest.raises(DomainError) as used:
+        await anext(desk.office.links.read(request_id, secret))
+    assert used.value.reason is Reason.PACKAGE_LINK_INVALID
+    assert await desk.fetched(status) != secret
+
+
+async def test_nobody_else_who_signs_in_gets_the_package_and_a_state_works_once(desk: Desk) -> None:
+    status = await desk.packaged()
+    desk.instagram.profile_ = Profile("17841400000000002", "ada", "1234", "5")
+    url = await desk.fetching.start(status)
+    assert url is not None
+    state = url.partition("state=")[2]
+    with pytest.raises(DomainError) as refused:
+        await desk.fetching.finish(state, "good")
+    assert refused.value.reason is Reason.LOGIN_STATE_INVALID
+    assert await desk.fetching.finish(state, "good") is None, "it is nobody's state any more"
+    async with desk.office.database.read() as connection:
+        assert await connection.scalar(select(func.count()).select_from(package_links)) == 0
+
+
+async def test_a_sign_in_for_a_package_outlives_the_proofs_of_its_request_for_its_quarter_of_an_hour(
+    desk: Desk,
+) -> None:
+    status = await desk.packaged()
+    desk.office.clock.advance(timedelta(seconds=1))
+    forgetting = Forgetting(desk.office.database, desk.office.clock)
+    url = await desk.fetching.start(status)
+    assert url is not None
+    assert await forgetting.run_once() == 1
+    desk.office.clock.advance(timedelta(minutes=16))
+    with pytest.raises(DomainError) as late:
+        await desk.fetching.finish(url.partition("state=")[2], "good")
+    assert late.value.reason is Reason.LOGIN_STATE_INVALID
+    assert await forgetting.run_once() == 1
+
+
+async def test_there_is_no_sign_in_for_a_package_that_is_gone_or_that_a_letter_opens(desk: Desk) -> None:
+    mailed = await desk.waiting(MAIL, HANDLE, right=Right.ACCESS)
+    assert await desk.fetching.start(mailed) is None, "it has not ended"
+    await desk.mail.send(mailed)
+    await desk.mail.submit(mailed, desk.box.codes[0])
+    state = (await desk.logins.start(mailed)).partition("state=")[2]
+    await desk.logins.finish(state, "good")
+    await desk.office.triage.run_once()
+    await desk.office.work(Sent.RIGHT_ACCESS)
+    assert await desk.state(mailed) is State.FULFILLED
+    assert await desk.fetching.start(mailed) is None, "the letter has a link"
+    status = await desk.packaged()
+    desk.office.clock.advance(timedelta(days=8))
+    await desk.office.reconciler.sweep()
+    offers = Offers(desk.office.links, letters=True, login=True)
+    assert await offers.package_methods(await desk.office.show(desk.proving.request_id(status))) == ()
+    url = await desk.fetching.start(status)
+    assert url is not None
+    with pytest.raises(DomainError) as gone:
+        await desk.fetching.finish(url.partition("state=")[2], "good")
+    assert gone.value.reason is Reason.LOGIN_STATE_INVALID
+
+
+def test_without_a_relay_no_code_is_on_offer_and_without_an_app_no_sign_in(desk: Desk) -> None:
+    offers = Offers(desk.office.links, letters=False, login=False)
+    assert (list(offers.methods), offers.letters) == (["points", "account"], False)

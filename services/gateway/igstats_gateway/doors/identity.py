@@ -66,13 +66,14 @@ class IdentityDesk:
         """
         return (await self._stub.StartLogin(StartLoginRequest(status_code=status_code))).authorize_url
 
-    async def finish_login(self, state: str, code: str) -> Opened:
-        """Ends the sign-in with what Instagram sent back.
+    async def finish_login(self, state: str, code: str) -> tuple[Opened, str]:
+        """Ends the sign-in with what Instagram sent back; "" or the secret that opens the package, if it was for that.
 
         Raises:
             DomainError: LOGIN_STATE_INVALID, PROOF_NOT_AVAILABLE, INSTAGRAM_UNAVAILABLE.
         """
-        return read_request((await self._stub.FinishLogin(FinishLoginRequest(state=state, code=code))).request)
+        answer = await self._stub.FinishLogin(FinishLoginRequest(state=state, code=code))
+        return read_request(answer.request), answer.link_secret
 
     async def prove_account(self, status_code: str, call: Call) -> Opened:
         """Passes on the account whose key was shown.

@@ -79,6 +79,8 @@ def read_status(one: status_service_pb2.GetStatusResponse) -> Status:
         holders_total=one.holders_total,
         justifications=tuple(map(_justification, one.justifications)),
         proof_methods=tuple(one.proof_methods),
+        package_methods=tuple(one.package_methods),
+        letters=one.letters,
     )
 
 

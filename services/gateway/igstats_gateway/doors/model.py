@@ -153,6 +153,10 @@ class Status:
     justifications: tuple[Justification, ...] = ()
     proof_methods: tuple[str, ...] = ()
     """Ways of proving the identity that are open now: mail_code, points, login, account."""
+    package_methods: tuple[str, ...] = ()
+    """Ways of proving it once more that open the package: login."""
+    letters: bool = False
+    """Whether letters leave at all."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from igstats_gateway.doors.desk import Desk
 from igstats_gateway.doors.entry import Mistake
 from igstats_gateway.doors.front import Front, form
 from igstats_gateway.doors.identity import IdentityDesk
-from igstats_gateway.doors.paths import LOGIN_PATH, REQUESTS_PATH, status_path
+from igstats_gateway.doors.paths import LOGIN_PATH, PACKAGES_PATH, REQUESTS_PATH, status_path
 from igstats_gateway.model import Call, Client
 
 _LONGEST_POINT = 500
@@ -124,8 +124,9 @@ class ProofPages:
         state, code = (request.query_params.get(name, "") for name in ("state", "code"))
         if request.method != "GET" or not (state and code):
             raise DomainError(Reason.LOGIN_STATE_INVALID)
-        opened = await self._identity.finish_login(state, code)
-        return RedirectResponse(status_path(opened.status_code), 303, rendering.SAFE)
+        opened, secret = await self._identity.finish_login(state, code)
+        package = f"{PACKAGES_PATH}/{opened.status_code}.{secret}"
+        return RedirectResponse(package if secret else status_path(opened.status_code), 303, rendering.SAFE)
 
 
 async def _tried(

@@ -1,7 +1,8 @@
 """Links of packages: how somebody without an account fetches what a request brought.
 
 A link is 256 random bits in a letter, kept here as a digest only. It goes to an address that the request itself names
-and nowhere else: every name in a request has to be proved, so that address was. Any other address is just what somebody
+and nowhere else, but for a person whom only Instagram has proved, who signs in once more (`proofs/fetching.py`). Every
+name in a request has to be proved, so that address was. Any other address is just what somebody
 typed, and a link sent there would be the prize of whoever talks a person into proving a stranger's request.
 
 It works until the package expires and until one download has run to its end. A download that is torn can be repeated.
@@ -56,9 +57,24 @@ class Links:
         until = await self._exports.expiry(connection, request_id)
         if until is None or not await self._names(connection, request_id, address):
             return None
+        return Link(await self._add(connection, request_id), until)
+
+    async def open_to(self, connection: Connection, request_id: str, person: tuple[bytes, ...]) -> str | None:
+        """The secret of a fresh link; None without a package, or if the request is not about this person."""
+        named = frozenset(await export_store.tokens_of(connection, request_id))
+        if named.isdisjoint(person) or await self._exports.expiry(connection, request_id) is None:
+            return None
+        return await self._add(connection, request_id)
+
+    async def open_still(self, request_id: str) -> bool:
+        """Whether there is a package to fetch."""
+        async with self._database.read() as connection:
+            return await self._exports.expiry(connection, request_id) is not None
+
+    async def _add(self, connection: Connection, request_id: str) -> str:
         secret = secrets.token_hex(_BYTES)
         await export_store.add_link(connection, _digest(secret), request_id, self._clock.now())
-        return Link(secret, until)
+        return secret
 
     async def read(self, request_id: str | None, secret: str) -> AsyncGenerator[bytes, None]:
         """The package as a ZIP, in pieces; that it is fetched is on record before the first.

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 from igstats_kit.sql import Database
@@ -17,8 +18,9 @@ _log = get_logger()
 class Forgetting:
     """A worker; what remains of a proof is one line of words on the request."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def run(self) -> None:
         """Works until cancelled."""
@@ -34,7 +36,7 @@ class Forgetting:
         gone = 0
         while True:
             async with self._database.statement() as connection:
-                count = await store.forget(connection, _BATCH)
+                count = await store.forget(connection, _BATCH, self._clock.now())
             gone += count
             if count < _BATCH:
                 return gone

@@ -25,7 +25,7 @@ from igstats_privacy.store import Connection
 WORDS = {
     Method.MAIL_CODE: "mail code",
     Method.POINTS: "matched points",
-    Method.LOGIN: "Instagram Login",
+    Method.LOGIN: rules.BY_LOGIN,
     Method.ACCOUNT: "account key",
 }
 """How a proof is named on the request, where it stays after the proof itself is forgotten."""

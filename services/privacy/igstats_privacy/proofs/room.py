@@ -1,6 +1,6 @@
 """The wiring of this room."""
 
-from collections.abc import Sequence
+from typing import Protocol
 
 import aiohttp
 from igstats_kit.client import Channels
@@ -8,32 +8,35 @@ from igstats_kit.config import read_secret
 
 from igstats_privacy.config import PrivacyConfig
 from igstats_privacy.core import Core
-from igstats_privacy.model import Shown
 from igstats_privacy.post import Post
 from igstats_privacy.proofs.accounts import Accounts
 from igstats_privacy.proofs.codes import Codes
 from igstats_privacy.proofs.fallback import ProofFallback
+from igstats_privacy.proofs.fetching import Fetching, Links
 from igstats_privacy.proofs.forgetting import Forgetting
 from igstats_privacy.proofs.gateway_contacts import GatewayContacts
 from igstats_privacy.proofs.instagram import InstagramLogin, LoginApp, NoLogin
 from igstats_privacy.proofs.logins import Instagram, Logins
 from igstats_privacy.proofs.mail_codes import MailCodes
+from igstats_privacy.proofs.offers import Offers, Packages
 from igstats_privacy.proofs.points import Points
-from igstats_privacy.proofs.proof import Method
 from igstats_privacy.proofs.proving import Proving
 from igstats_privacy.proofs.servicer import IdentityServicer
 
 LOGIN_PATH = "/privacy/login"
 """Where Instagram sends persons back to, at the public address of the gateway."""
 
-_CARRIED_OUT = (Method.MAIL_CODE, Method.POINTS, Method.LOGIN, Method.ACCOUNT)
 _SECONDS = aiohttp.ClientTimeout(total=10)
+
+
+class PackageLinks(Links, Packages, Protocol):
+    """The links of packages, as far as this room needs them."""
 
 
 class ProofsRoom:
     """Ways of proving who one is, and what happens when nobody does."""
 
-    def __init__(self, config: PrivacyConfig, core: Core, channels: Channels, post: Post) -> None:
+    def __init__(self, config: PrivacyConfig, core: Core, channels: Channels, post: Post, links: PackageLinks) -> None:
         self._session = aiohttp.ClientSession(timeout=_SECONDS)
         codes = Codes(read_secret(config.seal_key))
         proving = Proving(
@@ -46,22 +49,19 @@ class ProofsRoom:
             core.clock,
             core.triage.wake,
         )
+        instagram = self._instagram(config)
         contacts = GatewayContacts(channels.to("gateway", config.gateway_address))
         self.servicer = IdentityServicer(
             proving,
             MailCodes(proving, codes, post),
             Points(proving, contacts),
-            Logins(proving, codes, self._instagram(config), core.profiles),
+            Logins(proving, codes, instagram, core.profiles),
+            Fetching(core.database, proving, codes, instagram, links, core.clock),
             Accounts(proving, core.profiles),
         )
-        self.forgetting = Forgetting(core.database)
+        self.forgetting = Forgetting(core.database, core.clock)
         self.fallback = ProofFallback(core.drafts, core.identifiers, core.clock)
-        on_offer = {Method.MAIL_CODE: post.is_open, Method.LOGIN: bool(config.instagram_app_id)}
-        self._methods = tuple(str(one) for one in _CARRIED_OUT if on_offer.get(one, True))
-
-    def methods(self, _shown: Shown) -> Sequence[str]:
-        """The ways that are on offer here."""
-        return self._methods
+        self.offers = Offers(links, letters=post.is_open, login=bool(config.instagram_app_id))
 
     async def close(self) -> None:
         """Closes connections to Instagram."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from igstats_kit.tokens import email_sha256, normalise
 
 from igstats_privacy.identity import UNVERIFIED
-from igstats_privacy.model import Identifier, Regime, Right
+from igstats_privacy.model import Identifier, Regime, Request, Right, State
 from igstats_privacy.proofs.proof import Method, Proof, ProofState, Tier
 
 POINTS_REASONABLE = 2
@@ -44,6 +44,20 @@ class Profile:
             Identifier("USERNAME", normalise("USERNAME", self.username)),
             Identifier("APP_USER_ID", f"{self.app_id}:{self.app_user_id}"),
         )
+
+
+BY_LOGIN = "Instagram Login"
+"""How a proof by signing in is named on the request."""
+_PACKAGED = frozenset({Right.ACCESS, Right.PORTABILITY})
+_DONE = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
+
+
+def opened_by_login(request: Request) -> bool:
+    """Whether signing in once more opens the package of a request: nothing else has proved it, so it names no address.
+
+    Where an address was proved, too, the link of the letter opens it.
+    """
+    return request.right in _PACKAGED and request.state in _DONE and request.identity_proof == BY_LOGIN
 
 
 def needed(right: Right, regime: Regime) -> Tier:

@@ -8,6 +8,7 @@ from igstats_kit.interceptors.identity import account
 from igstats_privacy import messages as core
 from igstats_privacy.proofs import messages
 from igstats_privacy.proofs.accounts import Accounts
+from igstats_privacy.proofs.fetching import Fetching
 from igstats_privacy.proofs.logins import Logins
 from igstats_privacy.proofs.mail_codes import MailCodes
 from igstats_privacy.proofs.points import Points
@@ -17,11 +18,20 @@ from igstats_privacy.proofs.proving import Proving
 class IdentityServicer(IdentityServiceServicer):
     """Ways of proving who one is."""
 
-    def __init__(self, proving: Proving, mail: MailCodes, points: Points, logins: Logins, accounts: Accounts) -> None:
+    def __init__(
+        self,
+        proving: Proving,
+        mail: MailCodes,
+        points: Points,
+        logins: Logins,
+        fetching: Fetching,
+        accounts: Accounts,
+    ) -> None:
         self._proving = proving
         self._mail = mail
         self._points = points
         self._logins = logins
+        self._fetching = fetching
         self._accounts = accounts
 
     async def SendCode(  # noqa: N802 - gRPC name
@@ -49,12 +59,15 @@ class IdentityServicer(IdentityServiceServicer):
         self, request: pb.StartLoginRequest, _context: Context
     ) -> pb.StartLoginResponse:
         """Sends the person to Instagram."""
-        return pb.StartLoginResponse(authorize_url=await self._logins.start(request.status_code))
+        url = await self._fetching.start(request.status_code) or await self._logins.start(request.status_code)
+        return pb.StartLoginResponse(authorize_url=url)
 
     async def FinishLogin(  # noqa: N802 - gRPC name
         self, request: pb.FinishLoginRequest, _context: Context
     ) -> pb.FinishLoginResponse:
         """Takes the person back."""
+        if (fetched := await self._fetching.finish(request.state, request.code)) is not None:
+            return pb.FinishLoginResponse(request=core.request(fetched[0]), link_secret=fetched[1])
         shown = await self._logins.finish(request.state, request.code)
         return pb.FinishLoginResponse(request=core.request(shown))
 

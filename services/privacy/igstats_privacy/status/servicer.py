@@ -1,6 +1,6 @@
 """StatusService: proto in, proto out. A status code opens one request and says nothing about its person."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -35,8 +35,22 @@ class Links(Protocol):
         ...
 
 
-Methods = Callable[[Shown], Sequence[str]]
-"""Ways to prove the identity of a request that are open now."""
+class Offers(Protocol):
+    """What is on offer here."""
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """Ways to prove an identity."""
+        ...
+
+    @property
+    def letters(self) -> bool:
+        """Whether letters leave."""
+        ...
+
+    async def package_methods(self, shown: Shown) -> Sequence[str]:
+        """Ways to the package of a request that has ended, beside the link of a letter."""
+        ...
 
 
 class StatusServicer(StatusServiceServicer):
@@ -50,7 +64,7 @@ class StatusServicer(StatusServiceServicer):
         evidence: AuditEvidence,
         links: Links,
         opt_outs: OptOuts,
-        methods: Methods,
+        offers: Offers,
         clock: Clock,
     ) -> None:
         self._requests = requests
@@ -59,7 +73,7 @@ class StatusServicer(StatusServiceServicer):
         self._evidence = evidence
         self._links = links
         self._opt_outs = opt_outs
-        self._methods = methods
+        self._offers = offers
         self._clock = clock
 
     async def GetStatus(self, request: pb.GetStatusRequest, _context: Context) -> pb.GetStatusResponse:  # noqa: N802 - gRPC name
@@ -71,7 +85,9 @@ class StatusServicer(StatusServiceServicer):
             holders_done=done,
             holders_total=total,
             justifications=map(_justification, words.reasons(shown, _staying(shown))),
-            proof_methods=words.provable(shown, self._methods(shown)),
+            proof_methods=words.provable(shown, self._offers.methods),
+            package_methods=await self._offers.package_methods(shown),
+            letters=self._offers.letters,
         )
 
     async def WithdrawByCode(  # noqa: N802 - gRPC name

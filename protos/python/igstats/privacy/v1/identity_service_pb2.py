@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from igstats.privacy.v1 import request_pb2 as igstats_dot_privacy_dot_v1_dot_request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)igstats/privacy/v1/identity_service.proto\x12\x12igstats.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a igstats/privacy/v1/request.proto\"\x82\x01\n\x05Point\x12^\n\x04name\x18\x01 \x01(\tBP\xbaHMrKR\x07\x63ompanyR\x0c\x63ontact_nameR\x0f\x62illing_addressR\nvat_numberR\x06key_idR\rcreated_month\x12\x19\n\x05value\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"\xc6\x01\n\x05Proof\x12\x0e\n\x06method\x18\x01 \x01(\t\x12&\n\x04tier\x18\x02 \x01(\x0e\x32\x18.igstats.privacy.v1.Tier\x12\r\n\x05state\x18\x03 \x01(\t\x12\x12\n\ntries_left\x18\x04 \x01(\x05\x12\x30\n\x0c\x63reated_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x65xpires_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\x0fSendCodeRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"D\n\x10SendCodeResponse\x12\x30\n\x0c\x65xpires_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x11SubmitCodeRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12#\n\x04\x63ode\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9 ]{6,12}$\"B\n\x12SubmitCodeResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"{\n\x12MatchPointsRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x35\n\x06points\x18\x02 \x03(\x0b\x32\x19.igstats.privacy.v1.PointB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x06\x12\x10\n\x08\x64\x65\x63lared\x18\x03 \x01(\x08\"C\n\x13MatchPointsResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"1\n\x11StartLoginRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"+\n\x12StartLoginResponse\x12\x15\n\rauthorize_url\x18\x01 \x01(\t\"C\n\x12\x46inishLoginRequest\x12\x16\n\x05state\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x15\n\x04\x63ode\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"C\n\x13\x46inishLoginResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"3\n\x13ProveAccountRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"D\n\x14ProveAccountResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"0\n\x11ListProofsRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"?\n\x12ListProofsResponse\x12)\n\x06proofs\x18\x01 \x03(\x0b\x32\x19.igstats.privacy.v1.Proof*e\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x10\n\x0cTIER_ACCOUNT\x10\x01\x12\x13\n\x0fTIER_REASONABLE\x10\x02\x12\r\n\tTIER_HIGH\x10\x03\x12\x11\n\rTIER_PLATFORM\x10\x04\x32\xa2\x05\n\x0fIdentityService\x12U\n\x08SendCode\x12#.igstats.privacy.v1.SendCodeRequest\x1a$.igstats.privacy.v1.SendCodeResponse\x12[\n\nSubmitCode\x12%.igstats.privacy.v1.SubmitCodeRequest\x1a&.igstats.privacy.v1.SubmitCodeResponse\x12^\n\x0bMatchPoints\x12&.igstats.privacy.v1.MatchPointsRequest\x1a\'.igstats.privacy.v1.MatchPointsResponse\x12[\n\nStartLogin\x12%.igstats.privacy.v1.StartLoginRequest\x1a&.igstats.privacy.v1.StartLoginResponse\x12^\n\x0b\x46inishLogin\x12&.igstats.privacy.v1.FinishLoginRequest\x1a\'.igstats.privacy.v1.FinishLoginResponse\x12\x61\n\x0cProveAccount\x12\'.igstats.privacy.v1.ProveAccountRequest\x1a(.igstats.privacy.v1.ProveAccountResponse\x12[\n\nListProofs\x12%.igstats.privacy.v1.ListProofsRequest\x1a&.igstats.privacy.v1.ListProofsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)igstats/privacy/v1/identity_service.proto\x12\x12igstats.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a igstats/privacy/v1/request.proto\"\x82\x01\n\x05Point\x12^\n\x04name\x18\x01 \x01(\tBP\xbaHMrKR\x07\x63ompanyR\x0c\x63ontact_nameR\x0f\x62illing_addressR\nvat_numberR\x06key_idR\rcreated_month\x12\x19\n\x05value\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xf4\x03\"\xc6\x01\n\x05Proof\x12\x0e\n\x06method\x18\x01 \x01(\t\x12&\n\x04tier\x18\x02 \x01(\x0e\x32\x18.igstats.privacy.v1.Tier\x12\r\n\x05state\x18\x03 \x01(\t\x12\x12\n\ntries_left\x18\x04 \x01(\x05\x12\x30\n\x0c\x63reated_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x65xpires_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"/\n\x0fSendCodeRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"D\n\x10SendCodeResponse\x12\x30\n\x0c\x65xpires_time\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"V\n\x11SubmitCodeRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12#\n\x04\x63ode\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9 ]{6,12}$\"B\n\x12SubmitCodeResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"{\n\x12MatchPointsRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x35\n\x06points\x18\x02 \x03(\x0b\x32\x19.igstats.privacy.v1.PointB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x06\x12\x10\n\x08\x64\x65\x63lared\x18\x03 \x01(\x08\"C\n\x13MatchPointsResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"1\n\x11StartLoginRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"+\n\x12StartLoginResponse\x12\x15\n\rauthorize_url\x18\x01 \x01(\t\"C\n\x12\x46inishLoginRequest\x12\x16\n\x05state\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x15\n\x04\x63ode\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"X\n\x13\x46inishLoginResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\x12\x13\n\x0blink_secret\x18\x02 \x01(\t\"3\n\x13ProveAccountRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"D\n\x14ProveAccountResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"0\n\x11ListProofsRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"?\n\x12ListProofsResponse\x12)\n\x06proofs\x18\x01 \x03(\x0b\x32\x19.igstats.privacy.v1.Proof*e\n\x04Tier\x12\x14\n\x10TIER_UNSPECIFIED\x10\x00\x12\x10\n\x0cTIER_ACCOUNT\x10\x01\x12\x13\n\x0fTIER_REASONABLE\x10\x02\x12\r\n\tTIER_HIGH\x10\x03\x12\x11\n\rTIER_PLATFORM\x10\x04\x32\xa2\x05\n\x0fIdentityService\x12U\n\x08SendCode\x12#.igstats.privacy.v1.SendCodeRequest\x1a$.igstats.privacy.v1.SendCodeResponse\x12[\n\nSubmitCode\x12%.igstats.privacy.v1.SubmitCodeRequest\x1a&.igstats.privacy.v1.SubmitCodeResponse\x12^\n\x0bMatchPoints\x12&.igstats.privacy.v1.MatchPointsRequest\x1a\'.igstats.privacy.v1.MatchPointsResponse\x12[\n\nStartLogin\x12%.igstats.privacy.v1.StartLoginRequest\x1a&.igstats.privacy.v1.StartLoginResponse\x12^\n\x0b\x46inishLogin\x12&.igstats.privacy.v1.FinishLoginRequest\x1a\'.igstats.privacy.v1.FinishLoginResponse\x12\x61\n\x0cProveAccount\x12\'.igstats.privacy.v1.ProveAccountRequest\x1a(.igstats.privacy.v1.ProveAccountResponse\x12[\n\nListProofs\x12%.igstats.privacy.v1.ListProofsRequest\x1a&.igstats.privacy.v1.ListProofsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,8 +58,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PROVEACCOUNTREQUEST'].fields_by_name['status_code']._serialized_options = b'\272H\004r\002\020\001'
   _globals['_LISTPROOFSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_LISTPROOFSREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\004r\002\020\001'
-  _globals['_TIER']._serialized_start=1436
-  _globals['_TIER']._serialized_end=1537
+  _globals['_TIER']._serialized_start=1457
+  _globals['_TIER']._serialized_end=1558
   _globals['_POINT']._serialized_start=162
   _globals['_POINT']._serialized_end=292
   _globals['_PROOF']._serialized_start=295
@@ -83,15 +83,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FINISHLOGINREQUEST']._serialized_start=1060
   _globals['_FINISHLOGINREQUEST']._serialized_end=1127
   _globals['_FINISHLOGINRESPONSE']._serialized_start=1129
-  _globals['_FINISHLOGINRESPONSE']._serialized_end=1196
-  _globals['_PROVEACCOUNTREQUEST']._serialized_start=1198
-  _globals['_PROVEACCOUNTREQUEST']._serialized_end=1249
-  _globals['_PROVEACCOUNTRESPONSE']._serialized_start=1251
-  _globals['_PROVEACCOUNTRESPONSE']._serialized_end=1319
-  _globals['_LISTPROOFSREQUEST']._serialized_start=1321
-  _globals['_LISTPROOFSREQUEST']._serialized_end=1369
-  _globals['_LISTPROOFSRESPONSE']._serialized_start=1371
-  _globals['_LISTPROOFSRESPONSE']._serialized_end=1434
-  _globals['_IDENTITYSERVICE']._serialized_start=1540
-  _globals['_IDENTITYSERVICE']._serialized_end=2214
+  _globals['_FINISHLOGINRESPONSE']._serialized_end=1217
+  _globals['_PROVEACCOUNTREQUEST']._serialized_start=1219
+  _globals['_PROVEACCOUNTREQUEST']._serialized_end=1270
+  _globals['_PROVEACCOUNTRESPONSE']._serialized_start=1272
+  _globals['_PROVEACCOUNTRESPONSE']._serialized_end=1340
+  _globals['_LISTPROOFSREQUEST']._serialized_start=1342
+  _globals['_LISTPROOFSREQUEST']._serialized_end=1390
+  _globals['_LISTPROOFSRESPONSE']._serialized_start=1392
+  _globals['_LISTPROOFSRESPONSE']._serialized_end=1455
+  _globals['_IDENTITYSERVICE']._serialized_start=1561
+  _globals['_IDENTITYSERVICE']._serialized_end=2235
 # @@protoc_insertion_point(module_scope)

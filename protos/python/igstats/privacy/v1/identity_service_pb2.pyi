@@ -314,6 +314,9 @@ class FinishLoginResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     REQUEST_FIELD_NUMBER: builtins.int
+    LINK_SECRET_FIELD_NUMBER: builtins.int
+    link_secret: builtins.str
+    """Opens the package of the request, once; empty when the sign-in was to prove the identity."""
     @property
     def request(self) -> igstats.privacy.v1.request_pb2.Request:
         """The request."""
@@ -322,9 +325,10 @@ class FinishLoginResponse(google.protobuf.message.Message):
         self,
         *,
         request: igstats.privacy.v1.request_pb2.Request | None = ...,
+        link_secret: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["request", b"request"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["link_secret", b"link_secret", "request", b"request"]) -> None: ...
 
 global___FinishLoginResponse = FinishLoginResponse
 

@@ -98,7 +98,8 @@ class IdentityServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def StartLogin(self, request, context):
-        """Where the person signs in with Instagram: proves the profile. The token is dropped at once.
+        """Where the person signs in with Instagram: proves the profile, or, once a request that only this has proved has brought
+        a package, opens that. The token is dropped at once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

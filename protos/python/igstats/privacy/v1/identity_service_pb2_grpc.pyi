@@ -43,7 +43,9 @@ class IdentityServiceStub:
         igstats.privacy.v1.identity_service_pb2.StartLoginRequest,
         igstats.privacy.v1.identity_service_pb2.StartLoginResponse,
     ]
-    """Where the person signs in with Instagram: proves the profile. The token is dropped at once."""
+    """Where the person signs in with Instagram: proves the profile, or, once a request that only this has proved has brought
+    a package, opens that. The token is dropped at once.
+    """
 
     FinishLogin: grpc.UnaryUnaryMultiCallable[
         igstats.privacy.v1.identity_service_pb2.FinishLoginRequest,
@@ -90,7 +92,9 @@ class IdentityServiceAsyncStub:
         igstats.privacy.v1.identity_service_pb2.StartLoginRequest,
         igstats.privacy.v1.identity_service_pb2.StartLoginResponse,
     ]
-    """Where the person signs in with Instagram: proves the profile. The token is dropped at once."""
+    """Where the person signs in with Instagram: proves the profile, or, once a request that only this has proved has brought
+    a package, opens that. The token is dropped at once.
+    """
 
     FinishLogin: grpc.aio.UnaryUnaryMultiCallable[
         igstats.privacy.v1.identity_service_pb2.FinishLoginRequest,
@@ -145,7 +149,9 @@ class IdentityServiceServicer(metaclass=abc.ABCMeta):
         request: igstats.privacy.v1.identity_service_pb2.StartLoginRequest,
         context: _ServicerContext,
     ) -> typing.Union[igstats.privacy.v1.identity_service_pb2.StartLoginResponse, collections.abc.Awaitable[igstats.privacy.v1.identity_service_pb2.StartLoginResponse]]:
-        """Where the person signs in with Instagram: proves the profile. The token is dropped at once."""
+        """Where the person signs in with Instagram: proves the profile, or, once a request that only this has proved has brought
+        a package, opens that. The token is dropped at once.
+        """
 
     @abc.abstractmethod
     def FinishLogin(

@@ -28,7 +28,7 @@ from igstats.holder.v1 import identifier_pb2 as igstats_dot_holder_dot_v1_dot_id
 from igstats.privacy.v1 import request_pb2 as igstats_dot_privacy_dot_v1_dot_request__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'igstats/privacy/v1/status_service.proto\x12\x12igstats.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"igstats/holder/v1/identifier.proto\x1a igstats/privacy/v1/request.proto\"0\n\x10GetStatusRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"s\n\rJustification\x12\r\n\x05\x61\x62out\x18\x01 \x01(\t\x12\x0e\n\x06ground\x18\x02 \x01(\t\x12.\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\"\xc0\x01\n\x11GetStatusResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\x12\x14\n\x0cholders_done\x18\x02 \x01(\x05\x12\x15\n\rholders_total\x18\x03 \x01(\x05\x12\x39\n\x0ejustifications\x18\x04 \x03(\x0b\x32!.igstats.privacy.v1.Justification\x12\x15\n\rproof_methods\x18\x05 \x03(\t\"5\n\x15WithdrawByCodeRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"F\n\x16WithdrawByCodeResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"R\n\x10GetOptOutRequest\x12>\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\"v\n\x11GetOptOutResponse\x12\x11\n\topted_out\x18\x01 \x01(\x08\x12\x10\n\x08objected\x18\x02 \x01(\x08\x12\x0c\n\x04\x64oor\x18\x03 \x01(\t\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1b\n\x19\x44\x65scribeCategoriesRequest\"\x8e\x01\n\x13\x43\x61tegoryDescription\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x0f\n\x07sources\x18\x03 \x03(\t\x12\x10\n\x08purposes\x18\x04 \x03(\t\x12\x12\n\nrecipients\x18\x05 \x03(\t\x12\x12\n\nretentions\x18\x06 \x03(\t\x12\x0c\n\x04sold\x18\x07 \x01(\x08\"\x8d\x01\n\x1a\x44\x65scribeCategoriesResponse\x12;\n\ncategories\x18\x01 \x03(\x0b\x32\'.igstats.privacy.v1.CategoryDescription\x12\x32\n\x0e\x64\x65scribed_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x13ReadEvidenceRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"%\n\x14ReadEvidenceResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"P\n\x12ReadPackageRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1c\n\x0blink_secret\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"$\n\x13ReadPackageResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x32\xe8\x04\n\rStatusService\x12X\n\tGetStatus\x12$.igstats.privacy.v1.GetStatusRequest\x1a%.igstats.privacy.v1.GetStatusResponse\x12g\n\x0eWithdrawByCode\x12).igstats.privacy.v1.WithdrawByCodeRequest\x1a*.igstats.privacy.v1.WithdrawByCodeResponse\x12X\n\tGetOptOut\x12$.igstats.privacy.v1.GetOptOutRequest\x1a%.igstats.privacy.v1.GetOptOutResponse\x12s\n\x12\x44\x65scribeCategories\x12-.igstats.privacy.v1.DescribeCategoriesRequest\x1a..igstats.privacy.v1.DescribeCategoriesResponse\x12\x63\n\x0cReadEvidence\x12\'.igstats.privacy.v1.ReadEvidenceRequest\x1a(.igstats.privacy.v1.ReadEvidenceResponse0\x01\x12`\n\x0bReadPackage\x12&.igstats.privacy.v1.ReadPackageRequest\x1a\'.igstats.privacy.v1.ReadPackageResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'igstats/privacy/v1/status_service.proto\x12\x12igstats.privacy.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"igstats/holder/v1/identifier.proto\x1a igstats/privacy/v1/request.proto\"0\n\x10GetStatusRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"s\n\rJustification\x12\r\n\x05\x61\x62out\x18\x01 \x01(\t\x12\x0e\n\x06ground\x18\x02 \x01(\t\x12.\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65xplanation\x18\x04 \x01(\t\"\xea\x01\n\x11GetStatusResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\x12\x14\n\x0cholders_done\x18\x02 \x01(\x05\x12\x15\n\rholders_total\x18\x03 \x01(\x05\x12\x39\n\x0ejustifications\x18\x04 \x03(\x0b\x32!.igstats.privacy.v1.Justification\x12\x15\n\rproof_methods\x18\x05 \x03(\t\x12\x17\n\x0fpackage_methods\x18\x06 \x03(\t\x12\x0f\n\x07letters\x18\x07 \x01(\x08\"5\n\x15WithdrawByCodeRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"F\n\x16WithdrawByCodeResponse\x12,\n\x07request\x18\x01 \x01(\x0b\x32\x1b.igstats.privacy.v1.Request\"R\n\x10GetOptOutRequest\x12>\n\x0bidentifiers\x18\x01 \x03(\x0b\x32\x1d.igstats.holder.v1.IdentifierB\n\xbaH\x07\x92\x01\x04\x08\x01\x10\x14\"v\n\x11GetOptOutResponse\x12\x11\n\topted_out\x18\x01 \x01(\x08\x12\x10\n\x08objected\x18\x02 \x01(\x08\x12\x0c\n\x04\x64oor\x18\x03 \x01(\t\x12.\n\nsince_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1b\n\x19\x44\x65scribeCategoriesRequest\"\x8e\x01\n\x13\x43\x61tegoryDescription\x12\x10\n\x08\x63\x61tegory\x18\x01 \x01(\t\x12\x0c\n\x04keys\x18\x02 \x03(\t\x12\x0f\n\x07sources\x18\x03 \x03(\t\x12\x10\n\x08purposes\x18\x04 \x03(\t\x12\x12\n\nrecipients\x18\x05 \x03(\t\x12\x12\n\nretentions\x18\x06 \x03(\t\x12\x0c\n\x04sold\x18\x07 \x01(\x08\"\x8d\x01\n\x1a\x44\x65scribeCategoriesResponse\x12;\n\ncategories\x18\x01 \x03(\x0b\x32\'.igstats.privacy.v1.CategoryDescription\x12\x32\n\x0e\x64\x65scribed_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x13ReadEvidenceRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"%\n\x14ReadEvidenceResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"P\n\x12ReadPackageRequest\x12\x1c\n\x0bstatus_code\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x1c\n\x0blink_secret\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"$\n\x13ReadPackageResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\x32\xe8\x04\n\rStatusService\x12X\n\tGetStatus\x12$.igstats.privacy.v1.GetStatusRequest\x1a%.igstats.privacy.v1.GetStatusResponse\x12g\n\x0eWithdrawByCode\x12).igstats.privacy.v1.WithdrawByCodeRequest\x1a*.igstats.privacy.v1.WithdrawByCodeResponse\x12X\n\tGetOptOut\x12$.igstats.privacy.v1.GetOptOutRequest\x1a%.igstats.privacy.v1.GetOptOutResponse\x12s\n\x12\x44\x65scribeCategories\x12-.igstats.privacy.v1.DescribeCategoriesRequest\x1a..igstats.privacy.v1.DescribeCategoriesResponse\x12\x63\n\x0cReadEvidence\x12\'.igstats.privacy.v1.ReadEvidenceRequest\x1a(.igstats.privacy.v1.ReadEvidenceResponse0\x01\x12`\n\x0bReadPackage\x12&.igstats.privacy.v1.ReadPackageRequest\x1a\'.igstats.privacy.v1.ReadPackageResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,29 +52,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JUSTIFICATION']._serialized_start=245
   _globals['_JUSTIFICATION']._serialized_end=360
   _globals['_GETSTATUSRESPONSE']._serialized_start=363
-  _globals['_GETSTATUSRESPONSE']._serialized_end=555
-  _globals['_WITHDRAWBYCODEREQUEST']._serialized_start=557
-  _globals['_WITHDRAWBYCODEREQUEST']._serialized_end=610
-  _globals['_WITHDRAWBYCODERESPONSE']._serialized_start=612
-  _globals['_WITHDRAWBYCODERESPONSE']._serialized_end=682
-  _globals['_GETOPTOUTREQUEST']._serialized_start=684
-  _globals['_GETOPTOUTREQUEST']._serialized_end=766
-  _globals['_GETOPTOUTRESPONSE']._serialized_start=768
-  _globals['_GETOPTOUTRESPONSE']._serialized_end=886
-  _globals['_DESCRIBECATEGORIESREQUEST']._serialized_start=888
-  _globals['_DESCRIBECATEGORIESREQUEST']._serialized_end=915
-  _globals['_CATEGORYDESCRIPTION']._serialized_start=918
-  _globals['_CATEGORYDESCRIPTION']._serialized_end=1060
-  _globals['_DESCRIBECATEGORIESRESPONSE']._serialized_start=1063
-  _globals['_DESCRIBECATEGORIESRESPONSE']._serialized_end=1204
-  _globals['_READEVIDENCEREQUEST']._serialized_start=1206
-  _globals['_READEVIDENCEREQUEST']._serialized_end=1257
-  _globals['_READEVIDENCERESPONSE']._serialized_start=1259
-  _globals['_READEVIDENCERESPONSE']._serialized_end=1296
-  _globals['_READPACKAGEREQUEST']._serialized_start=1298
-  _globals['_READPACKAGEREQUEST']._serialized_end=1378
-  _globals['_READPACKAGERESPONSE']._serialized_start=1380
-  _globals['_READPACKAGERESPONSE']._serialized_end=1416
-  _globals['_STATUSSERVICE']._serialized_start=1419
-  _globals['_STATUSSERVICE']._serialized_end=2035
+  _globals['_GETSTATUSRESPONSE']._serialized_end=597
+  _globals['_WITHDRAWBYCODEREQUEST']._serialized_start=599
+  _globals['_WITHDRAWBYCODEREQUEST']._serialized_end=652
+  _globals['_WITHDRAWBYCODERESPONSE']._serialized_start=654
+  _globals['_WITHDRAWBYCODERESPONSE']._serialized_end=724
+  _globals['_GETOPTOUTREQUEST']._serialized_start=726
+  _globals['_GETOPTOUTREQUEST']._serialized_end=808
+  _globals['_GETOPTOUTRESPONSE']._serialized_start=810
+  _globals['_GETOPTOUTRESPONSE']._serialized_end=928
+  _globals['_DESCRIBECATEGORIESREQUEST']._serialized_start=930
+  _globals['_DESCRIBECATEGORIESREQUEST']._serialized_end=957
+  _globals['_CATEGORYDESCRIPTION']._serialized_start=960
+  _globals['_CATEGORYDESCRIPTION']._serialized_end=1102
+  _globals['_DESCRIBECATEGORIESRESPONSE']._serialized_start=1105
+  _globals['_DESCRIBECATEGORIESRESPONSE']._serialized_end=1246
+  _globals['_READEVIDENCEREQUEST']._serialized_start=1248
+  _globals['_READEVIDENCEREQUEST']._serialized_end=1299
+  _globals['_READEVIDENCERESPONSE']._serialized_start=1301
+  _globals['_READEVIDENCERESPONSE']._serialized_end=1338
+  _globals['_READPACKAGEREQUEST']._serialized_start=1340
+  _globals['_READPACKAGEREQUEST']._serialized_end=1420
+  _globals['_READPACKAGERESPONSE']._serialized_start=1422
+  _globals['_READPACKAGERESPONSE']._serialized_end=1458
+  _globals['_STATUSSERVICE']._serialized_start=1461
+  _globals['_STATUSSERVICE']._serialized_end=2077
 # @@protoc_insertion_point(module_scope)

@@ -77,10 +77,14 @@ class GetStatusResponse(google.protobuf.message.Message):
     HOLDERS_TOTAL_FIELD_NUMBER: builtins.int
     JUSTIFICATIONS_FIELD_NUMBER: builtins.int
     PROOF_METHODS_FIELD_NUMBER: builtins.int
+    PACKAGE_METHODS_FIELD_NUMBER: builtins.int
+    LETTERS_FIELD_NUMBER: builtins.int
     holders_done: builtins.int
     """Holders that have settled all of their tasks."""
     holders_total: builtins.int
     """Holders asked."""
+    letters: builtins.bool
+    """Whether letters leave here at all. Where none do, nobody may be told to wait for one."""
     @property
     def request(self) -> igstats.privacy.v1.request_pb2.Request:
         """The request, without tasks."""
@@ -93,6 +97,10 @@ class GetStatusResponse(google.protobuf.message.Message):
     def proof_methods(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Ways of proving the identity that are open now: mail_code, points, login."""
 
+    @property
+    def package_methods(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Ways of proving it once more that open the package of a request that has ended: login, where nothing else did."""
+
     def __init__(
         self,
         *,
@@ -101,9 +109,11 @@ class GetStatusResponse(google.protobuf.message.Message):
         holders_total: builtins.int = ...,
         justifications: collections.abc.Iterable[global___Justification] | None = ...,
         proof_methods: collections.abc.Iterable[builtins.str] | None = ...,
+        package_methods: collections.abc.Iterable[builtins.str] | None = ...,
+        letters: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["request", b"request"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["holders_done", b"holders_done", "holders_total", b"holders_total", "justifications", b"justifications", "proof_methods", b"proof_methods", "request", b"request"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["holders_done", b"holders_done", "holders_total", b"holders_total", "justifications", b"justifications", "letters", b"letters", "package_methods", b"package_methods", "proof_methods", b"proof_methods", "request", b"request"]) -> None: ...
 
 global___GetStatusResponse = GetStatusResponse
 
