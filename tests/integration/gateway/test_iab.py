@@ -39,15 +39,29 @@ def signed(claims: dict[str, Any], key: EllipticCurvePrivateKey = PUBLISHER) -> 
     return f"{head}.{b64(r.to_bytes(32) + s.to_bytes(32))}"
 
 
+def _common() -> dict[str, Any]:
+    return {"version": "1.0", "iss": "publisher.example", "sub": SUB, "iat": int(time.time())}
+
+
+def id_jwt(**change: Any) -> str:
+    """The first party's token."""
+    return signed({**_common(), "jti": "id-1", **change})
+
+
 def rq_jwt(**change: Any) -> str:
-    common = {"version": "1.0", "iss": "publisher.example", "sub": SUB, "iat": int(time.time())}
-    return signed({**common, "jti": "rq-1", "idJWT": signed({**common, "jti": "id-1"}), **change})
+    """A request with the first party's token in it."""
+    return signed({**_common(), "jti": "rq-1", "idJWT": id_jwt(), **change})
+
+
+def own_key() -> bytes:
+    """A key for our acknowledgements."""
+    return generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 @pytest.fixture
 def partners_file(tmp_path: Path) -> Path:
     own = tmp_path / "iab.key"
-    own.write_bytes(generate_private_key(SECP256R1()).private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    own.write_bytes(own_key())
     point = PUBLISHER.public_key().public_numbers()
     key = {"kty": "EC", "crv": "P-256", "kid": "p1", "x": b64(point.x.to_bytes(32)), "y": b64(point.y.to_bytes(32))}
     party = {"id": "publisher.example", "keys": [key], "verifies": True}

@@ -26,12 +26,13 @@ SHOP, CLUB = "token of shop", "token of club"
 V2, V1 = ("/opendsr/v2", "requests", "X-OpenDSR"), ("/opendsr/v1", "opengdpr_requests", "X-OpenGDPR")
 
 
-def _made(folder: Path) -> dict[str, str]:
+def made(folder: Path) -> dict[str, str]:
+    """Our key and its certificate."""
     key = generate_private_key(65537, 2048)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, DOMAIN)])
     now = datetime.now(UTC)
-    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-    signed = made.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(key, SHA256())
+    built = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
+    signed = built.not_valid_before(now).not_valid_after(now + timedelta(days=1)).sign(key, SHA256())
     files = {"key": folder / "opendsr.key", "certificate": folder / "opendsr.pem"}
     files["key"].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     files["certificate"].write_bytes(signed.public_bytes(Encoding.PEM))
@@ -51,7 +52,7 @@ def partners_file(tmp_path: Path, partner: Any) -> Path:
         for name in ("shop", "club")
     ]
     file = tmp_path / "partners.json"
-    file.write_text(json.dumps({"opendsr": {"domain": DOMAIN, **_made(tmp_path), "controllers": controllers}}))
+    file.write_text(json.dumps({"opendsr": {"domain": DOMAIN, **made(tmp_path), "controllers": controllers}}))
     return file
 
 
