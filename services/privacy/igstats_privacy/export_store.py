@@ -39,24 +39,23 @@ _OPEN = text(
     " CAST(:ends AS timestamptz[])) AS g CROSS JOIN soon ORDER BY 1 ON CONFLICT DO NOTHING"
 )
 _BEGIN = text(
-    "WITH mine AS (SELECT unnest(CAST(:ids AS text[])) AS request_id),"
+    "WITH mine AS (SELECT unnest(CAST(:ids AS text[])) AS request_id),"  # noqa: S608 - only our own constants are put in
     " p AS (DELETE FROM export_parts p USING mine m WHERE p.request_id = m.request_id AND p.holder = :holder),"
     " s AS (DELETE FROM export_shares s USING mine m WHERE s.request_id = m.request_id AND s.holder = :holder)"
-    " SELECT request_id, sealed_key FROM exports JOIN mine USING (request_id)"
+    f" SELECT request_id, sealed_key, ({_ERASED.text}) AS erased FROM mine LEFT JOIN exports USING (request_id)"
 )
-_ADD_PARTS = text(
-    "INSERT INTO export_parts (request_id, holder, number, store, row_count, sealed, created_at)"
+_ADD = text(
+    "WITH h AS (SELECT description_digest AS digest, description FROM holders"
+    " WHERE holder = :holder AND cardinality(CAST(:ended AS text[])) > 0),"
+    " d AS (INSERT INTO descriptions (digest, description, created_at) SELECT digest, description,"
+    " CAST(:now AS timestamptz) FROM h ON CONFLICT DO NOTHING),"
+    " s AS (INSERT INTO export_shares (request_id, holder, digest, row_count, description_digest, created_at)"
+    " SELECT g.request_id, :holder, g.digest, g.row_count, h.digest, CAST(:now AS timestamptz) FROM h CROSS JOIN"
+    " unnest(CAST(:ended AS text[]), CAST(:digests AS bytea[]), CAST(:totals AS bigint[]))"
+    " AS g(request_id, digest, row_count))"
+    " INSERT INTO export_parts (request_id, holder, number, store, row_count, sealed, created_at)"
     " SELECT g.*, CAST(:now AS timestamptz) FROM unnest(CAST(:requests AS text[]), CAST(:holders AS text[]),"
     " CAST(:numbers AS int[]), CAST(:stores AS text[]), CAST(:rows AS int[]), CAST(:sealed AS bytea[])) AS g"
-)
-_ADD_SHARES = text(
-    "WITH h AS (SELECT description_digest AS digest, description FROM holders WHERE holder = :holder),"
-    " d AS (INSERT INTO descriptions (digest, description, created_at) SELECT digest, description,"
-    " CAST(:now AS timestamptz) FROM h ON CONFLICT DO NOTHING)"
-    " INSERT INTO export_shares (request_id, holder, digest, row_count, description_digest, created_at)"
-    " SELECT g.request_id, :holder, g.digest, g.row_count, h.digest, CAST(:now AS timestamptz) FROM h CROSS JOIN"
-    " unnest(CAST(:requests AS text[]), CAST(:digests AS bytea[]), CAST(:rows AS bigint[]))"
-    " AS g(request_id, digest, row_count)"
 )
 _MISSING = text(
     "SELECT EXISTS (SELECT FROM tasks t LEFT JOIN export_shares s USING (request_id, holder)"
@@ -122,10 +121,19 @@ async def open_packages(connection: Connection, packages: Mapping[str, Package])
     await connection.execute(_OPEN, binds)
 
 
-async def begin(connection: Connection, holder: str, request_ids: Iterable[str]) -> dict[str, bytes]:
-    """Removes what a holder sent before; answers the sealed keys of the packages."""
-    rows = await connection.execute(_BEGIN, {"ids": list(request_ids), "holder": holder})
-    return {row.request_id: bytes(row.sealed_key) for row in rows}
+@dataclass(frozen=True)
+class Begun:
+    """The sealed keys of packages by request, and whether a person's fence forbids to write."""
+
+    keys: Mapping[str, bytes]
+    erased: bool
+
+
+async def begin(connection: Connection, holder: str, request_ids: Iterable[str]) -> Begun:
+    """Removes what a holder sent before for these requests, under the locks of their persons."""
+    rows = (await connection.execute(_BEGIN, {"ids": list(request_ids), "holder": holder})).all()
+    keys = {row.request_id: bytes(row.sealed_key) for row in rows if row.sealed_key is not None}
+    return Begun(keys, any(row.erased for row in rows))
 
 
 async def package(connection: Connection, request_id: str) -> Package | None:
@@ -150,9 +158,19 @@ async def incomplete(connection: Connection, request_id: str) -> bool:
     return bool(await connection.scalar(_MISSING, {"request_id": request_id}))
 
 
-async def add_parts(connection: Connection, parts: Sequence[tuple[str, Part]], now: datetime) -> None:
-    """Writes parts of requests."""
+async def add(
+    connection: Connection,
+    holder: str,
+    parts: Sequence[tuple[str, Part]],
+    ended: Mapping[str, tuple[bytes, int]],
+    now: datetime,
+) -> None:
+    """Writes parts of a holder's shares; of those that are complete, digest, rows and how the holder describes them."""
     binds = {
+        "holder": holder,
+        "ended": list(ended),
+        "digests": [digest for digest, _ in ended.values()],
+        "totals": [row_count for _, row_count in ended.values()],
         "requests": [request_id for request_id, _ in parts],
         "holders": [part.holder for _, part in parts],
         "numbers": [part.number for _, part in parts],
@@ -160,20 +178,7 @@ async def add_parts(connection: Connection, parts: Sequence[tuple[str, Part]], n
         "rows": [part.row_count for _, part in parts],
         "sealed": [part.sealed for _, part in parts],
     }
-    await connection.execute(_ADD_PARTS, binds | {"now": now})
-
-
-async def add_shares(
-    connection: Connection, holder: str, shares: Mapping[str, tuple[bytes, int]], now: datetime
-) -> None:
-    """Notes that a holder's shares, of given digest and rows, are complete, and how the holder describes them now."""
-    binds = {
-        "holder": holder,
-        "requests": list(shares),
-        "digests": [digest for digest, _ in shares.values()],
-        "rows": [row_count for _, row_count in shares.values()],
-    }
-    await connection.execute(_ADD_SHARES, binds | {"now": now})
+    await connection.execute(_ADD, binds | {"now": now})
 
 
 async def heaps(connection: Connection, request_id: str) -> list[Heap]:

@@ -3,6 +3,7 @@
 Every package has its own key, itself sealed with the service's: destroying one row makes all parts unreadable.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -17,7 +18,7 @@ from igstats_kit.sql import Database
 
 from igstats_privacy import export_store
 from igstats_privacy.errors import task_not_owned
-from igstats_privacy.export_store import Package, Upload
+from igstats_privacy.export_store import Begun, Package, Upload
 from igstats_privacy.model import Part, Phase, TaskKey
 from igstats_privacy.store import Connection
 
@@ -51,6 +52,7 @@ class Shares:
         self._sealer = sealer
         self._clock = clock
         self._days = timedelta(days=export_days)
+        self._turn = asyncio.Lock()
 
     async def take_one(self, holder: str, task_id: str, pieces: AsyncIterator[Piece]) -> Share:
         """Takes the share of one task.
@@ -74,58 +76,61 @@ class Shares:
         Raises:
             DomainError: TASK_NOT_OWNED; SUBJECT_ERASED while one of the persons is being erased; EXPORT_EXPIRED.
         """
-        names: Message = await anext(messages, [])
-        arriving = {task_id: _Arriving(key) for task_id, key in _tasks(holder, names).items()}
+        message: Message = await anext(messages, [])
+        arriving = {task_id: _Arriving(key) for task_id, key in _tasks(holder, message).items()}
         uploads = await self._open(holder, arriving.values())
         async with self._database.transaction() as connection:
-            await _admit(connection, uploads)
-            keys = await export_store.begin(connection, holder, [one.request_id for one in uploads])
+            await _lock(connection, uploads)
+            keys = _unfenced(await export_store.begin(connection, holder, [one.request_id for one in uploads]))
             for one in arriving.values():
                 one.unlock(self._sealer, keys)
-            await self._write(connection, holder, arriving, names)
-            async for message in messages:
-                await self._write(connection, holder, arriving, message)
+            async for following in messages:
+                await export_store.add(connection, holder, _parts(holder, arriving, message), {}, self._clock.now())
+                message = following
+            parts = _parts(holder, arriving, message)
             shares = {task_id: one.share for task_id, one in arriving.items()}
             done = {one.key.request_id: (one.share.digest, one.share.row_count) for one in arriving.values()}
-            await export_store.add_shares(connection, holder, done, self._clock.now())
+            await export_store.add(connection, holder, parts, done, self._clock.now())
         return shares
 
     async def _open(self, holder: str, arriving: "Collection[_Arriving]") -> Sequence[Upload]:
-        """Opens packages not there yet, in a transaction of its own: holders must not wait for each other's upload."""
+        """Opens packages not there yet, in a transaction of its own: holders must not wait for each other's upload.
+
+        Here they take turns, because all are asked at the same time: the first opens the packages of all.
+        """
         wanted = {one.key.request_id for one in arriving}
-        async with self._database.read() as connection:
-            uploads = await export_store.uploads(connection, holder, wanted)
-        if len(uploads) < len(wanted):
-            raise task_not_owned(holder)
-        if fresh := [one for one in uploads if not one.opened]:
-            now = self._clock.now()
-            made = {one.request_id: Package(self._new_key(one.request_id), now, now + self._days) for one in fresh}
-            async with self._database.transaction() as connection:
-                await _admit(connection, fresh)
-                await export_store.open_packages(connection, made)
+        async with self._turn:
+            async with self._database.read() as connection:
+                uploads = await export_store.uploads(connection, holder, wanted)
+            if len(uploads) < len(wanted):
+                raise task_not_owned(holder)
+            if fresh := [one for one in uploads if not one.opened]:
+                await self._make(fresh)
         return uploads
+
+    async def _make(self, fresh: Sequence[Upload]) -> None:
+        now = self._clock.now()
+        made = {one.request_id: Package(self._new_key(one.request_id), now, now + self._days) for one in fresh}
+        async with self._database.transaction() as connection:
+            await _lock(connection, fresh)
+            if await export_store.erased(connection, made):
+                raise DomainError(Reason.SUBJECT_ERASED)
+            await export_store.open_packages(connection, made)
 
     def _new_key(self, request_id: str) -> bytes:
         return self._sealer.seal(secrets.token_bytes(KEY_BYTES), _place(request_id))
 
-    async def _write(
-        self, connection: Connection, holder: str, arriving: "Mapping[str, _Arriving]", message: Message
-    ) -> None:
-        parts = []
-        for task_id, piece in message:
-            if task_id not in arriving:
-                raise task_not_owned(holder)
-            if piece.row_count:
-                parts.append((arriving[task_id].key.request_id, arriving[task_id].part(piece)))
-        if parts:
-            await export_store.add_parts(connection, parts, self._clock.now())
 
-
-async def _admit(connection: Connection, uploads: Sequence[Upload]) -> None:
-    """The fence of this ingress, under the persons' locks: nobody who asks to be forgotten is copied once more."""
+async def _lock(connection: Connection, uploads: Sequence[Upload]) -> None:
+    """The persons' locks, under which this ingress looks at its fence."""
     await lock(connection, [token for one in uploads for token in one.tokens], exclusive=False)
-    if await export_store.erased(connection, [one.request_id for one in uploads]):
+
+
+def _unfenced(begun: Begun) -> Mapping[str, bytes]:
+    """The keys of the packages. Nobody who asks to be forgotten is copied once more."""
+    if begun.erased:
         raise DomainError(Reason.SUBJECT_ERASED)
+    return begun.keys
 
 
 def _tasks(holder: str, names: Message) -> dict[str, TaskKey]:
@@ -138,6 +143,14 @@ def _tasks(holder: str, names: Message) -> dict[str, TaskKey]:
     if not found:
         raise task_not_owned(holder)
     return found
+
+
+def _parts(holder: str, arriving: "Mapping[str, _Arriving]", message: Message) -> list[tuple[str, Part]]:
+    if any(task_id not in arriving for task_id, _ in message):
+        raise task_not_owned(holder)
+    return [
+        (arriving[task_id].key.request_id, arriving[task_id].part(piece)) for task_id, piece in message if piece.lines
+    ]
 
 
 class _Arriving:
