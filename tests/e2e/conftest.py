@@ -4,11 +4,14 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 import pytest
 import pytest_asyncio
+from igstats.api.v1.request_service_pb2 import GetExportRequest
+from igstats.api.v1.request_service_pb2_grpc import RequestServiceStub
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
 from igstats.holder.v1.task_pb2 import Right
 from igstats.privacy.v1.privacy_service_pb2 import GetRequestRequest, ListHoldersRequest, OpenRequestRequest
@@ -19,10 +22,12 @@ from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import Stack, running
 from igstats_kit.sql import Database
 from igstats_kit.tables import outbox, parked
+from nats.js.errors import NotFoundError
 from rich.console import Console
 from sqlalchemy import func, select, text
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
+    from igstats.api.v1.request_service_pb2_grpc import RequestServiceAsyncStub
     from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceAsyncStub
 
 HOLDERS = ("audit", "gateway", "privacy", "stats")
@@ -58,18 +63,24 @@ class World:
         self.stack = stack
         self.crowd = Crowd(stack)
         self.privacy = cast("PrivacyServiceAsyncStub", PrivacyServiceStub(channel))
+        self.public = cast("RequestServiceAsyncStub", RequestServiceStub(channel))
 
     async def delete(self, person: Somebody, *, key: str = "first") -> str:
-        """Opens a deletion, as often as it takes while privacy is down; returns the request id."""
+        """Opens a deletion; returns the request id."""
+        return await self.ask(person, Right.RIGHT_ERASURE, key=key)
+
+    async def ask(self, person: Somebody, right: Right.ValueType, *, key: str = "first", account_id: str = "") -> str:
+        """Opens a request, as often as it takes while privacy is down; returns its id."""
         kinds = {
             IdentifierKind.IDENTIFIER_KIND_ACCOUNT_ID: person.account_id,
             IdentifierKind.IDENTIFIER_KIND_INSTAGRAM_USER_ID: person.instagram_user_id,
         }
         request = OpenRequestRequest(
             idempotency_key=f"{key}-{person.account_id}",
-            right=Right.RIGHT_ERASURE,
+            right=right,
             identifiers=[Identifier(kind=kind, value=value) for kind, value in kinds.items()],
             door="officer",
+            account_id=account_id,
             identity_proof="test",
         )
         opened: list[str] = []
@@ -81,6 +92,26 @@ class World:
 
         await eventually(accepted, "privacy accepts a request")
         return opened[0]
+
+    async def package(self, person: Somebody, request_id: str) -> bytes:
+        """The package of a request, as the person's account gets it through the gateway."""
+        metadata = (("x-igstats-account-id", person.account_id), ("x-igstats-scopes", "privacy"))
+        read = self.public.GetExport(GetExportRequest(request_id=request_id), timeout=30, metadata=metadata)
+        return b"".join([piece.chunk async for piece in read])
+
+    async def replay(self, stream: str, prefix: str) -> int:
+        """Publishes every message of a stream again: backwards, under new ids; returns how many."""
+        async with self.stack.nats.operator(self.stack.layout.certificates["operator"]) as operator:
+            jetstream, count = operator.jetstream(), 0
+            state = (await jetstream.stream_info(stream)).state
+            for sequence in range(state.last_seq, max(state.first_seq, 1) - 1, -1):
+                with suppress(NotFoundError):
+                    message = await jetstream.get_msg(stream, sequence)
+                    name = f"{prefix}-{sequence}"
+                    headers = {**(message.headers or {}), "Nats-Msg-Id": name, "ce-id": name}
+                    await jetstream.publish(message.subject or "", message.data or b"", headers=headers)
+                    count += 1
+        return count
 
     async def request(self, request_id: str) -> Request:
         """The request with its tasks."""
