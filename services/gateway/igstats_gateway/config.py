@@ -29,6 +29,12 @@ class GatewayConfig(ServiceConfig):
     drain_seconds: float = Field(default=4.0, ge=0, lt=5.0)
     security_contact: str = "mailto:privacy@example.com"
     public_url: str = "https://localhost:8443"
+    controller_name: str = "Example Corp"
+    """Who is responsible (policy 11), as the pages of persons name them; the same as in privacy's settings."""
+    controller_email: str = "privacy@example.com"
+    controller_postal: str = "123 API Street, Tech City, TC 12345"
+    dpo_email: str = "dpo@example.com"
+    dpo_phone: str = "+1-555-0123"
     form_units: int = Field(default=60, ge=1)
     meta_apps: FilePath | None = None
     drop_api_key: FilePath | None = None

@@ -82,7 +82,11 @@ async def test_a_form_with_the_signal_opts_those_out_whom_it_names_and_the_page_
     assert "GPC: honoured" not in (await gateway.ask("GET", "/privacy")).text
     assert "GPC: honoured" in (await gateway.ask("GET", "/privacy", headers={"Sec-GPC": "1"})).text
     answer = await gateway.ask("POST", "/privacy", data=FORM, headers={"Sec-GPC": "1"}, allow_redirects=False)
-    assert (answer.status, answer.headers["gpc"], answer.headers["vary"]) == (303, "honoured", "Sec-GPC")
+    assert (answer.status, answer.headers["gpc"], answer.headers["vary"]) == (
+        303,
+        "honoured",
+        "Sec-GPC, Accept-Language",
+    )
     asked, opted = gateway.others.doorkeeper.openings
     assert (asked.right, asked.door) == (Right.RIGHT_ACCESS, "web")
     assert (opted.right, opted.door, opted.identifiers) == (Right.RIGHT_OPT_OUT, "gpc", asked.identifiers)

@@ -126,6 +126,29 @@ async def test_every_field_has_a_label(gateway: Any) -> None:
         assert len(re.findall("<h1>", text)) == 1
 
 
+@pytest.mark.parametrize(
+    ("wanted", "language", "words"),
+    [
+        ("de-AT,de;q=0.9", "de", "Ihre Datenschutzrechte"),
+        ("es", "es", "Sus derechos"),
+        ("fr", "en", "Your privacy rights"),
+    ],
+)
+async def test_pages_speak_the_language_that_the_browser_wants(
+    gateway: Any, wanted: str, language: str, words: str
+) -> None:
+    headers = {"Accept-Language": wanted}
+    answer = await gateway.ask("GET", "/privacy", headers=headers)
+    assert (answer.headers["content-language"], words in answer.text) == (language, True)
+    assert answer.headers["vary"] == "Sec-GPC, Accept-Language"
+    assert f'<html lang="{language}">' in answer.text
+    assert f'<option value="{language}" selected>' in answer.text
+    wrong = await send(gateway, await blank(gateway) | NAMED | {"email": "ann@"}, **headers)
+    assert (wrong.status, wrong.headers["content-language"]) == (400, language)
+    unknown = await gateway.ask("GET", f"/privacy/requests/{'0' * 52}", headers=headers)
+    assert (unknown.status, unknown.headers["content-language"]) == (404, language)
+
+
 async def test_an_unknown_code_is_a_readable_page(gateway: Any) -> None:
     answer = await gateway.ask("GET", f"/privacy/requests/{'0' * 52}")
     text = answer.text
@@ -161,7 +184,7 @@ async def test_a_page_names_what_stays_and_why_and_gives_the_evidence(gateway: A
     )
     text = (await gateway.ask("GET", where)).text
     assert "invoices (gateway)" in text
-    assert "The law obliges us." in text
+    assert "It stays because the law obliges us to keep it (GDPR article 17(3)(b))." in text
     evidence = await gateway.ask("GET", f"{where}/evidence")
     assert (evidence.status, evidence.headers["content-type"]) == (200, "application/zip")
     assert evidence.headers["content-disposition"] == 'attachment; filename="evidence-7K2Q-M4TD.zip"'

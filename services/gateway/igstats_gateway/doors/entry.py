@@ -6,28 +6,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from igstats_gateway.doors.language import LANGUAGES, Say
 from igstats_gateway.doors.model import Correction, Identifier, Kind, Regime, Right, Wish
 from igstats_gateway.doors.words import RIGHTS
 
 DOOR = "web"
 PLACES = (1, 2, 3)
-LANGUAGES: Sequence[tuple[str, str]] = (("en", "English"), ("de", "Deutsch"), ("es", "Español"))
-REGIMES: Sequence[tuple[str, str]] = (
-    ("UNSPECIFIED", "I do not want to say"),
-    ("GDPR", "European Union, EEA, United Kingdom or Switzerland"),
-    ("CCPA", "California"),
-    ("VOLUNTARY", "Elsewhere"),
-)
-CORRECTIONS: Sequence[tuple[str, str]] = (
-    ("", "Nothing"),
-    ("contacts.name", "My name as a contact"),
-    ("accounts.company", "Company"),
-    ("billing_details.name", "Name on invoices"),
-    ("billing_details.address", "Address on invoices"),
-    ("billing_details.vat_number", "VAT number"),
-    ("profiles.name", "Name on Instagram"),
-    ("profiles.biography", "Biography on Instagram"),
-    ("profiles.website", "Website on Instagram"),
+REGIMES = ("UNSPECIFIED", "GDPR", "CCPA", "VOLUNTARY")
+CORRECTIONS = (
+    *("contacts.name", "accounts.company", "billing_details.name", "billing_details.address"),
+    *("billing_details.vat_number", "profiles.name", "profiles.biography", "profiles.website"),
 )
 """Fields that a person can have corrected, as the holders' descriptions name them; a test compares."""
 
@@ -39,7 +27,7 @@ _KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
 _LONGEST_EMAIL = 254
 _LONGEST_VALUE = 2000
 _NAMES = ("email", "username", "instagram_user_id", "account_id")
-_CHOICES = frozenset(words.name for words in RIGHTS)
+_CHOICES = frozenset(RIGHTS)
 
 
 @dataclass(frozen=True)
@@ -65,9 +53,9 @@ class Entry:
         """
         return Right(self._get("right"))
 
-    def mistakes(self) -> Sequence[Mistake]:
+    def mistakes(self, say: Say) -> Sequence[Mistake]:
         """What must be mended before it can be sent."""
-        return tuple(self._mistakes())
+        return tuple(Mistake(field, say(f"mistake.{key}", most=_LONGEST_VALUE)) for field, key in self._mistakes())
 
     def identifiers(self) -> tuple[Identifier, ...]:
         """Whom it is about."""
@@ -102,42 +90,43 @@ class Entry:
             regime=Regime(self._get("regime") or Regime.UNSPECIFIED),
         )
 
-    def _mistakes(self) -> Iterator[Mistake]:
+    def _mistakes(self) -> Iterator[tuple[str, str]]:
+        """Fields that are wrong, and what the dictionaries call what is wrong with them."""
         if self._get("right") not in _CHOICES:
-            yield Mistake("right", "Choose what you want")
+            yield "right", "right"
         yield from self._wrong_names()
         if self._get("reply") and not _is_email(self._get("reply")):
-            yield Mistake("reply", "Enter an e-mail address like name@example.com")
-        for name, options in (("language", LANGUAGES), ("regime", REGIMES)):
-            if self._get(name) and self._get(name) not in dict(options):
-                yield Mistake(name, "Choose one of the list")
+            yield "reply", "email"
+        for name, options in (("language", dict(LANGUAGES)), ("regime", REGIMES)):
+            if self._get(name) and self._get(name) not in options:
+                yield name, "list"
         yield from self._wrong_corrections()
         if not _KEY.fullmatch(self._get("key")):
-            yield Mistake("", "This page was too old or not complete. It has been renewed: send it again")
+            yield "", "old"
 
-    def _wrong_names(self) -> Iterator[Mistake]:
+    def _wrong_names(self) -> Iterator[tuple[str, str]]:
         if not any(map(self._get, _NAMES)):
-            yield Mistake("email", "Tell us whom it is about: an address, a username, an id or a customer number")
+            yield "email", "nobody"
         if self._get("email") and not _is_email(self._get("email")):
-            yield Mistake("email", "Enter an e-mail address like name@example.com")
+            yield "email", "email"
         if self._get("username") and not _USERNAME.fullmatch(self._get("username").removeprefix("@")):
-            yield Mistake("username", "A username has letters, digits, dots and underscores, at most 30")
+            yield "username", "username"
         if self._get("instagram_user_id") and not _DIGITS.fullmatch(self._get("instagram_user_id")):
-            yield Mistake("instagram_user_id", "An Instagram user id has digits only")
+            yield "instagram_user_id", "instagram_user_id"
         if self._get("account_id") and not _ACCOUNT.fullmatch(self._get("account_id")):
-            yield Mistake("account_id", "A customer number is acc_ with 26 letters and digits")
+            yield "account_id", "account_id"
 
-    def _wrong_corrections(self) -> Iterator[Mistake]:
+    def _wrong_corrections(self) -> Iterator[tuple[str, str]]:
         for place in PLACES:
             chosen, value = self._get(f"field_{place}"), self._get(f"value_{place}")
-            if chosen not in dict(CORRECTIONS):
-                yield Mistake(f"field_{place}", "Choose one of the list")
+            if chosen and chosen not in CORRECTIONS:
+                yield f"field_{place}", "list"
             if len(value) > _LONGEST_VALUE:
-                yield Mistake(f"value_{place}", f"At most {_LONGEST_VALUE} characters")
+                yield f"value_{place}", "long"
             if value and not chosen:
-                yield Mistake(f"field_{place}", "Choose what is wrong")
+                yield f"field_{place}", "field"
         if self._get("right") == Right.CORRECTION and not any(self._corrections()):
-            yield Mistake("field_1", "Say what is wrong, and what is right")
+            yield "field_1", "correction"
 
     def _corrections(self) -> Iterator[Correction]:
         for place in PLACES:

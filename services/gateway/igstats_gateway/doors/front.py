@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Route
 from ulid import ULID
 
 from igstats_gateway import problem
-from igstats_gateway.doors import rendering
+from igstats_gateway.doors import language, words
+from igstats_gateway.doors.rendering import Pages
 from igstats_gateway.limits import AddressLimits, require_granted
 from igstats_gateway.messages import encode
 from igstats_gateway.telemetry import PUBLIC_CALLS
@@ -49,12 +50,13 @@ class Limits:
 class Front:
     """Makes routes of endpoints. An endpoint raises DomainErrors; whatever else it raises becomes INTERNAL."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, pages: Pages) -> None:
         self._limits = limits
+        self.pages = pages
 
     def page(self, path: str, endpoint: Endpoint, *methods: str) -> BaseRoute:
         """A page for persons: a form is taken from our own pages only, and errors are pages too."""
-        return Route(path, self._served(path, endpoint, as_page, own=True), methods=list(methods or ("GET",)))
+        return Route(path, self._served(path, endpoint, self._as_page, own=True), methods=list(methods or ("GET",)))
 
     def callback(self, path: str, endpoint: Endpoint) -> BaseRoute:
         """What another machine posts to; errors are problem details."""
@@ -65,6 +67,7 @@ class Front:
 
         async def answer(request: Request) -> Response:
             call_id, reason = f"req_{ULID()}".lower(), ""
+            language.hear(request.headers.get("accept-language", ""))
             try:
                 self._limits.spend(request)
                 if own:
@@ -78,6 +81,24 @@ class Front:
             return response
 
         return answer
+
+    def _as_page(self, request: Request, error: DomainError, call_id: str) -> Response:
+        """An error for a person."""
+        code, say = request.path_params.get("code", ""), language.heard()
+        unknown = error.reason is Reason.STATUS_CODE_UNKNOWN or not code
+        text, fix = words.failure(error, say)
+        return self.pages.page(
+            "problem",
+            problem.status(error),
+            {name: value for name, value in problem.headers(error).items() if name != "www-authenticate"},
+            title=text.rstrip("."),
+            text=" ".join(filter(None, (fix, words.details(error, say)))),
+            typed=(),
+            reason=error.reason,
+            call_id=call_id,
+            back="/privacy" if unknown else f"/privacy/requests/{code}",
+            back_text=say("frame.start") if unknown else say("frame.back"),
+        )
 
 
 def is_own(headers: Mapping[str, str]) -> bool:
@@ -147,22 +168,3 @@ def as_problem(_request: Request, error: DomainError, call_id: str) -> Response:
     """An error for a machine."""
     headers = {"cache-control": "no-store", **problem.headers(error)}
     return Response(encode(problem.problem(error, call_id)), problem.status(error), headers, problem.MEDIA_TYPE)
-
-
-def as_page(request: Request, error: DomainError, call_id: str) -> Response:
-    """An error for a person."""
-    code = request.path_params.get("code", "")
-    unknown = error.reason is Reason.STATUS_CODE_UNKNOWN or not code
-    details = " ".join(f"{one.field}: {one.description}." for one in error.violations)
-    return rendering.page(
-        "problem",
-        problem.status(error),
-        {name: value for name, value in problem.headers(error).items() if name != "www-authenticate"},
-        title=error.public.text.rstrip("."),
-        text=" ".join(filter(None, (error.public.fix, details))),
-        typed=(),
-        reason=error.reason,
-        call_id=call_id,
-        back="/privacy" if unknown else f"/privacy/requests/{code}",
-        back_text="To the start" if unknown else "Back to the request",
-    )

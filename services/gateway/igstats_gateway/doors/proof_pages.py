@@ -4,7 +4,6 @@ What a page answers is the same for somebody we know and for a stranger; a wrong
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
@@ -15,7 +14,7 @@ from ulid import ULID
 
 from igstats_gateway import problem
 from igstats_gateway.authentication import Authentication
-from igstats_gateway.doors import rendering
+from igstats_gateway.doors import language, rendering, words
 from igstats_gateway.doors.desk import Desk
 from igstats_gateway.doors.entry import Mistake
 from igstats_gateway.doors.front import Front, form
@@ -26,23 +25,8 @@ from igstats_gateway.model import Call, Client
 _LONGEST_POINT = 500
 
 
-@dataclass(frozen=True)
-class PointWords:
-    """A fact that can be compared, as igstats.privacy.v1.Point names it."""
-
-    name: str
-    title: str
-    hint: str = ""
-
-
-POINTS: Sequence[PointWords] = (
-    PointWords("company", "Company"),
-    PointWords("contact_name", "Your name, as you gave it to us"),
-    PointWords("billing_address", "Address on our invoices"),
-    PointWords("vat_number", "VAT number"),
-    PointWords("key_id", "Id of one of your API keys", "The eight characters after igs_live_."),
-    PointWords("created_month", "Month in which you became a customer", "For example 2026-03."),
-)
+POINTS = ("company", "contact_name", "billing_address", "vat_number", "key_id", "created_month")
+"""Facts that can be compared, as igstats.privacy.v1.Point names them."""
 
 
 class ProofPages:
@@ -76,12 +60,12 @@ class ProofPages:
             await self._identity.send_code(code)
             return RedirectResponse(f"{status_path(code)}/mail-code", 303, rendering.SAFE)
         await self._desk.status(code)
-        return rendering.page("mail_code", here=status_path(code))
+        return self._front.pages.page("mail_code", here=status_path(code))
 
     async def check_code(self, request: Request) -> Response:
         """Checks a code."""
         code, typed = request.path_params["code"], await form(request)
-        return await _tried(
+        return await self._tried(
             "mail_code", code, typed, "code", lambda: self._identity.check_code(code, typed.get("code", ""))
         )
 
@@ -90,20 +74,22 @@ class ProofPages:
         code = request.path_params["code"]
         if request.method != "POST":
             await self._desk.status(code)
-            return rendering.page("points", here=status_path(code), points=POINTS)
+            return self._front.pages.page("points", here=status_path(code), points=POINTS)
         typed = await form(request)
-        stated = {one.name: typed[one.name][:_LONGEST_POINT] for one in POINTS if typed.get(one.name)}
+        stated = {one: typed[one][:_LONGEST_POINT] for one in POINTS if typed.get(one)}
         if not stated:
-            return _again("points", code, typed, Mistake(POINTS[0].name, "Fill in at least one fact"))
+            return self._again("points", code, typed, Mistake(POINTS[0], language.heard()("mistake.point")))
         declared = typed.get("declared") == "yes"
-        return await _tried("points", code, typed, "", lambda: self._identity.match(code, stated, declared=declared))
+        return await self._tried(
+            "points", code, typed, "", lambda: self._identity.match(code, stated, declared=declared)
+        )
 
     async def account(self, request: Request) -> Response:
         """Asks for a key, and checks it as the API does."""
         code = request.path_params["code"]
         if request.method != "POST":
             await self._desk.status(code)
-            return rendering.page("account", here=status_path(code))
+            return self._front.pages.page("account", here=status_path(code))
         typed = await form(request)
         call = Call(f"req_{ULID()}".lower(), "http", Client(), self._clock.now())
 
@@ -111,13 +97,13 @@ class ProofPages:
             call.caller = await self._authentication.caller(f"Bearer {typed.get('api_key', '')}")
             return await self._identity.prove_account(code, call)
 
-        return await _tried("account", code, {}, "api_key", prove)
+        return await self._tried("account", code, {}, "api_key", prove)
 
     async def start_login(self, request: Request) -> Response:
         """Leads to Instagram by a link: a content policy would stop a form that is redirected to another site."""
         code = request.path_params["code"]
         url = await self._identity.start_login(code)
-        return rendering.page("login", here=status_path(code), url=url)
+        return self._front.pages.page("login", here=status_path(code), url=url)
 
     async def finish_login(self, request: Request) -> Response:
         """Takes a person back from Instagram. A look ahead (HEAD) must not use up the sign-in."""
@@ -128,33 +114,31 @@ class ProofPages:
         package = f"{PACKAGES_PATH}/{opened.status_code}.{secret}"
         return RedirectResponse(package if secret else status_path(opened.status_code), 303, rendering.SAFE)
 
+    async def _tried(
+        self, name: str, code: str, typed: Mapping[str, str], field: str, prove: Callable[[], Awaitable[object]]
+    ) -> Response:
+        """Back to the status page; or the same page again with what was wrong, and with what was typed."""
+        try:
+            await prove()
+        except DomainError as error:
+            if error.reason in (Reason.STATUS_CODE_UNKNOWN, Reason.INTERNAL):
+                raise
+            return self._again(name, code, typed, Mistake(field, _told(error)), problem.status(error))
+        return RedirectResponse(status_path(code), 303, rendering.SAFE)
 
-async def _tried(
-    name: str, code: str, typed: Mapping[str, str], field: str, prove: Callable[[], Awaitable[object]]
-) -> Response:
-    """Back to the status page; or the same page again with what was wrong, and with what was typed."""
-    try:
-        await prove()
-    except DomainError as error:
-        if error.reason in (Reason.STATUS_CODE_UNKNOWN, Reason.INTERNAL):
-            raise
-        return _again(name, code, typed, Mistake(field, _told(error)), problem.status(error))
-    return RedirectResponse(status_path(code), 303, rendering.SAFE)
-
-
-def _again(name: str, code: str, typed: Mapping[str, str], mistake: Mistake, status: int = 400) -> Response:
-    return rendering.page(name, status, here=status_path(code), points=POINTS, values=typed, errors=(mistake,))
+    def _again(self, name: str, code: str, typed: Mapping[str, str], mistake: Mistake, status: int = 400) -> Response:
+        return self._front.pages.page(
+            name, status, here=status_path(code), points=POINTS, values=typed, errors=(mistake,)
+        )
 
 
 def _told(error: DomainError) -> str:
-    left = error.metadata.get("tries_left")
-    parts = [error.public.text]
+    say, left = language.heard(), error.metadata.get("tries_left")
+    text, fix = words.failure(error, say)
     if error.reason is Reason.PROOF_CODE_INVALID:
-        parts += [f"Tries left: {left}."] if left else []
+        more = say("mistake.tries", count=left) if left else ""
     elif error.reason is Reason.FIELD_INVALID:
-        parts += ["Check what you typed."]
-    elif error.retry_after:
-        parts += [f"Try again in {error.retry_after:.0f} seconds."]
+        more = say("mistake.typed")
     else:
-        parts += [error.public.fix]
-    return " ".join(parts)
+        more = say("mistake.retry", seconds=f"{error.retry_after:.0f}") if error.retry_after else fix
+    return f"{text} {more}".strip()

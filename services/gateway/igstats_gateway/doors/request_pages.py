@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute
 
-from igstats_gateway.doors import rendering, words
+from igstats_gateway.doors import language, rendering, words
 from igstats_gateway.doors.desk import Desk
 from igstats_gateway.doors.front import Front
 from igstats_gateway.doors.model import State
@@ -40,14 +40,14 @@ class RequestPages:
     async def status(self, request: Request) -> Response:
         """Where it stands."""
         code = request.path_params["code"]
-        found = await self._desk.status(code)
-        return rendering.page(
+        found, say = await self._desk.status(code), language.heard()
+        return self._front.pages.page(
             "status",
             request=found.request,
             standing=found,
-            state=words.state(found),
-            right=words.right(found.request.right),
-            steps=words.steps(found),
+            state=words.state(found, say),
+            steps=words.steps(found, say),
+            reasons=words.reasoned(found, say),
             methods=words.ways(found),
             withdrawable=words.withdrawable(found),
             evidence=found.request.state in _PROVED,
@@ -63,7 +63,7 @@ class RequestPages:
             await self._desk.withdraw(code)
             return RedirectResponse(status_path(code), 303, rendering.SAFE)
         await self._desk.status(code)
-        return rendering.page("withdraw", here=status_path(code))
+        return self._front.pages.page("withdraw", here=status_path(code))
 
     async def evidence(self, request: Request) -> Response:
         """The evidence of a request that has closed. An error before the first piece is an ordinary answer."""
@@ -76,7 +76,7 @@ class RequestPages:
         link = request.path_params["link"]
         if request.method == "POST":
             return await _archive("your-data.zip", self._desk.package(link))
-        return rendering.page("package", here=f"{PACKAGES_PATH}/{quote(link, safe='')}")
+        return self._front.pages.page("package", here=f"{PACKAGES_PATH}/{quote(link, safe='')}")
 
 
 async def _archive(name: str, pieces: AsyncGenerator[bytes, None]) -> Response:

@@ -18,6 +18,7 @@ from igstats_gateway.doors.machines import Machines
 from igstats_gateway.doors.meta import MetaDoor
 from igstats_gateway.doors.profiles import Profiles
 from igstats_gateway.doors.proof_pages import ProofPages
+from igstats_gateway.doors.rendering import Contact, Pages
 from igstats_gateway.doors.request_pages import RequestPages
 from igstats_gateway.doors.signals import Signals
 from igstats_gateway.doors.signed_request import apps
@@ -40,8 +41,9 @@ class DoorsRoom:
         self.desk = Desk(privacy)
         self.signals = Signals(self.desk.open)
         looks, sends = (minute(units) for units in (config.address_units, config.form_units))
-        pages = Front(Limits(AddressLimits(looks, clock), AddressLimits(sends, clock)))
-        machines = Front(Limits(AddressLimits(looks, clock), AddressLimits(looks, clock)))
+        rendered = Pages(_contact(config))
+        pages = Front(Limits(AddressLimits(looks, clock), AddressLimits(sends, clock)), rendered)
+        machines = Front(Limits(AddressLimits(looks, clock), AddressLimits(looks, clock)), rendered)
         known = apps(read_secret(config.meta_apps).decode()) if config.meta_apps else ()
         profiles = Profiles(channels.to("stats", config.stats_address))
         self._machines = Machines(config, self.desk, database, clock)
@@ -64,3 +66,13 @@ class DoorsRoom:
     def attach(self, lifecycle: Lifecycle) -> None:
         """Adds the workers."""
         self._machines.attach(lifecycle)
+
+
+def _contact(config: GatewayConfig) -> Contact:
+    return Contact(
+        name=config.controller_name,
+        email=config.controller_email,
+        postal=config.controller_postal,
+        officer=config.dpo_email,
+        phone=config.dpo_phone,
+    )

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute
 
 from igstats_gateway import problem
-from igstats_gateway.doors import entry, rendering
+from igstats_gateway.doors import entry, language, rendering, words
 from igstats_gateway.doors.desk import Desk
 from igstats_gateway.doors.entry import Entry, Mistake
 from igstats_gateway.doors.front import Front, form
@@ -43,15 +43,31 @@ class StartPages:
         """The form; sent, it opens a request and leads to its status page."""
         if request.method != "POST":
             chosen = request.query_params.get("right", "")
-            return _form({"right": chosen, "language": _language(request.headers.get("accept-language", ""))}, ())
+            return self._form({"right": chosen, "language": language.heard().language}, ())
         typed = Entry(await form(request))
-        if mistakes := typed.mistakes():
-            return _form(typed.values, mistakes, 400)
+        if mistakes := typed.mistakes(language.heard()):
+            return self._form(typed.values, mistakes, 400)
         try:
             code = await self._open(typed)
         except DomainError as error:
-            return _form(typed.values, (_mistake(error),), problem.status(error))
+            return self._form(typed.values, (_mistake(error),), problem.status(error))
         return RedirectResponse(f"{status_path(code)}?new=1", 303, rendering.SAFE)
+
+    def _form(self, values: Mapping[str, str], mistakes: Sequence[Mistake], status: int = 200) -> Response:
+        """The form with everything that was typed. A new one gets a new key; one that is mended keeps its own."""
+        fresh = not values.get("key") or any(not one.field for one in mistakes)
+        return self._front.pages.page(
+            "form",
+            status,
+            rights=RIGHTS,
+            regimes=entry.REGIMES,
+            languages=language.LANGUAGES,
+            corrections=entry.CORRECTIONS,
+            places=entry.PLACES,
+            values=values,
+            errors=mistakes,
+            key=secrets.token_urlsafe(24) if fresh else values["key"],
+        )
 
     async def _open(self, typed: Entry) -> str:
         """Opens what the form asks; with a GPC signal also an opt-out of those whom it names (11 CCR 7025(c)(1))."""
@@ -62,7 +78,7 @@ class StartPages:
 
     async def categories(self, _request: Request) -> Response:
         """Categories, sources, purposes, recipients and retention, derived from the declarations (CCPA 1798.130)."""
-        return rendering.page("categories", disclosure=await self._desk.categories())
+        return self._front.pages.page("categories", disclosure=await self._desk.categories())
 
     async def style(self, _request: Request) -> Response:
         """The style sheet."""
@@ -76,32 +92,8 @@ class StartPages:
         )
 
 
-def _form(values: Mapping[str, str], mistakes: Sequence[Mistake], status: int = 200) -> Response:
-    """The form with everything that was typed. A new one gets a new key; one that is mended keeps its own."""
-    fresh = not values.get("key") or any(not one.field for one in mistakes)
-    return rendering.page(
-        "form",
-        status,
-        rights=RIGHTS,
-        regimes=entry.REGIMES,
-        languages=entry.LANGUAGES,
-        corrections=entry.CORRECTIONS,
-        places=entry.PLACES,
-        values=values,
-        errors=mistakes,
-        key=secrets.token_urlsafe(24) if fresh else values["key"],
-    )
-
-
 def _mistake(error: DomainError) -> Mistake:
     """What privacy said against it, at the top of the form: nothing that was typed is lost."""
-    wait = f" Try again in {error.retry_after:.0f} seconds." if error.retry_after else ""
-    told = [f"{one.field.replace('_', ' ')}: {one.description}" for one in error.violations]
-    return Mistake("", " ".join((error.public.text, error.public.fix, *told)) + wait)
-
-
-def _language(accepted: str) -> str:
-    """The language of ours that the browser wants most; English when it wants none of them."""
-    ours = dict(entry.LANGUAGES)
-    wanted = [one.partition(";")[0].strip().partition("-")[0].lower() for one in accepted.split(",")]
-    return next((one for one in wanted if one in ours), "en")
+    say = language.heard()
+    wait = say("mistake.retry", seconds=f"{error.retry_after:.0f}") if error.retry_after else ""
+    return Mistake("", " ".join(filter(None, (*words.failure(error, say), words.details(error, say), wait))))

@@ -1,19 +1,12 @@
-"""What the pages call things: rights, states, steps, ways of proof. Pure; one place, so that all pages say the same."""
+"""How the pages speak of rights, states, steps and ways of proof. Pure; one place, so that all pages say the same."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from igstats_gateway.doors.model import Right, State, Status
+from igstats_kit.errors import DomainError
 
-
-@dataclass(frozen=True)
-class RightWords:
-    """A right as a person chooses it."""
-
-    name: Right
-    title: str
-    hint: str
+from igstats_gateway.doors.language import Say
+from igstats_gateway.doors.model import Justification, Right, State, Status
 
 
 @dataclass(frozen=True)
@@ -37,107 +30,98 @@ class Step:
 
 @dataclass(frozen=True)
 class Way:
-    """One way of proving who one is: what it is, and where it leads."""
+    """One way of proving who one is: what it is called, and where it leads."""
 
-    title: str
-    text: str
-    act: str
+    name: str
     path: str
     post: bool = False
 
 
-RIGHTS: Sequence[RightWords] = (
-    RightWords(
-        Right.ACCESS, "Get a copy of my data", "Everything we hold about you, with why, how long and who got it."
-    ),
-    RightWords(Right.PORTABILITY, "Take my data along", "What you provided, as files that other programs read."),
-    RightWords(Right.CATEGORIES, "Know the kinds of data", "Categories, sources and recipients. No proof needed."),
-    RightWords(Right.CORRECTION, "Correct data about me", "Say below what is wrong and what is right."),
-    RightWords(Right.ERASURE, "Delete my data", "Also at those who work for us. What a law makes us keep is named."),
-    RightWords(Right.RESTRICTION, "Stop using my data, but keep it", "While something is in dispute, for example."),
-    RightWords(Right.LIFTING, "Use my data again", "Ends the above."),
-    RightWords(Right.OBJECTION, "Object to the use of my data", "No use on the ground of our own interests any more."),
-    RightWords(Right.OPT_OUT, "Do not sell or share my data", "We do not sell data. No proof needed."),
-    RightWords(Right.OPT_IN, "Take back an objection or an opt-out", "Ends the two above."),
-)
+@dataclass(frozen=True)
+class Reasoned:
+    """What stays or was refused, and why; `about` is a store of our systems unless it is the whole request."""
 
-_STATES: Mapping[State, StateWords] = {
-    State.RECEIVED: StateWords("We have your request", "We look at it now."),
-    State.IDENTITY_PENDING: StateWords(
-        "We need to know that it is you", "Choose one of the ways below. Until then nothing happens to any data."
-    ),
-    State.TRIAGE: StateWords("We check what the law says about it", "Nothing is needed from you."),
-    State.ACCEPTED: StateWords("We do what you asked", "The request is accepted; our systems are being told."),
-    State.FENCING: StateWords("We do what you asked", "Our systems refuse new data about you from now on."),
-    State.EXECUTING: StateWords("We do what you asked", "Our systems are working on it."),
-    State.VERIFYING: StateWords("We check that it is done", "Every place is searched again, and each system signs."),
-    State.SETTLING: StateWords(
-        "Done here; we wait for backups and services that work for us", "The date below says when they are done, too."
-    ),
-    State.FULFILLED: StateWords("Done", "Everything that you asked for has been done.", good=True),
-    State.FULFILLED_IN_PART: StateWords("Done, but for a part", "Below we say what stays, and why.", good=True),
-    State.DENIED: StateWords("We refused the request", "Below we say why, and what you can do.", bad=True),
-    State.WITHDRAWN: StateWords("Taken back", "You took the request back. Nothing was done for it."),
-    State.EXPIRED: StateWords(
-        "Ended without a proof", "Nobody proved to be the person. You can ask again at any time.", bad=True
-    ),
-}
-_WAITS: Mapping[str, str] = {
-    "APPROVAL": "One of our officers has to approve it.",
-    "SECOND_APPROVAL": "A second officer has to approve it.",
-    "WINDOW": "It waits, so that you can take it back. Meanwhile the data is not used.",
-}
+    about: str
+    text: str
+    whole: bool
+    stays: Justification
+
+
+RIGHTS: Sequence[Right] = (
+    *(Right.ACCESS, Right.PORTABILITY, Right.CATEGORIES, Right.CORRECTION, Right.ERASURE),
+    *(Right.RESTRICTION, Right.LIFTING, Right.OBJECTION, Right.OPT_OUT, Right.OPT_IN),
+)
+_GOOD = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
+_BAD = frozenset({State.DENIED, State.EXPIRED})
 _STEPS: Sequence[tuple[str, frozenset[State]]] = (
-    ("Received", frozenset({State.RECEIVED})),
-    ("Proof of identity", frozenset({State.IDENTITY_PENDING})),
-    ("Check of the law", frozenset({State.TRIAGE})),
-    ("At work", frozenset({State.ACCEPTED, State.FENCING, State.EXECUTING})),
-    ("Search and signatures", frozenset({State.VERIFYING})),
-    ("Backups and services", frozenset({State.SETTLING})),
-    ("End", frozenset({State.FULFILLED, State.FULFILLED_IN_PART})),
+    ("received", frozenset({State.RECEIVED})),
+    ("identity", frozenset({State.IDENTITY_PENDING})),
+    ("law", frozenset({State.TRIAGE})),
+    ("work", frozenset({State.ACCEPTED, State.FENCING, State.EXECUTING})),
+    ("search", frozenset({State.VERIFYING})),
+    ("backups", frozenset({State.SETTLING})),
+    ("end", _GOOD),
 )
 _PACKAGED = frozenset({Right.ACCESS, Right.PORTABILITY})
-_DONE = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
 _BEFORE_ACCEPTANCE = frozenset({State.RECEIVED, State.IDENTITY_PENDING, State.TRIAGE})
 WAYS: Mapping[str, Way] = {
-    "mail_code": Way(
-        "By a code",
-        "We send a code to the e-mail address that the request names.",
-        "Send me a code",
-        "mail-code",
-        post=True,
-    ),
-    "login": Way(
-        "With Instagram", "You sign in there, and Instagram tells us who you are.", "Begin", "login", post=True
-    ),
-    "points": Way(
-        "By what we have on file", "For customers: company, name, billing data and the like.", "Fill in", "points"
-    ),
-    "account": Way("With an API key", "For customers: a key proves the account.", "Show a key", "account"),
+    one.name: one
+    for one in (
+        Way("mail_code", "mail-code", post=True),
+        Way("login", "login", post=True),
+        Way("points", "points"),
+        Way("account", "account"),
+    )
 }
 
 
-def right(one: Right) -> str:
-    """The title of a right."""
-    return next(words.title for words in RIGHTS if words.name is one)
-
-
-def state(status: Status) -> StateWords:
+def state(status: Status, say: Say) -> StateWords:
     """The state of a request, and what it waits for."""
-    found = _STATES[status.request.state]
-    waits = _WAITS.get(status.request.wait, "")
-    return StateWords(found.title, waits) if waits and not status.request.final else found
+    now = status.request.state
+    waits = f"wait.{status.request.wait}"
+    text = say(waits) if say.has(waits) and not status.request.final else say(f"state.{now}.text")
+    return StateWords(say(f"state.{now}.title"), text, good=now in _GOOD, bad=now in _BAD)
 
 
-def steps(status: Status) -> Sequence[Step]:
+def steps(status: Status, say: Say) -> Sequence[Step]:
     """The way of a request; none for one that ended without being done."""
     at = next((place for place, (_, states) in enumerate(_STEPS) if status.request.state in states), None)
     if at is None:
         return ()
     ended = at == len(_STEPS) - 1
     return tuple(
-        Step(title, done=place < at or ended, now=place == at and not ended) for place, (title, _) in enumerate(_STEPS)
+        Step(say(f"step.{name}"), done=place < at or ended, now=place == at and not ended)
+        for place, (name, _) in enumerate(_STEPS)
     )
+
+
+def reasoned(status: Status, say: Say) -> Sequence[Reasoned]:
+    """What stays and why, or why the request was refused, by the names of the grounds."""
+    return tuple(_reasoned(one, say, whole=status.request.state is State.DENIED) for one in status.justifications)
+
+
+def _reasoned(one: Justification, say: Say, *, whole: bool) -> Reasoned:
+    if whole:
+        why = f"refusal.{one.ground}"
+        text = say("stays.refused_text", why=say(why if say.has(why) else "refusal.OTHER"))
+        return Reasoned(say("stays.refused"), text, whole, one)
+    why = f"ground.{one.ground}"
+    return Reasoned(one.about, say("stays.text", why=say(why if say.has(why) else "ground.other")), whole, one)
+
+
+def failure(error: DomainError, say: Say) -> tuple[str, str]:
+    """What went wrong, and what to do about it. English has the whole catalogue, other languages what pages meet."""
+    if say.language == "en":
+        return error.public.text, error.public.fix
+    key = f"error.{error.reason}" if say.has(f"error.{error.reason}.text") else "error.other"
+    return say(f"{key}.text"), say(f"{key}.fix")
+
+
+def details(error: DomainError, say: Say) -> str:
+    """Which fields are wrong and how, as the services say it: in English, so to nobody who reads something else."""
+    if say.language != "en":
+        return ""
+    return " ".join(f"{one.field.replace('_', ' ')}: {one.description}." for one in error.violations)
 
 
 def withdrawable(status: Status) -> bool:
@@ -147,14 +131,9 @@ def withdrawable(status: Status) -> bool:
 
 def packaged(status: Status) -> bool:
     """Whether the request has brought a package, which its person fetches by the link of a letter."""
-    return status.request.right in _PACKAGED and status.request.state in _DONE
+    return status.request.right in _PACKAGED and status.request.state in _GOOD
 
 
 def ways(status: Status) -> Sequence[Way]:
     """Ways of proof that are open and that a page exists for."""
     return tuple(WAYS[name] for name in status.proof_methods if name in WAYS)
-
-
-def day(moment: datetime) -> str:
-    """A date in words."""
-    return f"{moment.day} {moment:%B %Y}"

@@ -4,22 +4,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from igstats_gateway.declarations import DECLARATIONS as GATEWAY
-from igstats_gateway.doors import words
+from igstats_gateway.doors import language, words
 from igstats_gateway.doors.entry import CORRECTIONS, Entry
 from igstats_gateway.doors.model import Correction, Identifier, Kind, Regime, Right
 from igstats_stats.tables import DECLARATIONS as STATS
 
+ENGLISH = language.of("en")
 KEY = {"key": "k" * 32}
 GOOD = {**KEY, "right": "ERASURE", "email": "ann@example.com"}
 
 
 def fields(values: dict[str, str]) -> list[str]:
-    return [one.field for one in Entry(values).mistakes()]
+    return [one.field for one in Entry(values).mistakes(ENGLISH)]
 
 
 def test_a_good_entry_becomes_a_wish() -> None:
     entry = Entry(GOOD | {"username": "@ann.demo", "instagram_user_id": "17841400", "regime": "CCPA", "language": "es"})
-    assert entry.mistakes() == ()
+    assert entry.mistakes(ENGLISH) == ()
     wish = entry.wish()
     assert (wish.door, wish.right, wish.regime, wish.language) == ("web", Right.ERASURE, Regime.CCPA, "es")
     assert set(wish.identifiers) == {
@@ -86,13 +87,11 @@ def test_the_form_names_exactly_the_fields_that_are_declared_as_correctable() ->
         for column in table.columns
         if column.info["data"].correctable
     }
-    assert {field for field, _ in CORRECTIONS if field} == declared
+    assert set(CORRECTIONS) == declared
 
 
 def test_every_right_of_a_door_is_on_the_form_and_has_its_words() -> None:
-    assert [one.name for one in words.RIGHTS] == [*dict.fromkeys(one.name for one in words.RIGHTS)]
-    assert {one.name for one in words.RIGHTS} == set(Right)
-    assert all(words.right(one) for one in Right)
+    assert sorted(words.RIGHTS) == sorted(Right), "each once"
 
 
 NAMES = (*GOOD, "username", "reply", "field_1", "value_1", "regime", "language")
@@ -101,7 +100,7 @@ NAMES = (*GOOD, "username", "reply", "field_1", "value_1", "regime", "language")
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=20), max_size=4))
 def test_whatever_is_typed_is_answered_and_what_is_right_becomes_a_wish(values: dict[str, str]) -> None:
     entry = Entry(GOOD | values)
-    if not entry.mistakes():
+    if not entry.mistakes(ENGLISH):
         wish = entry.wish()
         assert wish.identifiers
         assert 8 <= len(wish.idempotency_key) <= 200

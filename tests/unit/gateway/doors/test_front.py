@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from igstats_gateway.doors.front import Front, Limits, fields, is_own
+from igstats_gateway.doors.rendering import Contact, Pages
 from igstats_gateway.limits import AddressLimits, minute
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.testing.clock import FakeClock
@@ -25,7 +26,8 @@ async def _breaks(_request: Request) -> Response:
 
 def front(*, looks: int = 9, sends: int = 2) -> Front:
     clock = FakeClock()
-    return Front(Limits(AddressLimits(minute(looks), clock), AddressLimits(minute(sends), clock)))
+    limits = Limits(AddressLimits(minute(looks), clock), AddressLimits(minute(sends), clock))
+    return Front(limits, Pages(Contact("Example Corp", "a@example.com", "1 Street", "dpo@example.com", "+1")))
 
 
 async def ask(
