@@ -19,7 +19,7 @@ from igstats_audit.sequencer import Sequencer
 _RECEIPTS_BATCH = 16
 _BATCH = 256
 # Nobody waits for these; a batch that fills meanwhile is one commit and one signature instead of many.
-_LINGER_SECONDS = 0.1
+_LINGER_SECONDS = 0.25
 
 
 class EvidenceHandler:

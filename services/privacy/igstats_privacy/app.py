@@ -44,8 +44,8 @@ from igstats_privacy.status.servicer import StatusServicer
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
-# Holders settle a phase within milliseconds of each other: their receipts make one transaction instead of four.
-_LINGER_SECONDS = 0.005
+# Receipts of a phase make one transaction instead of four: the last one, which the phase needs, ends the waiting.
+_LINGER_SECONDS = 0.02
 
 
 async def build(config: PrivacyConfig) -> Lifecycle:
