@@ -59,12 +59,12 @@ class Holding:
         stub = cast("HolderTasksServiceAsyncStub", HolderTasksServiceStub(channel))
         sealer = Sealer(read_secret(config.seal_key))
         subjects = Subjects(declarations, sealer, openers)
-        signer = Signer(read_secret(config.receipt_key))
+        self.signer = Signer(read_secret(config.receipt_key))
         self._bus = bus
         self._monitor_url = config.nats_monitor_url
         self.relay = Relay(database, bus, clock)
         schedule = Schedule(timedelta(seconds=config.deep_sweep_seconds), timedelta(days=config.deep_sweep_days))
-        self.runner = HolderRunner(config.service, subjects, database, bus, stub, signer, clock, schedule.first)
+        self.runner = HolderRunner(config.service, subjects, database, bus, stub, self.signer, clock, schedule.first)
         self.ledger = LedgerReplay(config.service, subjects, database, stub, clock)
         search = Search(declarations, database, _reach(config, bus, archives))
         self.deep_sweep = DeepSweep(config.service, database, sealer, search, schedule, clock)

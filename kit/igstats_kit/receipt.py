@@ -1,6 +1,7 @@
 """Signed receipts: what a holder did, in bytes that anyone with its public key can check."""
 
 import hashlib
+from collections import OrderedDict
 from functools import cache
 
 from cryptography.exceptions import InvalidSignature
@@ -13,6 +14,7 @@ from igstats_kit.errors import DomainError, Reason
 
 _DOMAIN = b"igstats/receipt/v1\n"
 _KEY_ID_BYTES = 8
+_REMEMBERED = 1_024
 
 
 @cache
@@ -36,11 +38,20 @@ class Signer:
         self._key = key
         self.public_key = key.public_key().public_bytes_raw()
         self.key_id = key_id(self.public_key)
+        self._made: OrderedDict[bytes, bytes] = OrderedDict()
 
     def sign(self, receipt: Receipt) -> SignedReceipt:
         """Signs the deterministic bytes of `receipt`."""
         payload = receipt.SerializeToString(deterministic=True)
-        return SignedReceipt(receipt=payload, signature=self._key.sign(_DOMAIN + payload), key_id=self.key_id)
+        signature = self._key.sign(_DOMAIN + payload)
+        self._made[signature] = payload
+        if len(self._made) > _REMEMBERED:
+            self._made.popitem(last=False)
+        return SignedReceipt(receipt=payload, signature=signature, key_id=self.key_id)
+
+    def has_made(self, signed: SignedReceipt) -> bool:
+        """Whether this very object has signed it, byte for byte: then nobody need check it. False when forgotten."""
+        return signed.key_id == self.key_id and self._made.get(signed.signature) == signed.receipt
 
 
 def verify(signed: SignedReceipt, public_key: bytes) -> Receipt:

@@ -86,7 +86,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
         lifecycle.on_ready(partial(bus.ensure, stream))
     holding = Holding(config.as_holder(), DECLARATIONS, database, bus, channels, clock, archives=[core.exports.stored])
     holding.attach(lifecycle, rpc)
-    consumer = ReceiptConsumer(database, core.registry, core.receipts, core.changes, clock)
+    consumer = ReceiptConsumer(database, core.registry, core.receipts, core.changes, clock, holding.signer)
     heard = Consumer(bus, database, RECEIPTS, consumer.handle, linger=_LINGER_SECONDS, enough=len(config.holder_names))
     lifecycle.background("receipts", heard.run)
     lifecycle.background("corrections", Consumer(bus, database, CORRECTIONS, CorrectionConsumer(database).handle).run)

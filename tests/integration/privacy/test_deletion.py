@@ -122,9 +122,13 @@ async def test_the_same_receipt_twice_or_out_of_turn_changes_nothing(office: Off
         ("event", "in an event that is none"),
     ],
 )
+@pytest.mark.parametrize("signed_here", [False, True], ids=["of another process", "of this process"])
 async def test_a_receipt_that_does_not_fit_is_refused_recorded_and_harms_no_other(
-    office: Office, check: str, break_it: str
+    office: Office, check: str, break_it: str, *, signed_here: bool
 ) -> None:
+    if signed_here:
+        office.holders["stats"] = FakeHolder("stats", office.clock)
+        office.holders["stats"].signer = office.signer
     await office.register("gateway", "stats")
     request_id = await office.accepted()
     gateway, stats = office.holders["gateway"], office.holders["stats"]

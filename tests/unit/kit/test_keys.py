@@ -145,6 +145,25 @@ def test_key_of_the_wrong_length_is_an_invalid_receipt() -> None:
         verify(SignedReceipt(key_id=key_id(b"short")), b"short")
 
 
+def test_a_signer_knows_what_it_has_made_byte_for_byte_and_nothing_else(signer: Signer) -> None:
+    signed = signer.sign(RECEIPT)
+    assert signer.has_made(signed)
+    for field in ("receipt", "signature", "key_id"):
+        changed = SignedReceipt()
+        changed.CopyFrom(signed)
+        setattr(changed, field, getattr(signed, field)[:-1])
+        assert not signer.has_made(changed)
+    assert not Signer(pem()).has_made(signed)
+
+
+def test_a_signer_forgets_in_the_end_and_then_signatures_are_checked_again(signer: Signer) -> None:
+    first = signer.sign(RECEIPT)
+    for number in range(1_024):
+        signer.sign(Receipt(task_id=f"req_{number}/stats/ERASE"))
+    assert not signer.has_made(first)
+    assert verify(first, signer.public_key) == RECEIPT
+
+
 def test_signature_covers_the_domain_and_not_the_bare_bytes() -> None:
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes_raw()
