@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from igstats_kit.sql import Database
+from igstats_kit.sql import Database, fetch
 from igstats_kit.tokens import Tokens
 from sqlalchemy import Row, RowMapping, Select, func, literal, or_, select, text, tuple_, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -205,7 +205,7 @@ class ReadStore:
         if not named:
             return []
         async with self._database.read() as connection:
-            rows = await connection.execute(_OWNERS, {"tokens": named, "dead": ConnectionState.TOKEN_DEAD})
+            rows = await fetch(connection, _OWNERS, {"tokens": named, "dead": ConnectionState.TOKEN_DEAD})
             return [
                 Owner(
                     row.instagram_user_id,
