@@ -7,15 +7,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from sqlalchemy import TextClause
-from sqlalchemy.dialects.postgresql import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit import plan
 from igstats_kit.declare import Declarations
-from igstats_kit.sql import driver
+from igstats_kit.sql import Row, each
 
 _ROWS = 500
-_DIALECT = asyncpg.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its constructor untyped
 
 Keys = Mapping[tuple[str, str], Sequence[str]]
 """Requests by anchor and key of the subjects that they mean."""
@@ -54,34 +52,40 @@ class Exports:
         if not keys:
             return
         if shares.lines is not None:
-            async for store, *owners, content in _cursor(connection, shares.lines, binds):
+            async for store, *owners, content in each(connection, shares.lines, binds, _ROWS):
                 yield Line(_requests(keys, shares.owners[store], owners), store, content.encode() + b"\n")
         for table, query in shares.apart:
-            async for line in self._opened(connection, keys, shares.owners[table.name], query, binds):
+            async for line in self._opened(connection, keys, table.name, query, shares.owners[table.name], binds):
                 yield line
 
     async def _opened(
-        self, connection: AsyncConnection, keys: Keys, anchors: Sequence[str], query: TextClause, binds: Binds
+        self,
+        connection: AsyncConnection,
+        keys: Keys,
+        table: str,
+        query: TextClause,
+        anchors: Sequence[str],
+        binds: Binds,
     ) -> AsyncIterator[Line]:
         """Rows to which something is added, so many at a time."""
-        result = await connection.stream(query, plan.known(query, binds))
-        names = list(result.keys())[1 + len(anchors) :]
-        async for some in result.partitions(_ROWS):
-            store, content = some[0][0], [dict(zip(names, row[1 + len(anchors) :], strict=True)) for row in some]
-            opener = self._openers.get(store)
-            found = await opener(content) if opener else content
+        opener, content = self._openers.get(table), 1 + len(anchors)
+        async for some in _pages(each(connection, query, binds, _ROWS)):
+            rows: Sequence[dict[str, Any]] = [dict(list(row.items())[content:]) for row in some]
+            found = await opener(rows) if opener else rows
             for row, opened in zip(some, found, strict=True):
-                owners = _requests(keys, anchors, row[1 : 1 + len(anchors)])
-                yield Line(owners, store, json_line(self._hidden[store] | opened))
+                yield Line(_requests(keys, anchors, row[1:content]), table, json_line(self._hidden[table] | opened))
 
 
-def _cursor(connection: AsyncConnection, query: TextClause, binds: Binds) -> AsyncIterator[Sequence[Any]]:
-    """Rows of a statement, of which so many at a time are in memory; a small answer costs one round trip."""
-    compiled = query.compile(dialect=_DIALECT)
-    found: AsyncIterator[Sequence[Any]] = driver(connection).cursor(
-        str(compiled), *(binds[name] for name in compiled.positiontup or ()), prefetch=_ROWS
-    )
-    return found
+async def _pages(rows: AsyncIterator[Row]) -> AsyncIterator[list[Row]]:
+    """So many rows at a time."""
+    page: list[Row] = []
+    async for row in rows:
+        page.append(row)
+        if len(page) == _ROWS:
+            yield page
+            page = []
+    if page:
+        yield page
 
 
 def _requests(keys: Keys, anchors: Sequence[str], owners: Sequence[str | None]) -> Collection[str]:

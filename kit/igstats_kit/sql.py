@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
@@ -148,13 +148,31 @@ async def fetch(connection: AsyncConnection, query: TextClause, binds: Mapping[s
     """
     statement, names = _numbered(query)
     stands_on = driver(connection)
-    try:
+    with _raising(stands_on):
         found: list[Row] = await stands_on.fetch(statement, *[binds[name] for name in names], record_class=Row)
+    return found
+
+
+async def each(
+    connection: AsyncConnection, query: TextClause, binds: Mapping[str, Any], page: int
+) -> AsyncIterator[Row]:
+    """Yields what `fetch` answers, with at most `page` rows in memory; fewer than that cost one round trip, too."""
+    statement, names = _numbered(query)
+    stands_on = driver(connection)
+    values = [binds[name] for name in names]
+    with _raising(stands_on):
+        async for row in stands_on.cursor(statement, *values, prefetch=page, record_class=Row):
+            yield row
+
+
+@contextmanager
+def _raising(stands_on: Driver) -> Iterator[None]:
+    try:
+        yield
     except (asyncpg.DataError, IntegrityError):
         raise
     except asyncpg.PostgresError as error:  # bare, it would look like a server that is not there
         raise DBAPIError(None, None, error, connection_invalidated=stands_on.is_closed()) from error
-    return found
 
 
 @cache

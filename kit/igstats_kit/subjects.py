@@ -223,7 +223,7 @@ class Subjects:
         self, connection: AsyncConnection, cases: Sequence[Case], *, portable: bool = False
     ) -> AsyncIterator[Line]:
         """Yields everything an access export includes, or what the persons can take along, whoever's comes first."""
-        keys = _grouped(await connection.execute(self._look, _pairs(cases)))
+        keys = _grouped(await fetch(connection, self._look, _pairs(cases)))
         async for line in self._exports.lines(connection, keys, self._binds(keys), portable=portable):
             yield line
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from igstats_kit.sql import fetch
 from igstats_kit.tables import restrictions
 from sqlalchemy import delete, func, insert, select, text
 
@@ -92,7 +93,8 @@ async def tokens_of(connection: Connection, request_id: str) -> list[bytes]:
 
 async def erased(connection: Connection, request_ids: Iterable[str]) -> bool:
     """Whether one of the persons is being erased, or was since their request came, so that no copy may be made."""
-    return bool(await connection.scalar(_ERASED, {"ids": list(request_ids)}))
+    [row] = await fetch(connection, _ERASED, {"ids": list(request_ids)})
+    return bool(row[0])
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Upload:
 async def uploads(connection: Connection, holder: str, request_ids: Iterable[str]) -> list[Upload]:
     """Those of the requests for which a holder has been asked for its share."""
     binds = {"ids": list(request_ids), "holder": holder, "leasable": list(LEASABLE)}
-    return [Upload(row.request_id, row.opened, row.tokens) for row in await connection.execute(_UPLOADS, binds)]
+    return [Upload(row.request_id, row.opened, row.tokens) for row in await fetch(connection, _UPLOADS, binds)]
 
 
 async def open_packages(connection: Connection, packages: Mapping[str, Package]) -> None:
@@ -118,7 +120,7 @@ async def open_packages(connection: Connection, packages: Mapping[str, Package])
         "made": [one.created_at for one in packages.values()],
         "ends": [one.expires_at for one in packages.values()],
     }
-    await connection.execute(_OPEN, binds)
+    await fetch(connection, _OPEN, binds)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ class Begun:
 
 async def begin(connection: Connection, holder: str, request_ids: Iterable[str]) -> Begun:
     """Removes what a holder sent before for these requests, under the locks of their persons."""
-    rows = (await connection.execute(_BEGIN, {"ids": list(request_ids), "holder": holder})).all()
+    rows = await fetch(connection, _BEGIN, {"ids": list(request_ids), "holder": holder})
     keys = {row.request_id: bytes(row.sealed_key) for row in rows if row.sealed_key is not None}
     return Begun(keys, any(row.erased for row in rows))
 
@@ -178,7 +180,7 @@ async def add(
         "rows": [part.row_count for _, part in parts],
         "sealed": [part.sealed for _, part in parts],
     }
-    await connection.execute(_ADD, binds | {"now": now})
+    await fetch(connection, _ADD, binds | {"now": now})
 
 
 async def heaps(connection: Connection, request_id: str) -> list[Heap]:

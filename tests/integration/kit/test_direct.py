@@ -3,7 +3,7 @@
 import pytest
 from asyncpg import DataError
 from igstats_kit.errors import DomainError, Reason
-from igstats_kit.sql import Database, IntegrityError, driver, fetch
+from igstats_kit.sql import Database, IntegrityError, driver, each, fetch
 from igstats_kit.testing.plugin import MakeDatabase
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -108,3 +108,19 @@ async def test_a_fetched_statement_that_is_wrong_is_no_server_that_is_away(datab
     with pytest.raises(DBAPIError):
         async with made.transaction() as connection:
             await fetch(connection, text("SELECT nothing"), {})
+
+
+async def test_rows_that_come_page_by_page_all_come_in_order_and_a_wrong_statement_is_no_server_that_is_away(
+    database: MakeDatabase,
+) -> None:
+    made = await database("kit")
+    numbers = text("SELECT n, n * 2 AS twice FROM generate_series(1, CAST(:last AS int)) AS n")
+    for last in (0, 1, 2, 3, 7):
+        async with made.transaction() as connection:
+            found = [(row.n, row.twice) async for row in each(connection, numbers, {"last": last}, 3)]
+        assert found == [(n, n * 2) for n in range(1, last + 1)]
+    late = text("SELECT 1 / (5 - n) AS part FROM generate_series(1, 9) AS n")
+    for query, error in ((text("SELECT nothing"), DBAPIError), (late, DataError)):
+        with pytest.raises(error):
+            async with made.transaction() as connection:
+                assert [row.part async for row in each(connection, query, {}, 3)] == []
