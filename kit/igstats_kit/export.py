@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
 
 _MESSAGE_BYTES = 256 * 1024
-_MESSAGE_PIECES = 1024
+_MESSAGE_STORES = 512
 
 
 class _Share:
@@ -44,28 +44,26 @@ class _Shares:
 
     def __init__(self, tasks: Iterable[Task]) -> None:
         self._shares = {task.request_id: _Share(task.task_id) for task in tasks}
+        self._names = [ExportPiece(task_id=share.task_id) for share in self._shares.values()]
         self._waiting: dict[tuple[str, str], list[bytes]] = {}
         self._size = 0
-
-    def names(self) -> UploadExportRequest:
-        """The first message. The id outside the pieces is for a privacy that knows none: it will not pass for all."""
-        pieces = [ExportPiece(task_id=share.task_id) for share in self._shares.values()]
-        return UploadExportRequest(task_id=pieces[0].task_id, pieces=pieces)
 
     def add(self, line: Line) -> Iterator[UploadExportRequest]:
         """Takes a line, and yields a message when it is full."""
         for request_id in line.requests:
-            if self._size + len(line.content) > _MESSAGE_BYTES or len(self._waiting) == _MESSAGE_PIECES:
-                yield from self.rest()
+            if self._size + len(line.content) > _MESSAGE_BYTES or len(self._waiting) == _MESSAGE_STORES:
+                yield self.message()
             self._waiting.setdefault((request_id, line.store), []).append(line.content)
             self._size += len(line.content)
 
-    def rest(self) -> Iterator[UploadExportRequest]:
-        """What still waits, as a message."""
-        if self._waiting:
-            pieces = [self._shares[name].piece(store, lines) for (name, store), lines in self._waiting.items()]
-            self._waiting, self._size = {}, 0
-            yield UploadExportRequest(pieces=pieces)
+    def message(self) -> UploadExportRequest:
+        """What waits. The first message names all tasks.
+
+        It has one outside the pieces, too: a privacy that does not know them then misses lines and is not believed.
+        """
+        pieces = [self._shares[name].piece(store, lines) for (name, store), lines in self._waiting.items()]
+        names, self._names, self._waiting, self._size = self._names, [], {}, 0
+        return UploadExportRequest(task_id=names[0].task_id if names else "", pieces=names + pieces)
 
     def results(self, answer: UploadExportResponse) -> Mapping[str, Result]:
         """What was sent for each request, if just that has come.
@@ -90,13 +88,11 @@ async def export(
     shares = _Shares(tasks)
 
     async def messages() -> AsyncIterator[UploadExportRequest]:
-        yield shares.names()
         for portable in (False, True):
             cases = [case_of(task) for task in tasks if (task.right == Right.RIGHT_PORTABILITY) is portable]
             async for line in subjects.export(connection, cases, portable=portable):
                 for message in shares.add(line):
                     yield message
-        for message in shares.rest():
-            yield message
+        yield shares.message()
 
     return shares.results(await stub.UploadExport(messages()))
