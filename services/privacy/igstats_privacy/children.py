@@ -4,6 +4,7 @@ They are opened in the transaction of the change that asks for them, once each, 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from igstats_kit.clock import Clock
 from igstats_kit.outbox import enqueue_all
@@ -14,12 +15,21 @@ from igstats_privacy.fanout import Fanout
 from igstats_privacy.lifecycle import FINAL, Move, movable, moved
 from igstats_privacy.model import Change, Naming, NewRequest, Request, Right, State, Wait, Waiting
 from igstats_privacy.store import Connection
+from igstats_privacy.waits import OFFICER
 
 PREVIEW_PROOF = "asked for by an officer"
+_RESTRICTING = frozenset(
+    {
+        (Right.ERASURE, Wait.WINDOW),
+        (Right.CORRECTION, Wait.APPROVAL),
+        (Right.CORRECTION, Wait.SECOND_APPROVAL),
+    }
+)
+"""Requests that may have restricted the data of their person while they wait."""
 
 
 class Children:
-    """Opens them, and ends those of a window when it ends."""
+    """Opens them, and ends those of a wait when it ends."""
 
     def __init__(self, drafts: Drafts, fanout: Fanout, clock: Clock) -> None:
         self._drafts = drafts
@@ -37,7 +47,7 @@ class Children:
         return added
 
     async def restrict(self, connection: Connection, parents: Sequence[tuple[Waiting, Naming, str]]) -> None:
-        """Restricts the data of persons whose erasure waits in its window, each with the proof it was accepted by."""
+        """Restricts the data of persons whose erasure or correction waits, each with the proof it was accepted by."""
         await self.open(
             connection,
             [_child(one, naming, Right.RESTRICTION, proof) for one, naming, proof in parents],
@@ -47,12 +57,15 @@ class Children:
         """Asks the holders what these erasures would touch: whoever must approve wants to know."""
         await self.open(connection, [preview_of(one.request_id, naming) for one, naming in parents])
 
-    async def abandon(self, connection: Connection, request: Request, naming: Naming, tokens: Sequence[bytes]) -> None:
-        """The locked request ends in its window, taken back or refused: the restriction of the meantime ends, too.
+    async def lift(
+        self, connection: Connection, request: Request, naming: Naming, tokens: Sequence[bytes], *, by_officer: bool
+    ) -> None:
+        """The locked request waits no more, decided or taken back: the restriction of the meantime ends, too.
 
-        A restriction that the person has asked for stays.
+        A restriction that the person has asked for stays. Where an officer has decided about a correction the person is
+        told before, as before every lifting by an officer (GDPR article 18(3)).
         """
-        if request.right is not Right.ERASURE or request.wait is not Wait.WINDOW:
+        if (request.right, request.wait) not in _RESTRICTING:
             return
         for request_id, state in (await wait_store.children(connection, request.request_id, Right.RESTRICTION)).items():
             if state in movable(Move.WITHDRAW):
@@ -61,7 +74,14 @@ class Children:
                 continue
             in_force = state not in FINAL or state is State.FULFILLED
             if in_force and not await wait_store.restricted_otherwise(connection, request.request_id, tokens):
-                await self.open(connection, [_child(request, naming, Right.LIFTING, request.identity_proof)])
+                await self.open(connection, [_lifting(request, naming, by_officer=by_officer)])
+
+
+def _lifting(request: Request, naming: Naming, *, by_officer: bool) -> NewRequest:
+    lifting = _child(request, naming, Right.LIFTING, request.identity_proof)
+    if request.right is not Right.CORRECTION or not by_officer:
+        return lifting
+    return replace(lifting, door=OFFICER, reply_address=naming.reply_address, language=naming.language)
 
 
 def preview_of(request_id: str, naming: Naming, number: int = 0) -> NewRequest:

@@ -56,6 +56,8 @@ class PrivacyConfig(ServiceConfig):
     """Whether the erasure of a customer needs two officers."""
     window_hours: int = Field(default=0, ge=0, le=168)
     """Hours in which the owner can take an erasure back, the data being restricted; 0 for none."""
+    restrict_contested: bool = True
+    """Whether a correction that waits for an officer restricts the data until it is decided (GDPR 18(1)(a))."""
     lifting_notice_days: int = Field(default=7, ge=0, le=30)
     """Days before an officer's lifting of a restriction that the person is told."""
     canary_hours: int = Field(default=0, ge=0, le=168)
@@ -78,6 +80,7 @@ class PrivacyConfig(ServiceConfig):
             second_rows=self.second_person_rows,
             second_tenant=self.second_person_tenant,
             window=timedelta(hours=self.window_hours),
+            restrict_contested=self.restrict_contested,
             notice=timedelta(days=self.lifting_notice_days),
         )
 

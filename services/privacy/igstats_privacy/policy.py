@@ -18,5 +18,7 @@ class Policy:
     """Whether the erasure of a customer needs two officers."""
     window: timedelta = timedelta(0)
     """How long the owner can take an erasure back; the data is restricted meanwhile."""
+    restrict_contested: bool = True
+    """Whether a correction that waits for an officer restricts the person's data meanwhile (GDPR article 18(1)(a))."""
     notice: timedelta = timedelta(0)
     """How long before an officer's lifting of a restriction the person is told."""

@@ -142,11 +142,16 @@ class Requests:
         if continues(request.right, is_child=bool(request.parent_id)):
             raise DomainError(Reason.TRANSITION_NOT_ALLOWED, state=request.state, step=move)
         request_id, new = request.request_id, moved(request.state, move)
-        if (sealed := await store.sealed(connection, request_id)) is not None:
-            naming = self._identifiers.open(request_id, sealed)
-            await self._children.abandon(connection, request, naming, self._identifiers.tokens_of(naming))
+        await self.wait_no_more(connection, request, by_officer=move is Move.DENY)
         await self._fanout.move(connection, {request_id: request.state}, {request_id: new})
         await wait_store.wait(connection, {request_id: (Wait.UNSPECIFIED, None)})
+
+    async def wait_no_more(self, connection: Connection, request: Request, *, by_officer: bool) -> None:
+        """Undoes what was done while a locked request waited."""
+        if (sealed := await store.sealed(connection, request.request_id)) is not None:
+            naming = self._identifiers.open(request.request_id, sealed)
+            tokens = self._identifiers.tokens_of(naming)
+            await self._children.lift(connection, request, naming, tokens, by_officer=by_officer)
 
     async def confirm_identity(self, request_id: str, proof: str) -> Shown:
         """An officer states how the identity was proved; triage goes on.

@@ -21,7 +21,17 @@ from igstats_privacy.policy import Policy
 from igstats_privacy.recipients import Recipients
 from igstats_privacy.store import Connection
 from igstats_privacy.wait_store import Other
-from igstats_privacy.waits import Case, Named, inherited, is_opposed, next_wait, repeats, subject_class
+from igstats_privacy.waits import (
+    Case,
+    Named,
+    contested,
+    inherited,
+    is_opposed,
+    is_premature,
+    next_wait,
+    repeats,
+    subject_class,
+)
 
 _BATCH = 128
 _RETRY_SECONDS = 2.0
@@ -194,7 +204,8 @@ class Triage:
             kin = [_named(one) for one in mine] + [other.named for other, _ in told]
             running = [_named(one) for one in mine if one.state in RUNNING]
             running += [other.named for other, one in told if one.wait is Wait.UNSPECIFIED]
-            if is_opposed(found.named, running):
+            checked = [_named(one) for one in mine if one.state is State.TRIAGE]
+            if is_opposed(found.named, running) or is_premature(found.named, checked):
                 self._deferred = True
                 continue
             told.append((found, self._acceptance(found, repeats(found.named, kin))))
@@ -210,7 +221,10 @@ class Triage:
         await self._hold_back(connection, [(found, one) for found, one in told if one.wait is not Wait.UNSPECIFIED])
 
     async def _hold_back(self, connection: Connection, told: Sequence[tuple[_Finding, Acceptance]]) -> None:
-        """Requests that wait: an erasure is previewed for those who must approve, and restricts during its window."""
+        """Requests that wait: an erasure is previewed for those who must approve, and restricts during its window.
+
+        A correction restricts while an officer checks it.
+        """
         if not told:
             return
         old = {found.request.request_id: found.request.state for found, _ in told}
@@ -219,8 +233,12 @@ class Triage:
         erasures = [(found, one) for found, one in told if one.right is Right.ERASURE]
         approval = [(found.request, found.naming) for found, one in erasures if one.wait is Wait.APPROVAL]
         await self._children.preview(connection, approval)
-        window = [(found.request, found.naming, found.proof) for found, one in erasures if one.wait is Wait.WINDOW]
-        await self._children.restrict(connection, window)
+        meanwhile = [
+            (found.request, found.naming, found.proof)
+            for found, one in told
+            if (one.right is Right.ERASURE and one.wait is Wait.WINDOW) or contested(self._policy, found.case, one.wait)
+        ]
+        await self._children.restrict(connection, meanwhile)
 
     async def _doubt(self, connection: Connection, requests: Sequence[Waiting]) -> None:
         """The answer is the same whether the person is known here or not."""

@@ -42,13 +42,15 @@ _CHILDREN = text(
     'SELECT request_id, state FROM requests WHERE parent_id = :parent AND "right" = :right'
     " ORDER BY request_id FOR UPDATE"
 )
-# A restriction stands until a later lifting; one that was only for a window that has ended stands for nothing.
+# A restriction stands until a later lifting; one that was only for a wait that has ended stands for nothing.
+# What an officer has opened beside a correction by hand stands until an officer lifts it.
 _RESTRICTED_OTHERWISE = text(
     "SELECT EXISTS (SELECT FROM unnest(CAST(:tokens AS bytea[])) AS g(token) JOIN request_tokens t USING (token)"
     " JOIN requests r USING (request_id) WHERE r.\"right\" = 'RESTRICTION' AND r.parent_id <> :parent"
     " AND r.state NOT IN ('DENIED', 'WITHDRAWN', 'EXPIRED')"
     " AND NOT EXISTS (SELECT FROM requests p WHERE p.request_id = r.parent_id"
-    " AND p.state IN ('DENIED', 'WITHDRAWN', 'EXPIRED'))"
+    " AND (p.state IN ('DENIED', 'WITHDRAWN', 'EXPIRED') OR p.\"right\" = 'CORRECTION'"
+    " AND r.door <> 'officer' AND (p.state <> 'TRIAGE' OR p.approved_at IS NOT NULL)))"
     " AND NOT EXISTS (SELECT FROM request_tokens u JOIN requests l USING (request_id) WHERE u.token = g.token"
     " AND l.\"right\" = 'LIFTING' AND l.request_id > r.request_id AND l.state = 'FULFILLED'))"
 )

@@ -14,6 +14,9 @@ from igstats_privacy.policy import Policy
 SECOND = 2
 """Officers that must approve where one is not enough."""
 
+OFFICER = "officer"
+"""The door of officers."""
+
 OWNERS_DOORS = frozenset({"api", "web"})
 """Doors at which the owner acts in person: whoever has stolen their key or mailbox does, too. Meta's callbacks, agents
 and officers come by others, and their erasures have no window."""
@@ -115,11 +118,25 @@ def after_approval(policy: Policy, case: Case, officers: int, rows: int | None) 
 
 def _delay(policy: Policy, case: Case) -> timedelta:
     """The window of an erasure by its owner; the notice before an officer lifts a restriction (GDPR article 18(3))."""
-    if case.is_child:
-        return timedelta(0)
-    if case.right is Right.ERASURE and case.door in OWNERS_DOORS:
-        return policy.window
-    return policy.notice if case.right is Right.LIFTING and case.door == "officer" else timedelta(0)
+    if case.right is Right.LIFTING and case.door == OFFICER:
+        return policy.notice
+    owned = case.right is Right.ERASURE and case.door in OWNERS_DOORS
+    return policy.window if owned and not case.is_child else timedelta(0)
+
+
+def contested(policy: Policy, case: Case, wait: Wait) -> bool:
+    """Whether somebody checks which value is right: a correction that waits for an officer (GDPR article 18(1)(a)).
+
+    A customer is no data subject: its account works on while its company name is being checked.
+    """
+    asked = case.right is Right.CORRECTION and case.subject_class is not SubjectClass.TENANT
+    return policy.restrict_contested and asked and wait is Wait.APPROVAL
+
+
+def is_premature(request: "Named", waiting: Iterable["Named"]) -> bool:
+    """Whether a lifting that follows a decision must wait: another value of the same person is still being checked."""
+    lifts = request.is_child and request.right is Right.LIFTING
+    return lifts and any(one.right is Right.CORRECTION and request.tokens & one.tokens for one in waiting)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Letters over real SMTP: written with every change, sent once, tried again, given up aloud."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
@@ -12,8 +12,10 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from igstats.event.v1.events_pb2 import RecordMade
 from igstats.holder.v1.receipt_pb2 import Outcome
+from igstats.holder.v1.task_pb2 import Right as Sent
+from igstats_kit.sql import Database
 from igstats_kit.testing.processes import free_port
-from igstats_privacy.model import Identifier, NewRequest, Right, State
+from igstats_privacy.model import Correction, Identifier, NewRequest, Right, State
 from igstats_privacy.notices import store
 from igstats_privacy.notices.correspondence import Correspondence
 from igstats_privacy.notices.outgoing import Outgoing
@@ -21,6 +23,7 @@ from igstats_privacy.notices.relay import Relay
 from igstats_privacy.notices.rendering import day
 from igstats_privacy.notices.sender import PATIENCE, Sender, pause
 from igstats_privacy.notices.tables import mails
+from igstats_privacy.policy import Policy
 from igstats_privacy.tables import correspondents, requests
 from sqlalchemy import delete, select
 from ulid import ULID
@@ -323,3 +326,28 @@ async def test_what_a_law_keeps_without_a_hold_is_explained_and_keeps_no_address
     assert "It stays because tax law obliges us to keep invoices (GDPR article 17(3)(b))." in mailroom.said()
     assert "We keep this address" not in mailroom.said()
     assert await mailroom.addresses() == []
+
+
+async def test_a_person_whose_value_was_checked_is_told_before_the_restriction_ends(
+    database: Callable[[str], Awaitable[Database]], catcher: tuple[Catcher, int]
+) -> None:
+    policy = Policy(approve=frozenset({Right.CORRECTION}), notice=timedelta(days=7))
+    office = Office(await database("privacy"), policy=policy)
+    await office.register("stats")
+    mailroom = Mailroom(office, *catcher)
+    named, wrong = (Identifier("USERNAME", "ada"),), (Correction("profiles.website", "https://ada.example"),)
+    new = NewRequest(Right.CORRECTION, "web", "", named, str(ULID()), "seen", reply_address=ADA, corrections=wrong)
+    shown = await office.requests.open(new)
+    await office.triage.run_once()
+    await office.triage.run_once()
+    assert len(await mailroom.post()) == 1, "a receipt"
+    await office.work(Sent.RIGHT_RESTRICTION)
+    await deciding(office, policy).deny(shown.request.request_id, "ada", "OTHER", "the source says otherwise")
+    await office.triage.run_once()
+    reference = shown.request.reference
+    assert sorted(await mailroom.post()) == sorted(
+        [
+            f"We cannot do what request {reference} asks for",
+            f"The restriction of your data is about to end (request {reference})",
+        ]
+    )

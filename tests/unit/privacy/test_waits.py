@@ -1,5 +1,6 @@
 """What a proved request waits for, whom it repeats, what gets in its way, what a hold may keep: the rules."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,8 +16,10 @@ from igstats_privacy.waits import (
     Case,
     Named,
     after_approval,
+    contested,
     inherited,
     is_opposed,
+    is_premature,
     next_wait,
     officers_needed,
     repeats,
@@ -147,3 +150,29 @@ def test_the_only_store_of_the_only_holder_is_everything() -> None:
 
 def test_stores_that_nobody_has_are_named() -> None:
     assert unknown_stores([("stats", "media"), ("stats", "x"), ("who", "y")], DESCRIBED) == ["stats/x", "who/y"]
+
+
+@given(policies, cases, st.sampled_from(Wait))
+def test_a_value_is_contested_only_while_an_officer_checks_a_correction_of_a_person(
+    policy: Policy, case: Case, wait: Wait
+) -> None:
+    if contested(policy, case, wait):
+        assert (case.right, wait) == (Right.CORRECTION, Wait.APPROVAL)
+        assert case.subject_class is not SubjectClass.TENANT
+
+
+@given(policies, cases)
+def test_an_officer_lifts_after_the_notice_whatever_the_lifting_belongs_to(policy: Policy, case: Case) -> None:
+    lifting = replace(case, right=Right.LIFTING, door="officer", approved=True)
+    found = next_wait(policy, lifting, NOW)
+    assert (found.wait is Wait.WINDOW) == bool(policy.notice)
+    assert found.until == (NOW + policy.notice if policy.notice else None)
+
+
+@given(names, st.lists(names))
+def test_only_a_lifting_after_a_decision_waits_for_other_values_of_the_same_person(
+    request: Named, waiting: list[Named]
+) -> None:
+    if is_premature(request, waiting):
+        assert (request.right, request.is_child) == (Right.LIFTING, True)
+        assert any(one.right is Right.CORRECTION and one.tokens & request.tokens for one in waiting)

@@ -67,6 +67,7 @@ class Deciding:
             await wait_store.wait(connection, {request_id: (wait, None)})
             if wait is Wait.UNSPECIFIED:
                 await store.approve(connection, request_id, now)
+                await self._requests.wait_no_more(connection, request, by_officer=True)
             await self._record(connection, request_id, "request.approved", {"officer": officer, "wait": wait})
         return await self._shown(request_id)
 

@@ -14,7 +14,7 @@ from igstats_kit.sql import Database
 from igstats_privacy import store as core
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.lifecycle import GROUNDS_APART
-from igstats_privacy.model import Request, State
+from igstats_privacy.model import Request, Right, State
 from igstats_privacy.notices import letters, store
 from igstats_privacy.notices.letters import EXPLAINED, Letter
 from igstats_privacy.notices.outgoing import Outgoing
@@ -121,10 +121,11 @@ class Correspondence:
         return await store.held_until(connection, request.request_id)
 
     async def _kin(self, connection: Connection, request: Request) -> Mapping[str, object]:
-        """Of an erasure that goes on after a hold the person knows the reference of the first one."""
+        """Of what another request has brought about the person knows the reference of that one."""
         resumed = continues(request.right, is_child=bool(request.parent_id))
-        first = await core.find(connection, request.parent_id) if resumed else None
-        return {"resumed": resumed, **({"reference": first.reference} if first is not None else {})}
+        first = await core.find(connection, request.parent_id) if request.parent_id else None
+        checked = first is not None and first.right is Right.CORRECTION
+        return {"resumed": resumed, "checked": checked, **({"reference": first.reference} if first is not None else {})}
 
     async def _package(
         self, connection: Connection, request_id: str, address: str, language: str

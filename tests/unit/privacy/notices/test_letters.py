@@ -34,6 +34,7 @@ VALUES = {
     "kept": False,
     "grounds": [],
     "resumed": False,
+    "checked": False,
 }
 
 

@@ -171,13 +171,13 @@ class _SubjectClassEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._E
     SUBJECT_CLASS_TENANT: _SubjectClass.ValueType  # 2
     """A customer: the end of a contract, not a right of a person."""
     SUBJECT_CLASS_CALLER: _SubjectClass.ValueType  # 3
-    """Somebody whose calls are in the API log."""
+    """Somebody whose calls are in the API log. Not assigned: nothing that is named says so; see docs/flows/rights.md."""
     SUBJECT_CLASS_PROFILE_OWNER: _SubjectClass.ValueType  # 4
     """Owner of a connected Instagram profile."""
     SUBJECT_CLASS_UNCONNECTED_OWNER: _SubjectClass.ValueType  # 5
     """Owner of a profile that was only read by others."""
     SUBJECT_CLASS_COMMENTER: _SubjectClass.ValueType  # 6
-    """Somebody who commented on or is mentioned in another's post."""
+    """Somebody who commented on or is mentioned in another's post. Not assigned: a username does not say so."""
 
 class SubjectClass(_SubjectClass, metaclass=_SubjectClassEnumTypeWrapper):
     """Who the person is to us; each class has its own path."""
@@ -189,13 +189,13 @@ SUBJECT_CLASS_CONTACT: SubjectClass.ValueType  # 1
 SUBJECT_CLASS_TENANT: SubjectClass.ValueType  # 2
 """A customer: the end of a contract, not a right of a person."""
 SUBJECT_CLASS_CALLER: SubjectClass.ValueType  # 3
-"""Somebody whose calls are in the API log."""
+"""Somebody whose calls are in the API log. Not assigned: nothing that is named says so; see docs/flows/rights.md."""
 SUBJECT_CLASS_PROFILE_OWNER: SubjectClass.ValueType  # 4
 """Owner of a connected Instagram profile."""
 SUBJECT_CLASS_UNCONNECTED_OWNER: SubjectClass.ValueType  # 5
 """Owner of a profile that was only read by others."""
 SUBJECT_CLASS_COMMENTER: SubjectClass.ValueType  # 6
-"""Somebody who commented on or is mentioned in another's post."""
+"""Somebody who commented on or is mentioned in another's post. Not assigned: a username does not say so."""
 global___SubjectClass = SubjectClass
 
 class _Wait:
