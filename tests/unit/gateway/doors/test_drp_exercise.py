@@ -47,8 +47,9 @@ def test_every_right_of_the_protocol_has_one_here(asked: str, right: Right) -> N
     assert read(exercise=asked).right is right
 
 
-def test_a_request_without_regime_is_voluntary() -> None:
-    assert read(regime=None).regime is Regime.VOLUNTARY
+@pytest.mark.parametrize("regime", [None, "voluntary"])
+def test_a_request_without_regime_is_voluntary(regime: str | None) -> None:
+    assert read(regime=regime).regime is Regime.VOLUNTARY
 
 
 @pytest.mark.parametrize("word", [False, None, "true", 1, [True]])

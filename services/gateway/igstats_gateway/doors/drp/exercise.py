@@ -62,10 +62,10 @@ def _right(claims: Claims) -> Right:
 
 def _regime(claims: Claims) -> Regime:
     found = claims.get("regime")
-    if found is None:
+    if found in (None, "voluntary"):  # section 3.01 leaves it out, agents also spell it
         return Regime.VOLUNTARY
     if found != "ccpa":
-        raise invalid("regime", "must be ccpa, or absent")
+        raise invalid("regime", "must be ccpa or voluntary, or absent")
     return Regime.CCPA
 
 
