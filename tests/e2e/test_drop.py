@@ -18,7 +18,7 @@ from sqlalchemy import func, insert, select, text
 
 from tests.e2e.conftest import World, eventually, privacy_channel
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.xdist_group("doors"), pytest.mark.timeout(300)]
 
 PERSONS = 40
 

@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from tests.e2e.conftest import World, eventually, privacy_channel
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.xdist_group("doors"), pytest.mark.timeout(300)]
 
 Said = dict[str, Any]
 COMMAND = Path(sys.executable).with_name("igstats")
@@ -84,7 +84,7 @@ class Officer:
         return seen[-1]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """A stack where an erasure of more than ten rows needs two officers."""
     report = ConsoleReport(Console(file=io.StringIO()))
@@ -96,12 +96,12 @@ async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worl
             await world.crowd.close()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def ada(office: World) -> Officer:
     return Officer(office, "ada")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def grace(office: World) -> Officer:
     return Officer(office, "grace")
 

@@ -31,7 +31,7 @@ from tests.integration.gateway import test_iab as iab
 from tests.integration.gateway import test_ketch as ketch
 from tests.integration.gateway import test_opendsr as opendsr
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.xdist_group("doors"), pytest.mark.timeout(300)]
 
 Says = Callable[[dict[str, Any]], bool]
 
@@ -112,7 +112,7 @@ def address(person: Somebody) -> str:
     return f"{person.account_id}@bench.example"
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def market(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Market]:
     """A stack whose gateway knows the partners, and trusts our authority when it calls them."""
     folder = tmp_path_factory.mktemp("market")
