@@ -11,6 +11,7 @@ from igstats_audit.tiles import Tiles
 from igstats_audit.tree import HASH_SIZE, Range, Span, consistency_spans, ends, nodes_of, path, peak_level, peaks
 
 _SIZES_KEPT = 64
+_TILES_KEPT = 4_096
 
 Ends = dict[int, tuple[bytes, ...]]
 
@@ -22,6 +23,8 @@ class Proofs:
         self._store = store
         self._tiles = tiles
         self._ends: dict[int, Ends] = {}
+        self._shared: dict[int, list[bytes]] = {}
+        self._shared_size = 0
 
     async def head(self) -> Head:
         """The newest state."""
@@ -96,17 +99,40 @@ class Proofs:
         if rest is None:
             return None
         top = peak_level(index, size)
-        found: list[bytes] = []
-        for low in range(0, top, TILE_HEIGHT):
-            at, height = index >> low, min(TILE_HEIGHT, top - low)
-            inner = at & (TILE_WIDTH - 1)
-            tile = self._tiles.at_hand(low // TILE_HEIGHT, at >> TILE_HEIGHT, ((inner >> height) + 1) << height)
-            if tile is None:
-                return None
-            for level in range(height):
-                start = ((inner >> level) ^ 1) * HASH_SIZE
-                found.append(tile.rows[level][start : start + HASH_SIZE])
-        found += rest[top]
+        found = self._siblings(index, 0, min(TILE_HEIGHT, top))
+        above = list(rest[top]) if top < TILE_HEIGHT else self._above(index, size, top, rest[top])
+        return None if found is None or above is None else found + above
+
+    def _above(self, index: int, size: int, top: int, rest: Sequence[bytes]) -> list[bytes] | None:
+        """How a path goes on above the tile of its leaf: alike for all 256, so kept for the size asked for last."""
+        if size != self._shared_size or len(self._shared) >= _TILES_KEPT:
+            self._shared_size, self._shared = size, {}
+        place = index >> TILE_HEIGHT
+        found = self._shared.get(place)
+        if found is None:
+            found = []
+            for low in range(TILE_HEIGHT, top, TILE_HEIGHT):
+                part = self._siblings(index, low, min(TILE_HEIGHT, top - low))
+                if part is None:
+                    return None
+                found += part
+            found += rest
+            self._shared[place] = found
+        return found
+
+    def _siblings(self, index: int, low: int, height: int) -> list[bytes] | None:
+        """What the way of a leaf passes within one tile, if that is in memory; a way of no height needs no tile."""
+        if not height:
+            return []
+        inner, place = (index >> low) & (TILE_WIDTH - 1), index >> low >> TILE_HEIGHT
+        tile = self._tiles.at_hand(low // TILE_HEIGHT, place, ((inner >> height) + 1) << height)
+        if tile is None:
+            return None
+        found = []
+        for row in tile.rows[:height]:
+            start = (inner ^ 1) * HASH_SIZE
+            found.append(row[start : start + HASH_SIZE])
+            inner >>= 1
         return found
 
     async def root(self, size: int) -> bytes:

@@ -94,6 +94,29 @@ async def test_a_proof_from_memory_reads_nothing(memory_log: Log, note_signer: N
     assert rows.reads == before
 
 
+async def test_what_the_proofs_of_a_tile_share_is_kept_for_one_size_only(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    trees = []
+    for more in (1_000, 24, 1_500, 1):
+        await grown(memory_log, note_signer, more)
+        trees.append(memory_log.newest.tree)
+    proofs = Proofs(memory_log, Tiles(memory_log))
+    for index in (0, 255, 256, 700, 999):
+        for tree in (*trees, *reversed(trees)):
+            [found] = await proofs.inclusions([index], tree)
+            assert root_of(leaf_hash(memory_log.kept[index].leaf), index, tree.size, found) == tree.root
+
+
+async def test_a_leaf_that_is_a_peak_by_itself_is_proved_from_an_empty_memory(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    await grown(memory_log, note_signer, 605)
+    tree = memory_log.newest.tree
+    [found] = await Proofs(memory_log, Tiles(memory_log)).inclusions([604], tree)
+    assert root_of(leaf_hash(memory_log.kept[604].leaf), 604, 605, found) == tree.root
+
+
 async def test_few_tiles_in_memory_are_enough_for_every_proof(memory_log: Log, note_signer: NoteSigner) -> None:
     await grown(memory_log, note_signer, 2_000)
     proofs, tree = Proofs(memory_log, Tiles(memory_log, in_memory=3)), memory_log.newest.tree
