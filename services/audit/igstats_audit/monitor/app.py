@@ -1,5 +1,6 @@
 """The one place where the monitor is put together."""
 
+import os
 from datetime import timedelta
 
 from igstats_kit import log
@@ -27,6 +28,7 @@ from igstats_audit.monitor.watch import Watch
 from igstats_audit.note import NoteSigner
 
 _CONNECTIONS = 2
+_NICE = 10  # it looks at everything again and again: on a machine that it shares, those who answer come first
 
 
 async def monitor() -> None:
@@ -34,6 +36,7 @@ async def monitor() -> None:
     config = AuditConfig.load()
     if config.monitor_directory is None:
         raise SystemExit("IGSTATS_AUDIT_MONITOR_DIRECTORY says where the monitor remembers what it has seen")
+    os.nice(_NICE)
     log.configure(config.service)
     clock = SystemClock()
     database = Database(config.database_url, pool_size=_CONNECTIONS)
