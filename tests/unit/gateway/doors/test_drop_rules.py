@@ -59,6 +59,7 @@ def test_rows_without_a_proper_id_are_counted_and_left() -> None:
 @pytest.mark.parametrize(
     "content",
     [b"", b"not a zip", archive(Email="Id,Hash\n"), archive(Secrets="ID,Hash\n"), archive(Email="ID,Hash\n\0")[:60]],
+    ids=["empty", "no zip", "another header", "another list", "cut off"],  # archives say when they were made
 )
 def test_what_is_no_archive_of_lists_is_refused(content: bytes) -> None:
     with pytest.raises(DropFormatError):
