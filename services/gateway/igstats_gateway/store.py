@@ -13,12 +13,11 @@ from igstats_kit.errors import DomainError, Reason
 from igstats_kit.fence import admit, admitted, lock
 from igstats_kit.outbox import enqueue
 from igstats_kit.record import record
-from igstats_kit.sql import Database
+from igstats_kit.sql import Database, IntegrityError
 from igstats_kit.tables import restrictions
 from igstats_kit.tokens import Tokens, email_sha256
 from sqlalchemy import Row, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_gateway.events import ACCESS_SUBJECT, SERVICE, access_recorded
