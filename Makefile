@@ -17,7 +17,8 @@ PYTHON_ROOMS := kit services dev client tests tools bench
 ARGS ?=
 # Extra arguments of pytest: make test TESTS=tests/unit/kit, or TESTS="-k erasure".
 TESTS ?=
-WORKERS ?= 2
+# One more than the cores of a small machine: who waits for a whole stack computes nothing.
+WORKERS ?= 3
 # Revision to compare the protos with; see tools/gen_protos.py for the default.
 BASE ?=
 
