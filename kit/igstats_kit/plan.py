@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, ColumnElement, Table, TextClause, and_, select, text, true
-from sqlalchemy.dialects import postgresql
 
 from igstats_kit.declare import Action, Anchor, Declarations, Store, Subject, field
+from igstats_kit.sql import DIALECT
 from igstats_kit.tables import restrictions
 
-_DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its constructor untyped
 _PAIRS = (
     "WITH s AS MATERIALIZED (SELECT * FROM unnest(CAST(:requests AS text[]), CAST(:tokens AS bytea[]))"
     " AS s(request_id, token))"
@@ -40,7 +39,7 @@ class Path:
     @property
     def rows(self) -> str:
         """SQL condition for the rows of the bound subjects."""
-        kind = self.column.type.compile(dialect=_DIALECT)
+        kind = self.column.type.compile(dialect=DIALECT)
         return f"{_name(self.column)} = ANY(CAST(CAST(:{bind(self.anchor)} AS text[]) AS {kind}[]))"
 
     @property
@@ -240,7 +239,7 @@ def _personal(table: Table) -> list[Column[Any]]:
 
 
 def _empty(column: Column[Any]) -> str:
-    return "NULL" if column.nullable else f"CAST('' AS {column.type.compile(dialect=_DIALECT)})"
+    return "NULL" if column.nullable else f"CAST('' AS {column.type.compile(dialect=DIALECT)})"
 
 
 def _filled(table: Table) -> str:

@@ -31,7 +31,8 @@ _CLOSE_SECONDS = 2.0
 _STATEMENT_SECONDS = 35.0  # the server gives up after 30: this is for one that does not answer at all
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(hashtext('igstats-alone'), hashtext(:name))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtext('igstats-alone'), hashtext(:name))")
-_DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its constructor untyped
+DIALECT = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves its constructor untyped
+"""How SQLAlchemy spells statements and types for the driver."""
 # A frozen server must not freeze its callers. Statements are many, small and by key: neither jit nor a plan for every
 # set of values pays. A plan made while a table was empty would read it from end to end for ever: indexes first.
 _SETTINGS = {
@@ -178,7 +179,7 @@ def _raising(stands_on: Driver) -> Iterator[None]:
 @cache
 def _numbered(query: TextClause) -> tuple[str, tuple[str, ...]]:
     """A statement as the driver wants it, and the names of its values in order."""
-    compiled: Any = query.compile(dialect=_DIALECT)
+    compiled: Any = query.compile(dialect=DIALECT)
     return str(compiled), tuple(compiled.positiontup or ())
 
 

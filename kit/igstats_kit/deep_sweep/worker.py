@@ -3,7 +3,6 @@
 Needles live for it, sealed, from FENCE until the last search has found nothing; then they are destroyed.
 """
 
-import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +13,12 @@ from igstats_kit.deep_sweep import store
 from igstats_kit.deep_sweep.model import Erased, Needles, Report, judge, payload
 from igstats_kit.deep_sweep.search import Search
 from igstats_kit.deep_sweep.store import Due
-from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 from igstats_kit.record import record
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.telemetry import DEEP_SWEEP_FINDINGS, DEEP_SWEEPS
+from igstats_kit.worker import regularly
 
 _BATCH = 100
 _PAUSE_SECONDS = 60.0
@@ -52,14 +51,12 @@ class DeepSweep:
     async def run(self) -> None:
         """Searches what is due until cancelled; one process at a time."""
         pause = min(_PAUSE_SECONDS, max(1.0, self._schedule.first.total_seconds()))
-        while True:
-            try:
-                async with self._database.alone("deep sweep"):
-                    while await self.run_once():
-                        pass
-            except DomainError as error:
-                _log.warning("deep sweep waits", reason=error.reason)
-            await asyncio.sleep(pause)
+        await regularly(self._look, pause, "deep sweep waits")
+
+    async def _look(self) -> None:
+        async with self._database.alone("deep sweep"):
+            while await self.run_once():
+                pass
 
     async def run_once(self) -> int:
         """Searches for the needles of everything that is due, at most 100 erasures; answers how many.

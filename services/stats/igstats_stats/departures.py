@@ -4,12 +4,11 @@ Until then they can come back and find it. Nobody is fenced: this is the end of 
 A restriction forbids this, too (GDPR 18), until it is lifted; so does a hold, which restricts what it keeps.
 """
 
-import asyncio
 from datetime import timedelta
 
 from igstats_kit.clock import Clock
-from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
+from igstats_kit.worker import regularly
 
 from igstats_stats.store.departures import DepartureStore
 
@@ -29,13 +28,11 @@ class Departures:
 
     async def run(self) -> None:
         """Looks every hour until cancelled."""
-        while True:
-            try:
-                while await self.run_once():
-                    continue
-            except DomainError as error:
-                _log.warning("departures wait", reason=error.reason)
-            await asyncio.sleep(_LOOK_SECONDS)
+        await regularly(self._look, _LOOK_SECONDS, "departures wait")
+
+    async def _look(self) -> None:
+        while await self.run_once():
+            pass
 
     async def run_once(self) -> int:
         """Removes a batch of profiles with all that belongs to them; how many."""

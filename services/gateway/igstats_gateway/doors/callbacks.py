@@ -1,12 +1,12 @@
 """Tells partners what became of their requests: looks at those that are due, sends what is new, tries again."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.log import get_logger
+from igstats_kit.worker import regularly
 
 from igstats_gateway.doors.dealing import Callback, Due, News, Tell, Turn, delivered, failed, unchanged
 from igstats_gateway.doors.dealings import Dealings, digest
@@ -43,13 +43,11 @@ class Callbacks:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        while True:
-            try:
-                while await self.look_once():
-                    pass
-            except DomainError as error:
-                _log.warning("callbacks wait", reason=error.reason)
-            await asyncio.sleep(_IDLE_SECONDS)
+        await regularly(self._look, _IDLE_SECONDS, "callbacks wait")
+
+    async def _look(self) -> None:
+        while await self.look_once():
+            pass
 
     async def look_once(self) -> bool:
         """Looks at the next request that is due; False when none is."""

@@ -1,12 +1,11 @@
 """The wiring of this room, and its workers."""
 
-import asyncio
 from datetime import timedelta
 
 from igstats_kit.client import Channels
-from igstats_kit.errors import DomainError
 from igstats_kit.lifecycle import Lifecycle
 from igstats_kit.log import get_logger
+from igstats_kit.worker import regularly
 
 from igstats_privacy.canaries import store
 from igstats_privacy.canaries.gateway import GatewayCanaries
@@ -33,16 +32,11 @@ class CanariesRoom:
     def attach(self, lifecycle: Lifecycle) -> None:
         """Adds the worker."""
         if self._every:
-            lifecycle.background("canaries", self._work)
+            lifecycle.background("canaries", lambda: regularly(self._look, _PAUSE_SECONDS, "canary waits"))
 
-    async def _work(self) -> None:
-        while True:
-            try:
-                await self.planting.run_once(self._every)
-                await self.show()
-            except DomainError as error:
-                _log.warning("canary waits", reason=error.reason)
-            await asyncio.sleep(_PAUSE_SECONDS)
+    async def _look(self) -> None:
+        await self.planting.run_once(self._every)
+        await self.show()
 
     async def show(self) -> None:
         """Sets the metrics from the database: every replica shows the same, whichever has run the canary."""

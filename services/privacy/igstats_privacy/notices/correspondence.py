@@ -1,15 +1,14 @@
 """Writes what is owed to those who gave an address: a worker that compares each request with what was written."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
 from igstats_kit.clock import Clock
-from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 from igstats_kit.record import record
 from igstats_kit.sql import Database
+from igstats_kit.worker import regularly
 
 from igstats_privacy import store as core
 from igstats_privacy.identifiers import Identifiers
@@ -75,13 +74,11 @@ class Correspondence:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        while True:
-            try:
-                while await self.run_once() == _BATCH:
-                    pass
-            except DomainError as error:
-                _log.warning("correspondence waits", reason=error.reason)
-            await asyncio.sleep(_PAUSE_SECONDS)
+        await regularly(self._look, _PAUSE_SECONDS, "correspondence waits")
+
+    async def _look(self) -> None:
+        while await self.run_once() == _BATCH:
+            pass
 
     async def run_once(self) -> int:
         """Writes what is owed now; answers how many requests were looked at."""

@@ -1,11 +1,9 @@
 """Verification data goes when it has served: proofs of requests that have ended are deleted within a minute."""
 
-import asyncio
-
 from igstats_kit.clock import Clock
-from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 from igstats_kit.sql import Database
+from igstats_kit.worker import regularly
 
 from igstats_privacy.proofs import store
 
@@ -24,12 +22,7 @@ class Forgetting:
 
     async def run(self) -> None:
         """Works until cancelled."""
-        while True:
-            try:
-                await self.run_once()
-            except DomainError as error:
-                _log.warning("proofs wait to be forgotten", reason=error.reason)
-            await asyncio.sleep(_PAUSE_SECONDS)
+        await regularly(self.run_once, _PAUSE_SECONDS, "proofs wait to be forgotten")
 
     async def run_once(self) -> int:
         """Deletes what has served; answers how many proofs."""

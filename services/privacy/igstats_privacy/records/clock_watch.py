@@ -1,14 +1,13 @@
 """Watches the clocks: each share that one reaches is recorded and logged once; a missed one shows until it is met."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Collection, Sequence
 
 from igstats_kit.clock import Clock as Time
-from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 from igstats_kit.record import record
 from igstats_kit.sql import Database
+from igstats_kit.worker import regularly
 
 from igstats_privacy.records import store
 from igstats_privacy.records.clock import MISSED, Alert, Clock, of_breach, of_request, urgent_first
@@ -31,12 +30,7 @@ class ClockWatch:
 
     async def run(self) -> None:
         """Looks every minute until cancelled."""
-        while True:
-            try:
-                await self.run_once()
-            except DomainError as error:
-                _log.warning("clocks wait to be watched", reason=error.reason)
-            await asyncio.sleep(_PAUSE_SECONDS)
+        await regularly(self.run_once, _PAUSE_SECONDS, "clocks wait to be watched")
 
     async def alerts(self) -> Sequence[Alert]:
         """Every clock of which half is over and whose duty is open, the most urgent first."""
