@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import grpc
 import pytest
 import pytest_asyncio
+from google.protobuf.timestamp_pb2 import Timestamp
 from igstats.api.v1.request_service_pb2 import GetExportRequest
 from igstats.api.v1.request_service_pb2_grpc import RequestServiceStub
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
@@ -69,7 +70,15 @@ class World:
         """Opens a deletion; returns the request id."""
         return await self.ask(person, Right.RIGHT_ERASURE, key=key)
 
-    async def ask(self, person: Somebody, right: Right.ValueType, *, key: str = "first", account_id: str = "") -> str:
+    async def ask(
+        self,
+        person: Somebody,
+        right: Right.ValueType,
+        *,
+        key: str = "first",
+        account_id: str = "",
+        received: Timestamp | None = None,
+    ) -> str:
         """Opens a request, as often as it takes while privacy is down; returns its id."""
         kinds = {
             IdentifierKind.IDENTIFIER_KIND_ACCOUNT_ID: person.account_id,
@@ -82,6 +91,7 @@ class World:
             door="officer",
             account_id=account_id,
             identity_proof="test",
+            received_time=received,
         )
         opened: list[str] = []
 

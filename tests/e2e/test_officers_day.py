@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from google.protobuf.timestamp_pb2 import Timestamp
+from igstats.holder.v1.task_pb2 import Right
 from igstats_dev.crowd import Somebody
 from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import running
@@ -193,13 +195,17 @@ async def test_a_request_is_refused_and_another_is_extended_with_reasons(office:
 async def test_clocks_ledger_metrics_register_and_breaches_are_at_hand(
     office: World, ada: Officer, tmp_path: Path
 ) -> None:
-    (late,) = await office.crowd.make(1)
+    late, waiting = await office.crowd.make(2)
     assert not [one for one in await ada.lists("alerts") if one["percent"] >= 100]
-    request_id = await ada.opens("access", late, "--received", "60d")
-    assert request_id in [one["request_id"] for one in await ada.lists("request", "list", "--overdue")]
+    # Proved, so that only officers can end it: what nobody has proved in time ends by itself within seconds.
+    received = Timestamp(seconds=int((datetime.now(UTC) - timedelta(days=60)).timestamp()))
+    overdue = await office.ask(waiting, Right.RIGHT_ERASURE, received=received)
+    await ada.sees(overdue, "TRIAGE", "APPROVAL")
+    assert overdue in [one["request_id"] for one in await ada.lists("request", "list", "--overdue")]
     alerts = await ada.lists("alerts", code=MISSED)
-    assert {one["percent"] for one in alerts if one.get("request_id") == request_id} == {100}
+    assert {one["percent"] for one in alerts if one.get("request_id") == overdue} == {100}
 
+    request_id = await ada.opens("access", late, "--received", "60d")
     entries = {one["request_id"]: one for one in await ada.lists("ledger")}
     assert entries[request_id]["missed"] is True
     assert late.account_id not in json.dumps(list(entries.values()))
