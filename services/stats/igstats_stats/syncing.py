@@ -111,5 +111,5 @@ class SyncWorker:
 
     def _pause(self, lease: Lease) -> timedelta:
         """The interval, spread by connection so that profiles connected together do not stay together."""
-        share = (zlib.crc32(lease.connection_id.encode()) % 1000) / 1000
+        share = zlib.crc32(lease.connection_id.encode()) / 2**32
         return self._interval * (1 - _SPREAD / 2 + _SPREAD * share)
