@@ -179,7 +179,7 @@ def deny_request(
 def extend_request(
     context: typer.Context,
     request_id: RequestId,
-    reasons: Annotated[str, typer.Option(help="Reasons that the person is sent.")],
+    reasons: Annotated[str, typer.Option(help="Reasons that the person is sent and shown; name nobody.")],
     as_json: AsJson = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Extends the due time, once, with reasons that the person is sent.

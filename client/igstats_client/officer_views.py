@@ -78,6 +78,7 @@ def _request_facts(one: Request) -> Iterator[tuple[str, str]]:
     yield "identity", one.identity_proof
     for name in ("received", "confirm_due", "due", "extended", "wait_until", "closed", "effective"):
         yield name.replace("_", " "), time(one, f"{name}_time")
+    yield "why extended", one.extension_reasons
     yield "reason", one.reason
     yield "repeats", one.duplicate_of
     yield "continues", one.parent_id

@@ -43,9 +43,10 @@ def _request_facts(request: PrivacyRequest) -> Iterator[tuple[str, str]]:
     yield "reference", request.reference
     yield "kind", RequestKind.Name(request.kind).removeprefix("REQUEST_KIND_").lower()
     yield "state", request.state
-    for name in ("received_time", "due_time", "closed_time", "effective_time"):
+    for name in ("received_time", "due_time", "extended_time", "closed_time", "effective_time"):
         if request.HasField(name):
             yield name.removesuffix("_time"), time(getattr(request, name))
+    yield "why extended", request.extension_reasons
     if request.blocked:
         yield "blocked", "a person must look at some step"
     if request.overdue:
@@ -60,6 +61,8 @@ def changes(before: PrivacyRequest, after: PrivacyRequest) -> Iterator[str]:
             rows = ", ".join(f"{store} {count}" for store, count in sorted(step.counts.items()))
             told = " ".join(part for part in (rows and f"({rows})", step.explanation) if part)
             yield f"{step.phase:<8} {step.holder:<10} {step.outcome or step.state} {told}".rstrip()
+    if after.HasField("extended_time") and not before.HasField("extended_time"):
+        yield f"{'extended':<8} until {time(after.due_time)} {after.extension_reasons}".rstrip()
     if after.state != before.state:
         yield f"{'state':<8} {after.state}"
 

@@ -186,6 +186,7 @@ async def test_a_request_is_refused_and_another_is_extended_with_reasons(office:
     longer = await ada.asks("request", "extend", request_id, "--reasons", "Your data is spread over many profiles.")
     assert longer["due_time"] > before
     assert longer["extended_time"]
+    assert longer["extension_reasons"] == "Your data is spread over many profiles."
     code, _, complaint = await ada.types("request", "extend", request_id, "--reasons", "Once more.")
     assert code != ENDED, "once is all that the law gives"
     assert complaint

@@ -9,7 +9,6 @@ from igstats_kit.tables import restrictions
 from sqlalchemy import delete, func, insert, select, text
 
 from igstats_privacy.lifecycle import LEASABLE
-from igstats_privacy.model import Part
 from igstats_privacy.store import Connection
 from igstats_privacy.tables import descriptions as described
 from igstats_privacy.tables import export_parts, export_shares, exports, holders, package_links, request_tokens
@@ -73,6 +72,17 @@ class Package:
     sealed_key: bytes
     created_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sealed piece of an access package: whole lines of one store of one holder."""
+
+    holder: str
+    number: int
+    store: str
+    row_count: int
+    sealed: bytes
 
 
 @dataclass(frozen=True)

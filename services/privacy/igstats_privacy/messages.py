@@ -141,6 +141,7 @@ def request(shown: Shown) -> request_pb2.Request:
         extended_time=stamp(one.extended_at),
         identity_proof=one.identity_proof,
         status_code=shown.status_code,
+        extension_reasons=shown.extension_reasons,
     )
 
 

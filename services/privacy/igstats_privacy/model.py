@@ -297,6 +297,8 @@ class Shown:
     tasks: tuple[Task, ...] = ()
     account_id: str = ""
     status_code: str = ""
+    extension_reasons: str = ""
+    """Why the due time was extended, as the person is told."""
 
 
 @dataclass(frozen=True)
@@ -387,14 +389,3 @@ class Recipient:
     told: str
     fields: tuple[str, ...]
     told_at: datetime | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """A sealed piece of an access package: whole lines of one store of one holder."""
-
-    holder: str
-    number: int
-    store: str
-    row_count: int
-    sealed: bytes

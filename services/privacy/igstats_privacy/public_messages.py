@@ -81,6 +81,7 @@ def privacy_request(shown: Shown) -> api.PrivacyRequest:
         extended_time=stamp(one.extended_at),
         duplicate_of=one.duplicate_of,
         status_code=shown.status_code,
+        extension_reasons=shown.extension_reasons,
     )
 
 

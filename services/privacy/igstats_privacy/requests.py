@@ -1,6 +1,7 @@
 """Requests about a person's rights: opened by any door, shown, watched, taken back, proved, helped on."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 from igstats_kit.clock import Clock, woken
 from igstats_kit.errors import DomainError, Reason
@@ -68,7 +69,7 @@ class Requests:
             known, before = await store.keyed(connection, key)
             if before != content:
                 raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED)
-            return self._shown(known, await task_store.of_request(connection, known.request_id), new.account_id)
+            return await self._whole(connection, known, new.account_id)
 
     async def get(self, request_id: str, account_id: str | None = None) -> Shown:
         """A request with its tasks; of this account only, when one is given. Otherwise it tells who opened it.
@@ -78,10 +79,9 @@ class Requests:
         """
         async with self._database.read() as connection:
             request = await self._found(connection, request_id, account_id)
-            tasks = await task_store.of_request(connection, request_id)
             sealed = await store.sealed(connection, request_id) if account_id is None else None
-        opener = self._identifiers.open(request_id, sealed).account_id if sealed is not None else account_id
-        return self._shown(request, tasks, opener or "")
+            opener = self._identifiers.open(request_id, sealed).account_id if sealed is not None else account_id
+            return await self._whole(connection, request, opener or "")
 
     async def page(
         self,
@@ -198,6 +198,13 @@ class Requests:
 
     def _may_see(self, request: Request, account_id: str | None) -> bool:
         return account_id is None or request.account_token == self._identifiers.account_token(account_id)
+
+    async def _whole(self, connection: Connection, request: Request, account_id: str) -> Shown:
+        """With its tasks, and with the reasons why its person waits longer (GDPR article 12(3))."""
+        tasks = await task_store.of_request(connection, request.request_id)
+        extended = request.extended_at is not None
+        said = await store.explanations(connection, request.request_id) if extended else {}
+        return replace(self._shown(request, tasks, account_id), extension_reasons=said.get("EXTENSION", ""))
 
     def _shown(self, request: Request, tasks: Sequence[Task] = (), account_id: str = "") -> Shown:
         overdue = request.closed_at is None and request.due_at <= self._clock.now()

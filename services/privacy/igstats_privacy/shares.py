@@ -18,8 +18,8 @@ from igstats_kit.sql import Database
 
 from igstats_privacy import export_store
 from igstats_privacy.errors import task_not_owned
-from igstats_privacy.export_store import Begun, Package, Upload
-from igstats_privacy.model import Part, Phase, TaskKey
+from igstats_privacy.export_store import Begun, Package, Part, Upload
+from igstats_privacy.model import Phase, TaskKey
 from igstats_privacy.store import Connection
 
 

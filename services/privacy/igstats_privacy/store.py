@@ -112,6 +112,8 @@ _GIVE_REASONS = text(
     "UPDATE requests r SET reason = n.reason FROM unnest(CAST(:ids AS text[]), CAST(:reasons AS text[]))"
     " AS n(request_id, reason) WHERE r.request_id = n.request_id"
 )
+# What an officer has written to the person: reasons of an extension, words beside those of a refusal.
+_EXPLAINED = text("SELECT kind, explanation FROM decisions WHERE request_id = :request_id AND explanation <> ''")
 _UNPROVED = text(
     "SELECT request_id FROM requests WHERE state = 'IDENTITY_PENDING' AND closed_at IS NULL AND due_at <= :now"
     " LIMIT :limit"
@@ -282,6 +284,12 @@ async def retaining(connection: Connection, request_ids: Sequence[str]) -> dict[
 async def give_reasons(connection: Connection, reasons: Mapping[str, str]) -> None:
     """Writes why requests are met in part; the request ledger follows."""
     await connection.execute(_GIVE_REASONS, {"ids": list(reasons), "reasons": list(reasons.values())})
+
+
+async def explanations(connection: Connection, request_id: str) -> dict[str, str]:
+    """The words of officers to the person, by kind of decision: letters and every answer tell the same."""
+    rows = await connection.execute(_EXPLAINED, {"request_id": request_id})
+    return {row.kind: row.explanation for row in rows}
 
 
 async def unproved(connection: Connection, now: datetime, limit: int) -> list[str]:

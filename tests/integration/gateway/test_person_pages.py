@@ -1,6 +1,7 @@
 """The public pages at a running gateway, as a browser without JavaScript uses them."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -286,11 +287,32 @@ async def test_who_can_sign_in_for_the_package_is_led_to_its_link_and_needs_no_l
 async def test_where_no_letter_leaves_no_page_promises_one(gateway: Any) -> None:
     gateway.others.doorkeeper.letters = False
     where = await done(gateway, "ACCESS")
+    assert "letter" not in (await gateway.ask("GET", where)).text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ("Extended on", "1 July 2026, until 1 October 2026.", "Why it takes longer")),
+        ("de", ("Verlängert am", "1. Juli 2026, bis zum 1. Oktober 2026.", "Warum es länger dauert")),
+        ("es", ("Prorrogada el", "1 de julio de 2026, hasta el 1 de octubre de 2026.", "Por qué tarda más")),
+    ],
+)
+async def test_who_gets_no_letters_reads_until_when_the_time_was_extended_and_why(
+    gateway: Any, language: str, said: tuple[str, ...]
+) -> None:
+    gateway.others.doorkeeper.letters = False
+    where = await opened(gateway, right="ACCESS")
     extended = gateway.others.doorkeeper.requests[where.rpartition("/")[2]]
+    before = (await gateway.ask("GET", where, headers={"Accept-Language": language})).text
+    assert said[0] not in before
+    assert said[2] not in before
     extended.extended_time.FromDatetime(gateway.others.doorkeeper.received_at)
-    text = (await gateway.ask("GET", where)).text
-    assert "Extended on" in text
-    assert "letter" not in text
+    extended.due_time.FromDatetime(datetime(2026, 10, 1, tzinfo=UTC))
+    extended.extension_reasons = "Your data is spread over <many> profiles."
+    text = (await gateway.ask("GET", where, headers={"Accept-Language": language})).text
+    for words in (*said, "Your data is spread over &lt;many&gt; profiles."):
+        assert words in text
 
 
 async def test_following_the_link_of_a_letter_uses_nothing_up_and_the_button_gives_the_package_once(

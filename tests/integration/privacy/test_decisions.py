@@ -13,6 +13,7 @@ from igstats.privacy.v1 import decision_service_pb2 as pb
 from igstats.privacy.v1 import privacy_service_pb2 as privacy_pb
 from igstats.privacy.v1.decision_service_pb2_grpc import DecisionServiceStub
 from igstats.privacy.v1.request_pb2 import Request, RequestState, Wait
+from igstats.privacy.v1.status_service_pb2 import GetStatusRequest
 from igstats_kit.errors import DomainError, Reason
 from igstats_privacy.events import REQUEST_CLOSED
 
@@ -143,6 +144,30 @@ async def test_an_officer_previews_extends_and_refuses(office: Office) -> None:
     )
     denied = (await office.ada.DenyRequest(refusal)).request
     assert (denied.state, denied.reason) == (RequestState.REQUEST_STATE_DENIED, "MANIFESTLY_UNFOUNDED")
+
+
+async def test_everybody_who_may_read_a_request_reads_why_it_was_extended_and_until_when(office: Office) -> None:
+    request_id, service = await office.waits(api.REQUEST_KIND_ERASURE), office.service
+    status = GetStatusRequest(status_code=(await office.read(request_id)).status_code)
+    mine = api.GetRequestRequest(request_id=request_id)
+    before = (await service.requests.GetRequest(mine, metadata=METADATA)).request
+    assert (before.extension_reasons, (await service.status.GetStatus(status)).request.extension_reasons) == ("", "")
+    watch = service.requests.WatchRequest(api.WatchRequestRequest(request_id=request_id), metadata=METADATA)
+    order = pb.ExtendRequestRequest(request_id=request_id, reasons="many systems are concerned")
+    answered = (await office.ada.ExtendRequest(order)).request
+    async for answer in watch:
+        if answer.request.HasField("extended_time"):
+            break
+    for seen in (
+        answered,
+        answer.request,
+        await office.read(request_id),
+        (await service.status.GetStatus(status)).request,
+        (await service.requests.GetRequest(mine, metadata=METADATA)).request,
+    ):
+        assert seen.extension_reasons == "many systems are concerned"
+        assert seen.due_time.ToDatetime() > before.due_time.ToDatetime()
+        assert seen.due_time == answered.due_time
 
 
 async def test_only_officers_decide(office: Office) -> None:

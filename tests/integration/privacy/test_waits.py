@@ -367,9 +367,12 @@ async def test_duplicates_are_extended_with_the_request_they_repeat_and_no_furth
         await deciding(office).extend(second, "ada", "many systems are concerned")
     assert alone.value.reason is Reason.EXTENSION_NOT_ALLOWED, "it is answered with the first"
     due = (await deciding(office).extend(first, "ada", "many systems are concerned")).request.due_at
-    shared = (await office.show(second)).request
+    repeated = await office.show(second)
+    shared = repeated.request
     assert (shared.due_at, shared.extended_at) == (due, office.clock.now())
+    assert repeated.extension_reasons == "many systems are concerned"
     assert (await office.show(stranger)).request.extended_at is None
+    assert (await office.show(stranger)).extension_reasons == ""
     assert (await records(office)).count("request.extended") == 2
     office.clock.advance(timedelta(days=5))
     third = await office.accepted(Right.ERASURE, HANDLE)

@@ -131,6 +131,8 @@ class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
         return pb.CreateRequestResponse(request=_progress("RECEIVED"))
 
     def GetRequest(self, request: pb.GetRequestRequest, context: Any) -> Any:
+        if request.request_id == "req_long":
+            return pb.GetRequestResponse(request=_extended())
         if request.request_id != "req_1":
             context.send_initial_metadata((("request-id", "req_call"),))
             info = ErrorInfo(reason="REQUEST_NOT_FOUND", domain="igstats", metadata={"request_id": "req_2"})
@@ -139,6 +141,9 @@ class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
         return pb.GetRequestResponse(request=_progress("EXECUTING", ERASE="SETTLED", SWEEP="OFFERED"))
 
     def WatchRequest(self, request: pb.WatchRequestRequest, context: Any) -> Iterator[Any]:
+        if request.request_id == "req_long":
+            yield pb.WatchRequestResponse(request=_progress("EXECUTING"))
+            yield pb.WatchRequestResponse(request=_extended())
         yield pb.WatchRequestResponse(request=_progress("EXECUTING", ERASE="OFFERED"))
         yield pb.WatchRequestResponse(request=_progress("EXECUTING", ERASE="SETTLED"))
         yield pb.WatchRequestResponse(request=_progress("FULFILLED", ERASE="SETTLED", SWEEP="SETTLED"))
@@ -180,6 +185,14 @@ def _progress(state: str, **steps: str) -> pb.PrivacyRequest:
     ]
     kind = pb.RequestKind.REQUEST_KIND_ERASURE
     return pb.PrivacyRequest(request_id="req_1", reference="7K2Q-M4TD", kind=kind, state=state, steps=made)
+
+
+def _extended() -> pb.PrivacyRequest:
+    found = _progress("EXECUTING", ERASE="OFFERED")
+    found.due_time.FromJsonString("2026-12-24T12:00:00Z")
+    found.extended_time.FromJsonString("2026-10-20T12:00:00Z")
+    found.extension_reasons = "It is [much]."
+    return found
 
 
 @pytest.fixture
@@ -238,6 +251,17 @@ def test_a_watched_request_prints_each_change_once(run: Run) -> None:
     ]
     lines = run("request", "watch", "req_1", "-o", "json").out.splitlines()
     assert [json.loads(line)["state"] for line in lines] == ["EXECUTING", "EXECUTING", "FULFILLED"]
+
+
+@pytest.mark.usefixtures("gateway")
+def test_who_shows_or_watches_a_request_reads_until_when_it_was_extended_and_why(run: Run) -> None:
+    facts = [line.rstrip().split(maxsplit=1) for line in run("request", "show", "req_long").out.splitlines()]
+    assert ["due", "2026-12-24T12:00:00Z"] in facts
+    assert ["extended", "2026-10-20T12:00:00Z"] in facts
+    assert ["why", "extended  It is [much]."] in facts
+    lines = run("request", "watch", "req_long").out.splitlines()
+    assert [one for one in lines if "extended" in one] == ["extended until 2026-12-24T12:00:00Z It is [much]."]
+    assert "extended" not in run("request", "show", "req_1").out
 
 
 @pytest.mark.usefixtures("gateway")

@@ -145,6 +145,14 @@ def test_a_request_is_shown_with_its_tasks_and_why_one_needs_a_person(run: Run, 
     assert json.loads(run("officer", "request", "show", "req_1", "--json").out)["tasks"][0]["attempts"] == 3
 
 
+def test_an_officer_reads_until_when_a_request_was_extended_and_why(run: Run, privacy: PlayedPrivacy) -> None:
+    shown = a_request(extended_time=stamp(), extension_reasons="It is spread over [many] profiles.")
+    privacy.put("GetRequest", requests.GetRequestResponse(request=shown))
+    lines = [line.split(maxsplit=1) for line in run("officer", "request", "show", "req_1").out.splitlines()]
+    assert ["extended", "2026-11-23T12:00:00Z"] in lines
+    assert ["why", "extended  It is spread over [many] profiles."] in lines
+
+
 def test_what_officers_do_to_requests_reaches_the_service(run: Run, privacy: PlayedPrivacy) -> None:
     for name in ("OpenRequest", "ConfirmIdentity", "RetryTask", "WithdrawRequest"):
         privacy.put(name, getattr(requests, f"{name}Response")(request=a_request()))

@@ -68,6 +68,7 @@ def read_request(one: request_pb2.Request) -> Opened:
         reason=one.reason,
         identity_proof=one.identity_proof,
         duplicate_of=one.duplicate_of,
+        extension_reasons=one.extension_reasons,
     )
 
 

@@ -126,6 +126,8 @@ class Opened:
     """Why it was denied: a name of igstats.privacy.v1.DenialReason without prefix."""
     identity_proof: str = ""
     duplicate_of: str = ""
+    extension_reasons: str = ""
+    """Why the due time was extended, in the words of the letter to the person."""
 
     @property
     def final(self) -> bool:
@@ -157,6 +159,15 @@ class Status:
     """Ways of proving it once more that open the package: login."""
     letters: bool = False
     """Whether letters leave at all."""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What partners are told in words: why something was refused or stays, and why it takes longer."""
+        said = [f"{one.about}: {one.explanation or one.ground}." for one in self.justifications]
+        if self.request.extended_at is not None:
+            said.append(f"The time to answer was extended until {self.request.due_at:%Y-%m-%d}.")
+            said.append(self.request.extension_reasons)
+        return tuple(filter(None, said))
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ class Correspondence:
         request = await store.request(connection, correspondent.request_id)
         address, language = self._identifiers.open_reply(request.request_id, correspondent.sealed)
         owed = letters.owed(request, correspondent.written)
-        said = await store.explanations(connection, request.request_id) if owed else {}
+        said = await core.explanations(connection, request.request_id) if owed else {}
         until = await self._held_until(connection, request)
         more = {"kept": until is not None, **await self._kin(connection, request)}
         for letter in owed:

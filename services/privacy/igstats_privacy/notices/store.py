@@ -18,8 +18,6 @@ _CHANGED = text(
     " WHERE c.seen <> r.state || r.wait || coalesce(r.extended_at::text, '')"
     " ORDER BY c.request_id LIMIT :limit FOR UPDATE OF c SKIP LOCKED"
 )
-# What an officer has written to the person: reasons of an extension, words beside those of a refusal.
-_EXPLAINED = text("SELECT kind, explanation FROM decisions WHERE request_id = :request_id AND explanation <> ''")
 _NOTED = text(
     "UPDATE correspondents SET seen = :seen, written = :written, needed_until = greatest(needed_until,"
     " CAST(:until AS timestamptz)) WHERE request_id = :request_id"
@@ -78,12 +76,6 @@ async def request(connection: Connection, request_id: str) -> Request:
     if found is None:
         raise LookupError(request_id)
     return found
-
-
-async def explanations(connection: Connection, request_id: str) -> dict[str, str]:
-    """The words of officers that belong into letters, by kind of decision."""
-    rows = await connection.execute(_EXPLAINED, {"request_id": request_id})
-    return {row.kind: row.explanation for row in rows}
 
 
 async def held_until(connection: Connection, request_id: str) -> datetime | None:

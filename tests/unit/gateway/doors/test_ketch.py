@@ -185,3 +185,10 @@ def test_an_event_says_what_a_response_says_under_its_own_name() -> None:
     assert event["event"] == response["response"]
     assert event["metadata"] == {"uid": UID, "tenant": "axonic"}
     assert event["event"]["resultMessage"] == "invoices: legal_obligation."
+
+
+def test_a_suite_is_told_until_when_the_time_was_extended_and_why() -> None:
+    longer = replace(OPENED, extended_at=OPENED.received_at, extension_reasons="It is much.")
+    said = WORDS.response(DEALING, Status(longer))["response"]["resultMessage"]
+    assert said == f"The time to answer was extended until {OPENED.due_at:%Y-%m-%d}. It is much."
+    assert "resultMessage" not in WORDS.response(DEALING, Status(OPENED))["response"]

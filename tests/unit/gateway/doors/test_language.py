@@ -23,6 +23,7 @@ BUSY = replace(
     *(OPENED,),
     overdue=True,
     extended_at=CAME,
+    extension_reasons="Your data is spread over <many> profiles.",
     wait_until=CAME,
     closed_at=CAME,
     effective_at=CAME,
@@ -101,6 +102,9 @@ def test_the_status_page_has_words_for_every_state_and_right(state: State, chose
         )
         assert text.count("<h1>") == 1
         assert "7K2Q-M4TD" in text
+        until = say("status.extended_until", date=say.day(CAME))
+        assert f"<dd>{say.day(CAME)}, {until}.</dd>" in text, "until when"
+        assert "<dd>Your data is spread over &lt;many&gt; profiles.</dd>" in text, "why"
 
 
 @pytest.mark.parametrize("chosen", LANGUAGES)

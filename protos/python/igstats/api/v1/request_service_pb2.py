@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from igstats.api.v1 import access_pb2 as igstats_dot_api_dot_v1_dot_access__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$igstats/api/v1/request_service.proto\x12\x0eigstats.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bigstats/api/v1/access.proto\"Y\n\nCorrection\x12\x32\n\x05\x66ield\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^[a-z_]{1,63}\\.[a-z_]{1,63}$\x12\x17\n\x05value\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"\xa0\x01\n\x07Subject\x12/\n\x11instagram_user_id\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[0-9]{0,32}$\x12\x19\n\x08username\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1b\n\ncontact_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x13\n\x0bown_account\x18\x04 \x01(\x08\x12\x17\n\x05\x65mail\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc0\x02\"\xed\x01\n\x04Step\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x30\n\x06\x63ounts\x18\x05 \x03(\x0b\x32 .igstats.api.v1.Step.CountsEntry\x12\x30\n\x0csettled_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65xplanation\x18\x07 \x01(\t\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xfa\x03\n\x0ePrivacyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.igstats.api.v1.RequestKind\x12\r\n\x05state\x18\x04 \x01(\t\x12\x31\n\rreceived_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63losed_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62locked\x18\t \x01(\x08\x12\x0f\n\x07overdue\x18\n \x01(\x08\x12#\n\x05steps\x18\x0b \x03(\x0b\x32\x14.igstats.api.v1.Step\x12\x0e\n\x06regime\x18\x0c \x01(\t\x12\x0c\n\x04wait\x18\r \x01(\t\x12\x31\n\rextended_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64uplicate_of\x18\x0f \x01(\t\x12\x13\n\x0bstatus_code\x18\x10 \x01(\t\"\x98\x02\n\x14\x43reateRequestRequest\x12\x1d\n\x0brequest_key\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x35\n\x04kind\x18\x02 \x01(\x0e\x32\x1b.igstats.api.v1.RequestKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x30\n\x07subject\x18\x03 \x01(\x0b\x32\x17.igstats.api.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01\x12\x39\n\x0b\x63orrections\x18\x04 \x03(\x0b\x32\x1a.igstats.api.v1.CorrectionB\x08\xbaH\x05\x92\x01\x02\x10\x32\x12=\n\x06regime\x18\x05 \x01(\tB-\xbaH*r(R\x00R\x04GDPRR\x04\x43\x43PAR\rGDPR_AND_CCPAR\tVOLUNTARY\"H\n\x15\x43reateRequestResponse\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\"0\n\x11GetRequestRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"E\n\x12GetRequestResponse\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\"E\n\x13ListRequestsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x14ListRequestsResponse\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x13WatchRequestRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"G\n\x14WatchRequestResponse\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\"5\n\x16WithdrawRequestRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"J\n\x17WithdrawRequestResponse\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\"1\n\x12GetEvidenceRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"g\n\rEvidenceEntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04leaf\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x12\x0f\n\x07payload\x18\x05 \x01(\x0c\x12\x0c\n\x04path\x18\x06 \x03(\x0c\"/\n\tHolderKey\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\xb3\x01\n\x13GetEvidenceResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1d.igstats.api.v1.EvidenceEntry\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x14\n\x0cverifier_key\x18\x04 \x01(\t\x12.\n\x0bholder_keys\x18\x05 \x03(\x0b\x32\x19.igstats.api.v1.HolderKey\"8\n\x19GetEvidenceArchiveRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"+\n\x1aGetEvidenceArchiveResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"/\n\x10GetExportRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"\"\n\x11GetExportResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"D\n\x12ListNoticesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x84\x01\n\x06Notice\x12\x11\n\tnotice_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x1a\n\x12instagram_user_ids\x18\x03 \x03(\t\x12\x0e\n\x06\x66ields\x18\x04 \x03(\t\x12-\n\ttold_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x13ListNoticesResponse\x12\'\n\x07notices\x18\x01 \x03(\x0b\x32\x16.igstats.api.v1.Notice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xbd\x02\n\x0bRequestKind\x12\x1c\n\x18REQUEST_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13REQUEST_KIND_ACCESS\x10\x01\x12\x18\n\x14REQUEST_KIND_ERASURE\x10\x02\x12\x1c\n\x18REQUEST_KIND_RESTRICTION\x10\x03\x12\x18\n\x14REQUEST_KIND_LIFTING\x10\x04\x12\x1b\n\x17REQUEST_KIND_CORRECTION\x10\x05\x12\x1c\n\x18REQUEST_KIND_PORTABILITY\x10\x06\x12\x1a\n\x16REQUEST_KIND_OBJECTION\x10\x07\x12\x18\n\x14REQUEST_KIND_OPT_OUT\x10\x08\x12\x17\n\x13REQUEST_KIND_OPT_IN\x10\t\x12\x1b\n\x17REQUEST_KIND_CATEGORIES\x10\n2\xd5\n\n\x0eRequestService\x12\x8a\x01\n\rCreateRequest\x12$.igstats.api.v1.CreateRequestRequest\x1a%.igstats.api.v1.CreateRequestResponse\",\xaa\xbb\x18\x11\n\rprivacy:write\x10\n\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/requests:\x01*\x12\x8a\x01\n\nGetRequest\x12!.igstats.api.v1.GetRequestRequest\x1a\".igstats.api.v1.GetRequestResponse\"5\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/requests/{request_id}\x12\x83\x01\n\x0cListRequests\x12#.igstats.api.v1.ListRequestsRequest\x1a$.igstats.api.v1.ListRequestsResponse\"(\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/requests\x12\x98\x01\n\x0cWatchRequest\x12#.igstats.api.v1.WatchRequestRequest\x1a$.igstats.api.v1.WatchRequestResponse\";\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x05\x82\xd3\xe4\x93\x02!\x12\x1f/v1/requests/{request_id}:watch0\x01\x12\xa6\x01\n\x0fWithdrawRequest\x12&.igstats.api.v1.WithdrawRequestRequest\x1a\'.igstats.api.v1.WithdrawRequestResponse\"B\xaa\xbb\x18\x11\n\rprivacy:write\x10\x01\x82\xd3\xe4\x93\x02\'\"\"/v1/requests/{request_id}:withdraw:\x01*\x12\x96\x01\n\x0bGetEvidence\x12\".igstats.api.v1.GetEvidenceRequest\x1a#.igstats.api.v1.GetEvidenceResponse\">\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x05\x82\xd3\xe4\x93\x02$\x12\"/v1/requests/{request_id}/evidence\x12\xb1\x01\n\x12GetEvidenceArchive\x12).igstats.api.v1.GetEvidenceArchiveRequest\x1a*.igstats.api.v1.GetEvidenceArchiveResponse\"B\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x05\x82\xd3\xe4\x93\x02(\x12&/v1/requests/{request_id}/evidence.zip0\x01\x12\x7f\n\x0bListNotices\x12\".igstats.api.v1.ListNoticesRequest\x1a#.igstats.api.v1.ListNoticesResponse\"\'\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/notices\x12\x90\x01\n\tGetExport\x12 .igstats.api.v1.GetExportRequest\x1a!.igstats.api.v1.GetExportResponse\"<\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\n\x82\xd3\xe4\x93\x02\"\x12 /v1/requests/{request_id}/export0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$igstats/api/v1/request_service.proto\x12\x0eigstats.api.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bigstats/api/v1/access.proto\"Y\n\nCorrection\x12\x32\n\x05\x66ield\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^[a-z_]{1,63}\\.[a-z_]{1,63}$\x12\x17\n\x05value\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"\xa0\x01\n\x07Subject\x12/\n\x11instagram_user_id\x18\x01 \x01(\tB\x14\xbaH\x11r\x0f\x32\r^[0-9]{0,32}$\x12\x19\n\x08username\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1b\n\ncontact_id\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x13\n\x0bown_account\x18\x04 \x01(\x08\x12\x17\n\x05\x65mail\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\xc0\x02\"\xed\x01\n\x04Step\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\r\n\x05phase\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07outcome\x18\x04 \x01(\t\x12\x30\n\x06\x63ounts\x18\x05 \x03(\x0b\x32 .igstats.api.v1.Step.CountsEntry\x12\x30\n\x0csettled_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x65xplanation\x18\x07 \x01(\t\x1a-\n\x0b\x43ountsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x95\x04\n\x0ePrivacyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\x12)\n\x04kind\x18\x03 \x01(\x0e\x32\x1b.igstats.api.v1.RequestKind\x12\r\n\x05state\x18\x04 \x01(\t\x12\x31\n\rreceived_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64ue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63losed_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x62locked\x18\t \x01(\x08\x12\x0f\n\x07overdue\x18\n \x01(\x08\x12#\n\x05steps\x18\x0b \x03(\x0b\x32\x14.igstats.api.v1.Step\x12\x0e\n\x06regime\x18\x0c \x01(\t\x12\x0c\n\x04wait\x18\r \x01(\t\x12\x31\n\rextended_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0c\x64uplicate_of\x18\x0f \x01(\t\x12\x13\n\x0bstatus_code\x18\x10 \x01(\t\x12\x19\n\x11\x65xtension_reasons\x18\x11 \x01(\t\"\x98\x02\n\x14\x43reateRequestRequest\x12\x1d\n\x0brequest_key\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\x35\n\x04kind\x18\x02 \x01(\x0e\x32\x1b.igstats.api.v1.RequestKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x30\n\x07subject\x18\x03 \x01(\x0b\x32\x17.igstats.api.v1.SubjectB\x06\xbaH\x03\xc8\x01\x01\x12\x39\n\x0b\x63orrections\x18\x04 \x03(\x0b\x32\x1a.igstats.api.v1.CorrectionB\x08\xbaH\x05\x92\x01\x02\x10\x32\x12=\n\x06regime\x18\x05 \x01(\tB-\xbaH*r(R\x00R\x04GDPRR\x04\x43\x43PAR\rGDPR_AND_CCPAR\tVOLUNTARY\"H\n\x15\x43reateRequestResponse\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\"0\n\x11GetRequestRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"E\n\x12GetRequestResponse\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\"E\n\x13ListRequestsRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"a\n\x14ListRequestsResponse\x12\x30\n\x08requests\x18\x01 \x03(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"2\n\x13WatchRequestRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"G\n\x14WatchRequestResponse\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\"5\n\x16WithdrawRequestRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"J\n\x17WithdrawRequestResponse\x12/\n\x07request\x18\x01 \x01(\x0b\x32\x1e.igstats.api.v1.PrivacyRequest\"1\n\x12GetEvidenceRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"g\n\rEvidenceEntry\x12\r\n\x05index\x18\x01 \x01(\x03\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0c\n\x04leaf\x18\x03 \x01(\x0c\x12\x0c\n\x04salt\x18\x04 \x01(\x0c\x12\x0f\n\x07payload\x18\x05 \x01(\x0c\x12\x0c\n\x04path\x18\x06 \x03(\x0c\"/\n\tHolderKey\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x12\n\npublic_key\x18\x02 \x01(\x0c\"\xb3\x01\n\x13GetEvidenceResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12.\n\x07\x65ntries\x18\x02 \x03(\x0b\x32\x1d.igstats.api.v1.EvidenceEntry\x12\x12\n\ncheckpoint\x18\x03 \x01(\t\x12\x14\n\x0cverifier_key\x18\x04 \x01(\t\x12.\n\x0bholder_keys\x18\x05 \x03(\x0b\x32\x19.igstats.api.v1.HolderKey\"8\n\x19GetEvidenceArchiveRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"+\n\x1aGetEvidenceArchiveResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"/\n\x10GetExportRequest\x12\x1b\n\nrequest_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\"\"\n\x11GetExportResponse\x12\r\n\x05\x63hunk\x18\x01 \x01(\x0c\"D\n\x12ListNoticesRequest\x12\x1a\n\tpage_size\x18\x01 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x84\x01\n\x06Notice\x12\x11\n\tnotice_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x1a\n\x12instagram_user_ids\x18\x03 \x03(\t\x12\x0e\n\x06\x66ields\x18\x04 \x03(\t\x12-\n\ttold_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"W\n\x13ListNoticesResponse\x12\'\n\x07notices\x18\x01 \x03(\x0b\x32\x16.igstats.api.v1.Notice\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xbd\x02\n\x0bRequestKind\x12\x1c\n\x18REQUEST_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13REQUEST_KIND_ACCESS\x10\x01\x12\x18\n\x14REQUEST_KIND_ERASURE\x10\x02\x12\x1c\n\x18REQUEST_KIND_RESTRICTION\x10\x03\x12\x18\n\x14REQUEST_KIND_LIFTING\x10\x04\x12\x1b\n\x17REQUEST_KIND_CORRECTION\x10\x05\x12\x1c\n\x18REQUEST_KIND_PORTABILITY\x10\x06\x12\x1a\n\x16REQUEST_KIND_OBJECTION\x10\x07\x12\x18\n\x14REQUEST_KIND_OPT_OUT\x10\x08\x12\x17\n\x13REQUEST_KIND_OPT_IN\x10\t\x12\x1b\n\x17REQUEST_KIND_CATEGORIES\x10\n2\xd5\n\n\x0eRequestService\x12\x8a\x01\n\rCreateRequest\x12$.igstats.api.v1.CreateRequestRequest\x1a%.igstats.api.v1.CreateRequestResponse\",\xaa\xbb\x18\x11\n\rprivacy:write\x10\n\x82\xd3\xe4\x93\x02\x11\"\x0c/v1/requests:\x01*\x12\x8a\x01\n\nGetRequest\x12!.igstats.api.v1.GetRequestRequest\x1a\".igstats.api.v1.GetRequestResponse\"5\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x01\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/requests/{request_id}\x12\x83\x01\n\x0cListRequests\x12#.igstats.api.v1.ListRequestsRequest\x1a$.igstats.api.v1.ListRequestsResponse\"(\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x01\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/requests\x12\x98\x01\n\x0cWatchRequest\x12#.igstats.api.v1.WatchRequestRequest\x1a$.igstats.api.v1.WatchRequestResponse\";\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x05\x82\xd3\xe4\x93\x02!\x12\x1f/v1/requests/{request_id}:watch0\x01\x12\xa6\x01\n\x0fWithdrawRequest\x12&.igstats.api.v1.WithdrawRequestRequest\x1a\'.igstats.api.v1.WithdrawRequestResponse\"B\xaa\xbb\x18\x11\n\rprivacy:write\x10\x01\x82\xd3\xe4\x93\x02\'\"\"/v1/requests/{request_id}:withdraw:\x01*\x12\x96\x01\n\x0bGetEvidence\x12\".igstats.api.v1.GetEvidenceRequest\x1a#.igstats.api.v1.GetEvidenceResponse\">\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x05\x82\xd3\xe4\x93\x02$\x12\"/v1/requests/{request_id}/evidence\x12\xb1\x01\n\x12GetEvidenceArchive\x12).igstats.api.v1.GetEvidenceArchiveRequest\x1a*.igstats.api.v1.GetEvidenceArchiveResponse\"B\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x05\x82\xd3\xe4\x93\x02(\x12&/v1/requests/{request_id}/evidence.zip0\x01\x12\x7f\n\x0bListNotices\x12\".igstats.api.v1.ListNoticesRequest\x1a#.igstats.api.v1.ListNoticesResponse\"\'\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\x01\x82\xd3\xe4\x93\x02\r\x12\x0b/v1/notices\x12\x90\x01\n\tGetExport\x12 .igstats.api.v1.GetExportRequest\x1a!.igstats.api.v1.GetExportResponse\"<\xaa\xbb\x18\x10\n\x0cprivacy:read\x10\n\x82\xd3\xe4\x93\x02\"\x12 /v1/requests/{request_id}/export0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -93,8 +93,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REQUESTSERVICE'].methods_by_name['ListNotices']._serialized_options = b'\252\273\030\020\n\014privacy:read\020\001\202\323\344\223\002\r\022\013/v1/notices'
   _globals['_REQUESTSERVICE'].methods_by_name['GetExport']._loaded_options = None
   _globals['_REQUESTSERVICE'].methods_by_name['GetExport']._serialized_options = b'\252\273\030\020\n\014privacy:read\020\n\202\323\344\223\002\"\022 /v1/requests/{request_id}/export'
-  _globals['_REQUESTKIND']._serialized_start=2954
-  _globals['_REQUESTKIND']._serialized_end=3271
+  _globals['_REQUESTKIND']._serialized_start=2981
+  _globals['_REQUESTKIND']._serialized_end=3298
   _globals['_CORRECTION']._serialized_start=177
   _globals['_CORRECTION']._serialized_end=266
   _globals['_SUBJECT']._serialized_start=269
@@ -104,49 +104,49 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STEP_COUNTSENTRY']._serialized_start=624
   _globals['_STEP_COUNTSENTRY']._serialized_end=669
   _globals['_PRIVACYREQUEST']._serialized_start=672
-  _globals['_PRIVACYREQUEST']._serialized_end=1178
-  _globals['_CREATEREQUESTREQUEST']._serialized_start=1181
-  _globals['_CREATEREQUESTREQUEST']._serialized_end=1461
-  _globals['_CREATEREQUESTRESPONSE']._serialized_start=1463
-  _globals['_CREATEREQUESTRESPONSE']._serialized_end=1535
-  _globals['_GETREQUESTREQUEST']._serialized_start=1537
-  _globals['_GETREQUESTREQUEST']._serialized_end=1585
-  _globals['_GETREQUESTRESPONSE']._serialized_start=1587
-  _globals['_GETREQUESTRESPONSE']._serialized_end=1656
-  _globals['_LISTREQUESTSREQUEST']._serialized_start=1658
-  _globals['_LISTREQUESTSREQUEST']._serialized_end=1727
-  _globals['_LISTREQUESTSRESPONSE']._serialized_start=1729
-  _globals['_LISTREQUESTSRESPONSE']._serialized_end=1826
-  _globals['_WATCHREQUESTREQUEST']._serialized_start=1828
-  _globals['_WATCHREQUESTREQUEST']._serialized_end=1878
-  _globals['_WATCHREQUESTRESPONSE']._serialized_start=1880
-  _globals['_WATCHREQUESTRESPONSE']._serialized_end=1951
-  _globals['_WITHDRAWREQUESTREQUEST']._serialized_start=1953
-  _globals['_WITHDRAWREQUESTREQUEST']._serialized_end=2006
-  _globals['_WITHDRAWREQUESTRESPONSE']._serialized_start=2008
-  _globals['_WITHDRAWREQUESTRESPONSE']._serialized_end=2082
-  _globals['_GETEVIDENCEREQUEST']._serialized_start=2084
-  _globals['_GETEVIDENCEREQUEST']._serialized_end=2133
-  _globals['_EVIDENCEENTRY']._serialized_start=2135
-  _globals['_EVIDENCEENTRY']._serialized_end=2238
-  _globals['_HOLDERKEY']._serialized_start=2240
-  _globals['_HOLDERKEY']._serialized_end=2287
-  _globals['_GETEVIDENCERESPONSE']._serialized_start=2290
-  _globals['_GETEVIDENCERESPONSE']._serialized_end=2469
-  _globals['_GETEVIDENCEARCHIVEREQUEST']._serialized_start=2471
-  _globals['_GETEVIDENCEARCHIVEREQUEST']._serialized_end=2527
-  _globals['_GETEVIDENCEARCHIVERESPONSE']._serialized_start=2529
-  _globals['_GETEVIDENCEARCHIVERESPONSE']._serialized_end=2572
-  _globals['_GETEXPORTREQUEST']._serialized_start=2574
-  _globals['_GETEXPORTREQUEST']._serialized_end=2621
-  _globals['_GETEXPORTRESPONSE']._serialized_start=2623
-  _globals['_GETEXPORTRESPONSE']._serialized_end=2657
-  _globals['_LISTNOTICESREQUEST']._serialized_start=2659
-  _globals['_LISTNOTICESREQUEST']._serialized_end=2727
-  _globals['_NOTICE']._serialized_start=2730
-  _globals['_NOTICE']._serialized_end=2862
-  _globals['_LISTNOTICESRESPONSE']._serialized_start=2864
-  _globals['_LISTNOTICESRESPONSE']._serialized_end=2951
-  _globals['_REQUESTSERVICE']._serialized_start=3274
-  _globals['_REQUESTSERVICE']._serialized_end=4639
+  _globals['_PRIVACYREQUEST']._serialized_end=1205
+  _globals['_CREATEREQUESTREQUEST']._serialized_start=1208
+  _globals['_CREATEREQUESTREQUEST']._serialized_end=1488
+  _globals['_CREATEREQUESTRESPONSE']._serialized_start=1490
+  _globals['_CREATEREQUESTRESPONSE']._serialized_end=1562
+  _globals['_GETREQUESTREQUEST']._serialized_start=1564
+  _globals['_GETREQUESTREQUEST']._serialized_end=1612
+  _globals['_GETREQUESTRESPONSE']._serialized_start=1614
+  _globals['_GETREQUESTRESPONSE']._serialized_end=1683
+  _globals['_LISTREQUESTSREQUEST']._serialized_start=1685
+  _globals['_LISTREQUESTSREQUEST']._serialized_end=1754
+  _globals['_LISTREQUESTSRESPONSE']._serialized_start=1756
+  _globals['_LISTREQUESTSRESPONSE']._serialized_end=1853
+  _globals['_WATCHREQUESTREQUEST']._serialized_start=1855
+  _globals['_WATCHREQUESTREQUEST']._serialized_end=1905
+  _globals['_WATCHREQUESTRESPONSE']._serialized_start=1907
+  _globals['_WATCHREQUESTRESPONSE']._serialized_end=1978
+  _globals['_WITHDRAWREQUESTREQUEST']._serialized_start=1980
+  _globals['_WITHDRAWREQUESTREQUEST']._serialized_end=2033
+  _globals['_WITHDRAWREQUESTRESPONSE']._serialized_start=2035
+  _globals['_WITHDRAWREQUESTRESPONSE']._serialized_end=2109
+  _globals['_GETEVIDENCEREQUEST']._serialized_start=2111
+  _globals['_GETEVIDENCEREQUEST']._serialized_end=2160
+  _globals['_EVIDENCEENTRY']._serialized_start=2162
+  _globals['_EVIDENCEENTRY']._serialized_end=2265
+  _globals['_HOLDERKEY']._serialized_start=2267
+  _globals['_HOLDERKEY']._serialized_end=2314
+  _globals['_GETEVIDENCERESPONSE']._serialized_start=2317
+  _globals['_GETEVIDENCERESPONSE']._serialized_end=2496
+  _globals['_GETEVIDENCEARCHIVEREQUEST']._serialized_start=2498
+  _globals['_GETEVIDENCEARCHIVEREQUEST']._serialized_end=2554
+  _globals['_GETEVIDENCEARCHIVERESPONSE']._serialized_start=2556
+  _globals['_GETEVIDENCEARCHIVERESPONSE']._serialized_end=2599
+  _globals['_GETEXPORTREQUEST']._serialized_start=2601
+  _globals['_GETEXPORTREQUEST']._serialized_end=2648
+  _globals['_GETEXPORTRESPONSE']._serialized_start=2650
+  _globals['_GETEXPORTRESPONSE']._serialized_end=2684
+  _globals['_LISTNOTICESREQUEST']._serialized_start=2686
+  _globals['_LISTNOTICESREQUEST']._serialized_end=2754
+  _globals['_NOTICE']._serialized_start=2757
+  _globals['_NOTICE']._serialized_end=2889
+  _globals['_LISTNOTICESRESPONSE']._serialized_start=2891
+  _globals['_LISTNOTICESRESPONSE']._serialized_end=2978
+  _globals['_REQUESTSERVICE']._serialized_start=3301
+  _globals['_REQUESTSERVICE']._serialized_end=4666
 # @@protoc_insertion_point(module_scope)

@@ -217,6 +217,7 @@ class PrivacyRequest(google.protobuf.message.Message):
     EXTENDED_TIME_FIELD_NUMBER: builtins.int
     DUPLICATE_OF_FIELD_NUMBER: builtins.int
     STATUS_CODE_FIELD_NUMBER: builtins.int
+    EXTENSION_REASONS_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id (req_...)."""
     reference: builtins.str
@@ -237,6 +238,10 @@ class PrivacyRequest(google.protobuf.message.Message):
     """Live request of the same person and right that this one repeats."""
     status_code: builtins.str
     """Opens the public status page, /privacy/requests/<status code>."""
+    extension_reasons: builtins.str
+    """Why the due time was extended, in words for the person (GDPR article 12(3), 11 CCR 7021(b)). Empty when it was not,
+    and in lists.
+    """
     @property
     def received_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it came."""
@@ -280,9 +285,10 @@ class PrivacyRequest(google.protobuf.message.Message):
         extended_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         duplicate_of: builtins.str = ...,
         status_code: builtins.str = ...,
+        extension_reasons: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["closed_time", b"closed_time", "due_time", b"due_time", "effective_time", b"effective_time", "extended_time", b"extended_time", "received_time", b"received_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["blocked", b"blocked", "closed_time", b"closed_time", "due_time", b"due_time", "duplicate_of", b"duplicate_of", "effective_time", b"effective_time", "extended_time", b"extended_time", "kind", b"kind", "overdue", b"overdue", "received_time", b"received_time", "reference", b"reference", "regime", b"regime", "request_id", b"request_id", "state", b"state", "status_code", b"status_code", "steps", b"steps", "wait", b"wait"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["blocked", b"blocked", "closed_time", b"closed_time", "due_time", b"due_time", "duplicate_of", b"duplicate_of", "effective_time", b"effective_time", "extended_time", b"extended_time", "extension_reasons", b"extension_reasons", "kind", b"kind", "overdue", b"overdue", "received_time", b"received_time", "reference", b"reference", "regime", b"regime", "request_id", b"request_id", "state", b"state", "status_code", b"status_code", "steps", b"steps", "wait", b"wait"]) -> None: ...
 
 global___PrivacyRequest = PrivacyRequest
 

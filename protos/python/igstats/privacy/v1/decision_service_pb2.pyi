@@ -379,7 +379,7 @@ class ExtendRequestRequest(google.protobuf.message.Message):
     request_id: builtins.str
     """The request."""
     reasons: builtins.str
-    """Reasons that the person is sent."""
+    """Reasons that the person is sent, and that whoever may read the request is shown: they name nobody."""
     def __init__(
         self,
         *,

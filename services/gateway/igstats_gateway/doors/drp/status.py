@@ -45,7 +45,7 @@ class StatusWords:
         }
         if dealing.reference:
             said["agent_request_id"] = dealing.reference
-        if details := " ".join(_details(status)):
+        if details := " ".join(status.remarks):
             said["processing_details"] = details
         return said | self._verification(status) | self._end(status)
 
@@ -76,14 +76,6 @@ class StatusWords:
 
     def _page(self, status: Status) -> str:
         return f"{self._public_url}/privacy/requests/{status.request.status_code}"
-
-
-def _details(status: Status) -> list[str]:
-    """Why it takes longer, why it was refused, what stays."""
-    said = [f"{one.about}: {one.explanation or one.ground}." for one in status.justifications]
-    if status.request.extended_at is not None:
-        said.append("The time to answer was extended; the person was told why.")
-    return said
 
 
 def _time(moment: datetime) -> str:

@@ -70,8 +70,6 @@ class Words:
         }
         if request.state is State.IDENTITY_PENDING:
             said["redirectUrl"] = f"{self._public_url}/privacy/requests/{request.status_code}"
-        if status.justifications:
-            said["resultMessage"] = " ".join(
-                f"{one.about}: {one.explanation or one.ground}." for one in status.justifications
-            )
+        if remarks := " ".join(status.remarks):
+            said["resultMessage"] = remarks
         return said
