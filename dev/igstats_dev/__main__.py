@@ -107,11 +107,11 @@ async def _tell(folder: Path, *, once: bool) -> int:
     console = Console()
     async with running(folder, ConsoleReport(console)) as stack:
         access = await account.ensure(stack)
-        held = await story.tell(stack, access, console)
+        stays = await story.tell(stack, access, console)
         if not once:
-            banner.show(console, stack.layout, access)
+            banner.show(console, stack.layout, access, stays)
             await asyncio.Event().wait()
-    return 0 if held else 1
+    return 0 if stays else 1
 
 
 async def _retell(folder: Path) -> int:

@@ -24,6 +24,18 @@ from igstats_dev.demo.scene import Person, Scene, until
 async def connect(scene: Scene) -> tuple[Person, Connection]:
     """Connects the first profile that no earlier telling has erased."""
     scene.say.chapter("A customer connects the Instagram account of a person")
+    return await _connect(scene)
+
+
+async def remain(scene: Scene) -> str:
+    """Connects one profile more, for whoever looks around afterwards; its username."""
+    scene.say.chapter("One more profile is connected, and stays for you to look at")
+    person, connection = await _connect(scene)
+    await ingest(scene, connection)
+    return person.username
+
+
+async def _connect(scene: Scene) -> tuple[Person, Connection]:
     for person in await _people(scene.customer.access.instagram):
         answer = await scene.customer.post("/v1/connections", {"accessToken": person.access_token})
         if answer.status == HTTPStatus.OK:

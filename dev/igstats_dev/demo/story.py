@@ -13,21 +13,24 @@ from igstats_dev.demo.scene import Scene
 from igstats_dev.stack import Stack
 
 
-async def tell(stack: Stack, access: Access, console: Console) -> bool:
-    """Tells it on the running stack; True when every step did what it tells, else the reason is printed."""
+async def tell(stack: Stack, access: Access, console: Console) -> str:
+    """Tells it on the running stack; the username of a profile that stays connected.
+
+    When a step did not do what it tells, the reason is printed, and there is no name.
+    """
     narrator = Narrator(console)
     try:
         async with Customer.calling(access, narrator) as customer:
-            await _chapters(Scene(stack, customer, narrator))
+            stays = await _chapters(Scene(stack, customer, narrator))
     except grpc.aio.AioRpcError as error:
         return _failed(console, f"a gRPC call failed with {error.code().name}: {error.details()}")
     except (StoryError, ProcessError, TimeoutError, LookupError) as error:
         return _failed(console, str(error) or type(error).__name__)
     console.print("\n[bold green]Everything above was checked, and held.[/bold green]")
-    return True
+    return stays
 
 
-async def _chapters(scene: Scene) -> None:
+async def _chapters(scene: Scene) -> str:
     person, connection = await arrival.connect(scene)
     await arrival.ingest(scene, connection)
     await arrival.read(scene, person)
@@ -36,8 +39,9 @@ async def _chapters(scene: Scene) -> None:
     await departure.verify(scene, request)
     await departure.stay_away(scene, person, connection)
     await departure.search(scene, person)
+    return await arrival.remain(scene)
 
 
-def _failed(console: Console, why: str) -> bool:
+def _failed(console: Console, why: str) -> str:
     console.print(f"\n[bold red]The story ended here:[/bold red] {escape(why)}", highlight=False)
-    return False
+    return ""
