@@ -75,3 +75,12 @@ def test_the_page_of_a_service_names_its_tables_and_settings(service: str) -> No
     settings = {name.upper() for name in config.model_fields if name not in ServiceConfig.model_fields}
     words = set(re.findall(r"`([^`]+)`", page))
     assert ({table.name for table in metadata.sorted_tables} | settings) - words == set()
+
+
+def test_every_clause_of_the_policy_has_a_row_that_says_what_makes_it_true() -> None:
+    clauses = re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", text("docs/policy.md"), re.MULTILINE)
+    parents = {clause.partition(".")[0] for clause in clauses if "." in clause}
+    rows = set(re.findall(r"^\| (\d+(?:\.\d+)?) \|", text("docs/clauses.md"), re.MULTILINE))
+    headings = set(re.findall(r"\d+", " ".join(re.findall(r"^## (.*)", text("docs/clauses.md"), re.MULTILINE))))
+    assert len(clauses) > 10
+    assert set(clauses) - parents - headings - rows == set()
