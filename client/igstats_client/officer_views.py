@@ -82,6 +82,7 @@ def _request_facts(one: Request) -> Iterator[tuple[str, str]]:
     yield "reason", one.reason
     yield "repeats", one.duplicate_of
     yield "continues", one.parent_id
+    yield "opened", "by itself, for what that one waits for" if one.automatic else ""
     yield "status code", one.status_code
 
 

@@ -3,7 +3,7 @@
 They are opened in the transaction of the change that asks for them, once each, and triage takes them like any other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from igstats_kit.clock import Clock
@@ -62,7 +62,8 @@ class Children:
     ) -> None:
         """The locked request waits no more, decided or taken back: the restriction of the meantime ends, too.
 
-        A restriction that the person has asked for stays. Where an officer has decided about a correction the person is
+        A restriction that the person has asked for stays, and so does one that an officer has opened, also one beside
+        this very request. Where an officer has decided about a correction the person is
         told before, as before every lifting by an officer (GDPR article 18(3)).
         """
         if (request.right, request.wait) not in _RESTRICTING:
@@ -75,6 +76,20 @@ class Children:
             in_force = state not in FINAL or state is State.FULFILLED
             if in_force and not await wait_store.restricted_otherwise(connection, request.request_id, tokens):
                 await self.open(connection, [_lifting(request, naming, by_officer=by_officer)])
+
+    async def end_moot(self, connection: Connection, liftings: Mapping[str, tuple[State, Sequence[bytes]]]) -> set[str]:
+        """Takes back liftings that came by themselves where somebody has had the data restricted meanwhile.
+
+        They wait for a notice, and would end what the person or an officer wants; answers which those are.
+        """
+        if not liftings:
+            return set()
+        persons = {request_id: tokens for request_id, (_, tokens) in liftings.items()}
+        moot = await wait_store.restricted_by_somebody(connection, persons)
+        old = {request_id: liftings[request_id][0] for request_id in sorted(moot)}
+        await self._fanout.move(connection, old, {name: moved(state, Move.WITHDRAW) for name, state in old.items()})
+        await wait_store.wait(connection, dict.fromkeys(old, (Wait.UNSPECIFIED, None)))
+        return moot
 
 
 def _lifting(request: Request, naming: Naming, *, by_officer: bool) -> NewRequest:
@@ -109,4 +124,5 @@ def _child(parent: Waiting | Request, naming: Naming, right: Right, proof: str) 
         regime=parent.regime,
         parent_id=parent.request_id,
         tokens=naming.tokens,
+        automatic=True,
     )

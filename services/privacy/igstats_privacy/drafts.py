@@ -62,6 +62,7 @@ class Drafts:
             parent_id=new.parent_id,
             confirmed_at=received if confirms_by_answering(new.door, new.parent_id) else None,
             ledger_token=self._identifiers.ledger_token(identifiers) or new.ledger_token,
+            automatic=new.automatic,
         )
 
     def _received_at(self, new: NewRequest) -> datetime:

@@ -142,6 +142,7 @@ def request(shown: Shown) -> request_pb2.Request:
         identity_proof=one.identity_proof,
         status_code=shown.status_code,
         extension_reasons=shown.extension_reasons,
+        automatic=one.automatic,
     )
 
 

@@ -191,6 +191,8 @@ class NewRequest:
     received_at: datetime | None = None
     tokens: tuple[bytes, ...] = ()
     ledger_token: bytes = b""
+    automatic: bool = False
+    """Brought about by the wait of its parent, and opened by nobody."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ class Request:
     extended_at: datetime | None = None
     confirmed_at: datetime | None = None
     ledger_token: bytes = b""
+    automatic: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,6 +244,7 @@ class Waiting:
     wait: Wait
     wait_until: datetime | None
     approved: bool
+    automatic: bool
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ _ENUMS: Mapping[str, type[StrEnum]] = {
 _OPENED = (
     *("request_id", "reference", "right", "state", "account_token", "door", "identity_proof"),
     *("received_at", "due_at", "confirm_due_at", "regime", "parent_id", "confirmed_at", "ledger_token"),
+    "automatic",
 )
 _LOCK = text(
     'SELECT request_id, "right", state FROM requests WHERE request_id = ANY(CAST(:ids AS text[]))'
@@ -46,17 +47,19 @@ _OPEN = text(
     " CAST(:account_token AS bytea[]), CAST(:door AS text[]), CAST(:identity_proof AS text[]),"
     " CAST(:received_at AS timestamptz[]), CAST(:due_at AS timestamptz[]), CAST(:confirm_due_at AS timestamptz[]),"
     " CAST(:regime AS text[]), CAST(:parent_id AS text[]), CAST(:confirmed_at AS timestamptz[]),"
-    ' CAST(:ledger_token AS bytea[])) AS g(key, content, sealed, request_id, reference, "right",'
+    " CAST(:ledger_token AS bytea[]), CAST(:automatic AS boolean[]))"
+    ' AS g(key, content, sealed, request_id, reference, "right",'
     " state, account_token, door, identity_proof, received_at, due_at, confirm_due_at, regime, parent_id,"
-    " confirmed_at, ledger_token)),"
+    " confirmed_at, ledger_token, automatic)),"
     " claimed AS (INSERT INTO idempotency (key_digest, content_digest, request_id, created_at)"
     " SELECT key, content, request_id, received_at FROM given ORDER BY key ON CONFLICT DO NOTHING"
     " RETURNING request_id),"
     " fresh AS (SELECT * FROM given WHERE request_id IN (SELECT request_id FROM claimed)),"
     ' added AS (INSERT INTO requests (request_id, reference, "right", state, account_token, door, identity_proof,'
-    " received_at, due_at, confirm_due_at, blocked, reason, regime, parent_id, confirmed_at, ledger_token)"
+    " received_at, due_at, confirm_due_at, blocked, reason, regime, parent_id, confirmed_at, ledger_token, automatic)"
     ' SELECT request_id, reference, "right", state, account_token, door, identity_proof,'
-    " received_at, due_at, confirm_due_at, false, '', regime, parent_id, confirmed_at, ledger_token FROM fresh),"
+    " received_at, due_at, confirm_due_at, false, '', regime, parent_id, confirmed_at, ledger_token, automatic"
+    " FROM fresh),"
     " named AS (INSERT INTO request_identifiers (request_id, sealed, created_at)"
     " SELECT request_id, sealed, received_at FROM fresh),"
     f" {posting('EXISTS (SELECT FROM claimed)')} SELECT request_id, NULL AS event_id, NULL::bigint AS sequence"

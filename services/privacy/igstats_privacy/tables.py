@@ -87,6 +87,7 @@ requests = Table(
     _time("confirmed_at", nullable=True, exported=True),
     Column("ledger_token", LargeBinary, nullable=False, server_default=text("''::bytea"), info=plain()),
     _time("approved_at", nullable=True, exported=True),
+    Column("automatic", Boolean, nullable=False, server_default=text("false"), info=plain(exported=True)),
     Index("requests_account_token", "account_token", "request_id"),
     Index("requests_waiting", "request_id", postgresql_where=text("state IN ('RECEIVED', 'TRIAGE')")),
     Index("requests_open", "request_id", postgresql_where=text("closed_at IS NULL")),

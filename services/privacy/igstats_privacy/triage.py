@@ -86,6 +86,12 @@ class _Finding:
         child = bool(one.parent_id)
         return Case(one.right, one.door, self.subject_class, child, one.approved, one.wait_until)
 
+    @property
+    def lifting(self) -> tuple[State, tuple[bytes, ...]] | None:
+        """State and person of a lifting that came by itself; None for any other request."""
+        one = self.request
+        return (one.state, self.tokens) if one.automatic and one.right is Right.LIFTING else None
+
 
 class Triage:
     """Looks at received requests. While stats does not answer, those that need it stay where they are."""
@@ -196,6 +202,8 @@ class Triage:
 
     async def _settle(self, connection: Connection, proved: Sequence[_Finding]) -> None:
         """Accepts each, or writes what it waits for. The identity comes first: kinship is told to the person only."""
+        moot = await self._children.end_moot(connection, {f.request.request_id: f.lifting for f in proved if f.lifting})
+        proved = [found for found in proved if found.request.request_id not in moot]
         persons = {found.request.request_id: found.tokens for found in proved}
         others = await wait_store.others(connection, persons)
         told: list[tuple[_Finding, Acceptance]] = []

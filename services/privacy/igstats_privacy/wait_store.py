@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from igstats_kit.sql import fetch
 from sqlalchemy import text
@@ -14,7 +15,7 @@ from igstats_privacy.store import Connection
 _ENUMS: Mapping[str, type[StrEnum]] = {"right": Right, "state": State, "regime": Regime, "wait": Wait}
 _WAITING = text(
     "SELECT r.request_id, r.right, r.state, r.identity_proof, i.sealed, r.door, r.regime, r.parent_id, r.due_at,"
-    " r.wait, r.wait_until, r.approved_at IS NOT NULL AS approved"
+    " r.wait, r.wait_until, r.approved_at IS NOT NULL AS approved, r.automatic"
     " FROM requests r JOIN request_identifiers i USING (request_id)"
     " WHERE r.state IN ('RECEIVED', 'TRIAGE') AND r.request_id > :after"
     " AND (r.wait = 'UNSPECIFIED' OR (r.wait = 'WINDOW' AND r.wait_until <= :now))"
@@ -39,20 +40,28 @@ _WAIT = text(
     " CAST(:untils AS timestamptz[])) AS g(id, wait, until) WHERE request_id = g.id"
 )
 _CHILDREN = text(
-    'SELECT request_id, state FROM requests WHERE parent_id = :parent AND "right" = :right'
+    'SELECT request_id, state FROM requests WHERE parent_id = :parent AND "right" = :right AND automatic'
     " ORDER BY request_id FOR UPDATE"
 )
-# A restriction stands until a later lifting; one that was only for a wait that has ended stands for nothing.
-# What an officer has opened beside a correction by hand stands until an officer lifts it.
-_RESTRICTED_OTHERWISE = text(
-    "SELECT EXISTS (SELECT FROM unnest(CAST(:tokens AS bytea[])) AS g(token) JOIN request_tokens t USING (token)"
-    " JOIN requests r USING (request_id) WHERE r.\"right\" = 'RESTRICTION' AND r.parent_id <> :parent"
-    " AND r.state NOT IN ('DENIED', 'WITHDRAWN', 'EXPIRED')"
-    " AND NOT EXISTS (SELECT FROM requests p WHERE p.request_id = r.parent_id"
-    " AND (p.state IN ('DENIED', 'WITHDRAWN', 'EXPIRED') OR p.\"right\" = 'CORRECTION'"
-    " AND r.door <> 'officer' AND (p.state <> 'TRIAGE' OR p.approved_at IS NOT NULL)))"
+_NOT_LIFTED = (
+    "r.state NOT IN ('DENIED', 'WITHDRAWN', 'EXPIRED')"
     " AND NOT EXISTS (SELECT FROM request_tokens u JOIN requests l USING (request_id) WHERE u.token = g.token"
-    " AND l.\"right\" = 'LIFTING' AND l.request_id > r.request_id AND l.state = 'FULFILLED'))"
+    " AND l.\"right\" = 'LIFTING' AND l.request_id > r.request_id AND l.state = 'FULFILLED')"
+)
+# A restriction stands until a later lifting; one that came by itself, for a wait that has ended, stands for nothing.
+# What somebody has opened, by whatever door and beside whatever request, stands until somebody lifts it.
+_RESTRICTED_OTHERWISE = text(
+    "SELECT EXISTS (SELECT FROM unnest(CAST(:tokens AS bytea[])) AS g(token) JOIN request_tokens t USING (token)"  # noqa: S608 - only our own constants are put in
+    f" JOIN requests r USING (request_id) WHERE r.\"right\" = 'RESTRICTION' AND {_NOT_LIFTED}"
+    " AND NOT (r.automatic AND (r.parent_id = :parent OR EXISTS (SELECT FROM requests p"
+    " WHERE p.request_id = r.parent_id AND (p.state IN ('DENIED', 'WITHDRAWN', 'EXPIRED')"
+    " OR p.\"right\" = 'CORRECTION' AND (p.state <> 'TRIAGE' OR p.approved_at IS NOT NULL))))))"
+)
+_RESTRICTED_BY_SOMEBODY = text(
+    "SELECT DISTINCT g.request_id"  # noqa: S608 - only our own constants are put in
+    " FROM unnest(CAST(:owners AS text[]), CAST(:tokens AS bytea[])) AS g(request_id, token)"
+    " JOIN request_tokens t USING (token) JOIN requests r ON r.request_id = t.request_id"
+    f" WHERE r.\"right\" = 'RESTRICTION' AND NOT r.automatic AND {_NOT_LIFTED}"
 )
 
 
@@ -86,9 +95,7 @@ class Other:
 
 async def others(connection: Connection, persons: Mapping[str, Iterable[bytes]]) -> list[Other]:
     """Live requests about the persons of these requests, given by their tokens."""
-    pairs = [(request_id, token) for request_id, tokens in persons.items() for token in tokens]
-    binds = {"owners": [name for name, _ in pairs], "tokens": [one for _, one in pairs]}
-    rows = await fetch(connection, _OTHERS, binds)
+    rows = await fetch(connection, _OTHERS, _pairs(persons))
     return [
         Other(
             row.mine,
@@ -110,12 +117,23 @@ async def wait(connection: Connection, waits: Mapping[str, tuple[Wait, datetime 
 
 
 async def children(connection: Connection, parent_id: str, right: Right) -> dict[str, State]:
-    """Locks the requests of a right that another request has brought about, and answers how they stand."""
+    """Locks the requests of a right that the wait of another one has brought about, and answers how they stand."""
     rows = await connection.execute(_CHILDREN, {"parent": parent_id, "right": right})
     return {row.request_id: State(row.state) for row in rows}
 
 
 async def restricted_otherwise(connection: Connection, parent_id: str, tokens: Sequence[bytes]) -> bool:
-    """Whether a restriction of the person stands that is not one for the window of this request."""
+    """Whether a restriction of the person stands that is not one for the wait of this request."""
     found: bool = await connection.scalar(_RESTRICTED_OTHERWISE, {"parent": parent_id, "tokens": list(tokens)})
     return found
+
+
+async def restricted_by_somebody(connection: Connection, persons: Mapping[str, Iterable[bytes]]) -> set[str]:
+    """Those of the requests, given with their persons' tokens, whose person's data somebody has had restricted."""
+    rows = await fetch(connection, _RESTRICTED_BY_SOMEBODY, _pairs(persons))
+    return {row.request_id for row in rows}
+
+
+def _pairs(persons: Mapping[str, Iterable[bytes]]) -> dict[str, list[Any]]:
+    pairs = [(request_id, token) for request_id, tokens in persons.items() for token in tokens]
+    return {"owners": [name for name, _ in pairs], "tokens": [one for _, one in pairs]}

@@ -136,10 +136,10 @@ def test_a_request_is_shown_with_its_tasks_and_why_one_needs_a_person(run: Run, 
     task = TaskStatus(holder="stats", phase=Phase.PHASE_ERASE, state=TaskState.TASK_STATE_BLOCKED, attempts=3)
     task.outcome, task.explanation = Outcome.OUTCOME_NEEDS_HUMAN, "data is still in [samples]"
     task.counts.append(StoreCount(store="samples", count=7))
-    shown = a_request(blocked=True, tasks=[task], status_code="abc123")
+    shown = a_request(blocked=True, tasks=[task], status_code="abc123", parent_id="req_0", automatic=True)
     privacy.put("GetRequest", requests.GetRequestResponse(request=shown))
     ran = run("officer", "request", "show", "req_1")
-    for words in ("7K2Q-M4TD", "BLOCKED", "needs human", "samples 7", "abc123"):
+    for words in ("7K2Q-M4TD", "BLOCKED", "needs human", "samples 7", "abc123", "by itself"):
         assert words in ran.out
     assert ran.out.splitlines()[-1] == "stats erase: data is still in [samples]"
     assert json.loads(run("officer", "request", "show", "req_1", "--json").out)["tasks"][0]["attempts"] == 3

@@ -262,6 +262,7 @@ class Request(google.protobuf.message.Message):
     STATUS_CODE_FIELD_NUMBER: builtins.int
     RECIPIENTS_FIELD_NUMBER: builtins.int
     EXTENSION_REASONS_FIELD_NUMBER: builtins.int
+    AUTOMATIC_FIELD_NUMBER: builtins.int
     request_id: builtins.str
     """Id (req_...)."""
     reference: builtins.str
@@ -298,6 +299,8 @@ class Request(google.protobuf.message.Message):
     """Why the due time was extended, in the officer's words, as in the letter to the person (GDPR article 12(3), 11 CCR
     7021(b)). Empty when it was not, and in lists.
     """
+    automatic: builtins.bool
+    """True where the wait of parent_id has brought it about: it ends with that. What somebody has opened ends by request."""
     @property
     def received_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """When it came."""
@@ -363,9 +366,10 @@ class Request(google.protobuf.message.Message):
         status_code: builtins.str = ...,
         recipients: collections.abc.Iterable[global___Recipient] | None = ...,
         extension_reasons: builtins.str = ...,
+        automatic: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["closed_time", b"closed_time", "confirm_due_time", b"confirm_due_time", "due_time", b"due_time", "effective_time", b"effective_time", "extended_time", b"extended_time", "received_time", b"received_time", "wait_until_time", b"wait_until_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "blocked", b"blocked", "closed_time", b"closed_time", "confirm_due_time", b"confirm_due_time", "door", b"door", "due_time", b"due_time", "duplicate_of", b"duplicate_of", "effective_time", b"effective_time", "extended_time", b"extended_time", "extension_reasons", b"extension_reasons", "identity_proof", b"identity_proof", "overdue", b"overdue", "parent_id", b"parent_id", "reason", b"reason", "received_time", b"received_time", "recipients", b"recipients", "reference", b"reference", "regime", b"regime", "request_id", b"request_id", "right", b"right", "state", b"state", "status_code", b"status_code", "subject_class", b"subject_class", "tasks", b"tasks", "wait", b"wait", "wait_until_time", b"wait_until_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "automatic", b"automatic", "blocked", b"blocked", "closed_time", b"closed_time", "confirm_due_time", b"confirm_due_time", "door", b"door", "due_time", b"due_time", "duplicate_of", b"duplicate_of", "effective_time", b"effective_time", "extended_time", b"extended_time", "extension_reasons", b"extension_reasons", "identity_proof", b"identity_proof", "overdue", b"overdue", "parent_id", b"parent_id", "reason", b"reason", "received_time", b"received_time", "recipients", b"recipients", "reference", b"reference", "regime", b"regime", "request_id", b"request_id", "right", b"right", "state", b"state", "status_code", b"status_code", "subject_class", b"subject_class", "tasks", b"tasks", "wait", b"wait", "wait_until_time", b"wait_until_time"]) -> None: ...
 
 global___Request = Request
 
