@@ -11,6 +11,12 @@ def test_the_image_runs_as_a_numbered_user_that_is_not_root() -> None:
     assert re.findall(r"^USER (.*)$", DOCKERFILE, re.MULTILINE) == ["10001:10001"]
 
 
+def test_the_python_that_runbooks_call_is_the_one_that_has_the_service() -> None:
+    built, final = DOCKERFILE.split("FROM ${BASE}\n")
+    assert "UV_PROJECT_ENVIRONMENT=/app" in built
+    assert re.findall(r"^ENV PATH=(\S+)", final, re.MULTILINE) == ["/app/bin:$PATH"]
+
+
 def test_the_service_and_the_image_below_are_arguments() -> None:
     assert {"ARG BASE=python:3.11-slim", "ARG SERVICE"} <= set(DOCKERFILE.splitlines())
     assert set(re.findall(r"^FROM (\S+)", DOCKERFILE, re.MULTILINE)) == {"${BASE}"}
