@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 from igstats_kit.clock import Clock, woken
@@ -73,7 +74,7 @@ class _Finding:
     tokens: tuple[bytes, ...]
     recipients: tuple[str, ...]
 
-    @property
+    @cached_property
     def named(self) -> Named:
         """As kinship of requests sees it."""
         one = self.request

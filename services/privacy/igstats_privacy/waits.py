@@ -172,5 +172,5 @@ def inherited(request: Named, first: Named | None) -> Named:
 
 def is_opposed(request: Named, others: Iterable[Named]) -> bool:
     """Whether one of the accepted `others` would undo what this one does, or the reverse, about the same person."""
-    opposite = OPPOSITES.get(request.right, frozenset())
-    return any(one.right in opposite and request.tokens & one.tokens for one in others)
+    opposite = OPPOSITES.get(request.right)
+    return opposite is not None and any(one.right in opposite and request.tokens & one.tokens for one in others)
