@@ -185,11 +185,17 @@ class Triage:
             found = await self._profiles.resolve(list(profiles.values()))
         except DomainError as error:
             _log.warning("stats does not resolve subjects", reason=error.reason)
-            if error.reason is Reason.DEPENDENCY_UNAVAILABLE:
-                self._unreachable = True
-                return {}
-            found = [_NOBODY] * len(profiles)
+            return await self._unresolved(profiles, error.reason)
         return dict(zip(profiles, found, strict=True))
+
+    async def _unresolved(self, profiles: Mapping[str, Naming], reason: Reason) -> dict[str, Resolution]:
+        """Only names that stats cannot read are nobody's there; whatever else it answers says nothing of anybody."""
+        if reason is not Reason.FIELD_INVALID:
+            self._unreachable = True
+            return {}
+        if len(profiles) == 1:
+            return dict.fromkeys(profiles, _NOBODY)
+        return {name: found for one in profiles.items() for name, found in (await self._resolve(dict([one]))).items()}
 
     async def _decide(self, connection: Connection, findings: Sequence[_Finding]) -> None:
         await holder_store.read_registry(connection)

@@ -114,13 +114,16 @@ class FakeProfiles:
     known: dict[str, Identifier] = field(default_factory=dict)
     connected: bool = True
     recipients: tuple[str, ...] = ()
-    down: bool = False
+    failure: Reason | None = None
+    unreadable: str = ""
     asked: int = 0
 
     async def resolve(self, namings: Sequence[Naming]) -> list[Resolution]:
         self.asked += 1
-        if self.down:
-            raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="stats")
+        if self.failure is not None:
+            raise DomainError(self.failure)
+        if any(one.value == self.unreadable for naming in namings for one in naming.identifiers):
+            raise DomainError(Reason.FIELD_INVALID)
         return [self._one(naming.identifiers) for naming in namings]
 
     def _one(self, identifiers: Sequence[Identifier]) -> Resolution:

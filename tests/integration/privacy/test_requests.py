@@ -138,16 +138,27 @@ async def test_an_identity_never_proved_expires_when_the_answer_is_due(office: O
     assert closed.state == "REQUEST_STATE_EXPIRED"
 
 
-async def test_without_stats_profiles_wait_and_own_accounts_go_on(office: Office) -> None:
+@pytest.mark.parametrize("failure", [Reason.DEPENDENCY_UNAVAILABLE, Reason.INTERNAL, Reason.DEADLINE_TOO_SHORT])
+async def test_without_an_answer_of_stats_profiles_wait_and_own_accounts_go_on(office: Office, failure: Reason) -> None:
     await office.register("stats")
-    office.profiles.down = True
+    office.profiles.failure = failure
     waiting, own = await office.open(Right.ERASURE, PROFILE), await office.open()
     assert await office.triage.run_once() is False
     assert await office.state(waiting) is State.RECEIVED
     assert await office.state(own) is State.FENCING
-    office.profiles.down = False
+    office.profiles.failure = None
     assert await office.triage.run_once() is True
     assert await office.state(waiting) is State.FENCING
+
+
+async def test_a_name_that_stats_cannot_read_is_nobodys_and_holds_up_no_other(office: Office) -> None:
+    await office.register("stats")
+    office.profiles.unreadable = "eve"
+    strange = await office.open(Right.ERASURE, Identifier("USERNAME", "eve"))
+    good = await office.open(Right.ERASURE, PROFILE)
+    assert await office.triage.run_once() is True
+    assert await office.state(strange) is State.IDENTITY_PENDING
+    assert await office.state(good) is State.FENCING
 
 
 async def test_a_request_is_taken_back_before_acceptance_and_not_after(office: Office) -> None:
