@@ -7,7 +7,7 @@ stored receipt and sends the same bytes again, so that every delivery ends in th
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from igstats.event.v1.events_pb2 import ReceiptsIssued
 from igstats.holder.v1.holder_tasks_service_pb2 import RegisterHolderRequest
@@ -72,7 +72,7 @@ class HolderRunner:
         self._database = database
         self._bus = bus
         self._stub = stub
-        self._leases = Leases(holder, stub)
+        self._leases = Leases(holder, stub, clock)
         self._subject = f"igstats.{holder}.v1.receipt.issued"
         self._signer = signer
         self._phases = Phases(holder, subjects, clock, search_after)
@@ -99,6 +99,10 @@ class HolderRunner:
         """The worker that takes task offers."""
         subscription = Subscription("TASKS", self.durable, f"igstats.privacy.v1.task.{self._holder}")
         return Consumer(self._bus, self._database, subscription, self.handle)
+
+    async def forget(self) -> NoReturn:
+        """Forgets persons whose requests went on in another replica, until cancelled."""
+        await self._leases.forget()
 
     async def handle(self, events: Sequence[Event]) -> None:
         """Does the offered tasks. Raises when some could not be done; those done stay done."""

@@ -77,6 +77,7 @@ class Holding:
         lifecycle.on_ready(lambda: _until_done("ledger", self.ledger.apply))
         lifecycle.background("outbox", self.relay.run)
         lifecycle.background("tasks", self.runner.consumer().run)
+        lifecycle.background("forget", self.runner.forget)
         lifecycle.background("ledger", self.ledger.run)
         lifecycle.background("retention", self.retention.run)
         lifecycle.background("deep-sweep", self.deep_sweep.run)

@@ -2,17 +2,20 @@
 
 Privacy hands identifiers out once a request. They stay in this process's memory until the request's last phase, so the
 phases in between need no call; a repeated offer, one that asks for it, or one that this process knows nothing of is
-leased again.
+leased again. The last phase may go to another replica, so nobody is remembered for much longer than five minutes.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NoReturn
 
 from igstats.event.v1.events_pb2 import TasksOffered
 from igstats.holder.v1.holder_tasks_service_pb2 import LeaseTasksRequest
 from igstats.holder.v1.task_pb2 import Phase, Task
 
+from igstats_kit.clock import Clock
 from igstats_kit.events import Event
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
@@ -20,15 +23,26 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
 
 _LIMIT = 512
 _REMEMBERED = 4_096
+_REMEMBERED_FOR = timedelta(minutes=5)
+_LOOK_SECONDS = 15.0
 
 
 class Leases:
     """Turns offers into tasks."""
 
-    def __init__(self, holder: str, stub: "HolderTasksServiceAsyncStub") -> None:
+    def __init__(self, holder: str, stub: "HolderTasksServiceAsyncStub", clock: Clock) -> None:
         self._holder = holder
         self._stub = stub
-        self._persons: OrderedDict[str, Task] = OrderedDict()
+        self._clock = clock
+        self._persons: OrderedDict[str, tuple[datetime, Task]] = OrderedDict()
+
+    async def forget(self) -> NoReturn:
+        """Forgets whom privacy handed out more than five minutes ago, until cancelled."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            limit = self._clock.now() - _REMEMBERED_FOR
+            while self._persons and next(iter(self._persons.values()))[0] <= limit:
+                self._persons.popitem(last=False)
 
     async def of(self, events: Sequence[Event]) -> list[Task]:
         """The offered tasks that are still to be done.
@@ -50,11 +64,11 @@ class Leases:
     def _next(self, task_id: str) -> Task | None:
         """A further task of a request whose person is in memory."""
         request_id, _, phase = task_id.partition(f"/{self._holder}/")
-        person = self._persons.get(request_id)
-        if person is None:
+        found = self._persons.get(request_id)
+        if found is None:
             return None
         task = Task()
-        task.CopyFrom(person)
+        task.CopyFrom(found[1])
         task.task_id, task.phase, task.attempt = task_id, Phase.Value(f"PHASE_{phase}"), 1
         if task.phase == Phase.PHASE_ATTEST:
             del self._persons[request_id]
@@ -73,7 +87,7 @@ class Leases:
         if task.phase == Phase.PHASE_ATTEST:
             self._persons.pop(task.request_id, None)
             return
-        self._persons[task.request_id] = task
+        self._persons[task.request_id] = self._clock.now(), task
         self._persons.move_to_end(task.request_id)
         if len(self._persons) > _REMEMBERED:
             self._persons.popitem(last=False)

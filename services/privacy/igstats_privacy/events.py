@@ -27,6 +27,7 @@ VALUE_CORRECTED = "igstats.*.v1.value.corrected"
 CORRECTIONS = Subscription("CORRECTIONS", "privacy-corrections", VALUE_CORRECTED)
 
 _KEPT = 35
+_HOLDING = frozenset({Phase.ERASE, Phase.SWEEP, Phase.ATTEST})
 _LIMIT = 512
 
 TASKS = Stream(
@@ -77,11 +78,11 @@ def publisher(subject: str) -> str:
 
 
 def tasks_offered(keys: Collection[TaskKey], held: Collection[str] = ()) -> list[Fact]:
-    """One message per holder and 512 tasks. Those that erase are to be leased anew for the requests in `held`."""
+    """One message per holder and 512 tasks. From ERASE on they are to be leased anew for those in `held`."""
     by_holder: dict[str, list[str]] = {}
     for key in keys:
         by_holder.setdefault(key.holder, []).append(str(key))
-    fresh = {str(key) for key in keys if key.phase is Phase.ERASE and key.request_id in held} if held else set()
+    fresh = {str(key) for key in keys if key.phase in _HOLDING and key.request_id in held} if held else set()
     return [
         (f"igstats.privacy.v1.task.{holder}", _offer(holder, ids[start : start + _LIMIT], fresh))
         for holder, ids in by_holder.items()

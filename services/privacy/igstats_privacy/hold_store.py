@@ -83,8 +83,9 @@ async def leased(
     """What stays at a holder, by request, for tasks of this phase that are handed out now.
 
     An ERASE is written down at each hold that goes with it, and the SWEEP behind it leaves out what that ERASE did.
+    With the ATTEST of an erasure goes what would go with an ERASE: a database restored meanwhile erases once more.
     """
-    query = {Phase.ERASE: _USE, Phase.SWEEP: _KEPT_BACK}.get(phase, _IN_FORCE)
+    query = {Phase.ERASE: _USE, Phase.ATTEST: _USE, Phase.SWEEP: _KEPT_BACK}.get(phase, _IN_FORCE)
     binds: dict[str, Any] = {"ids": list(request_ids), "holder": holder}
     if query is not _KEPT_BACK:
         binds["now"] = now

@@ -9,7 +9,7 @@ from igstats_privacy import hold_store, task_store
 from igstats_privacy.changes import Changes
 from igstats_privacy.errors import holder_unknown, task_not_owned
 from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.model import Hold, Lease, Naming, Phase, TaskKey
+from igstats_privacy.model import Hold, Lease, Naming, Phase, Right, TaskKey
 from igstats_privacy.task_store import Leased
 
 _HOLDING = frozenset({Phase.ERASE, Phase.SWEEP, Phase.PREVIEW})
@@ -37,14 +37,14 @@ class Leases:
             leased = await task_store.lease(connection, holder, keys, self._clock.now())
         if leased is None:
             raise holder_unknown(holder)
-        holds = await self._staying(holder, [one for one in leased if one.held])
+        holds = await self._staying(holder, [one for one in leased if one.held and _may_erase(one)])
         self._changes.publish({one.task.request_id for one in leased})
         return self._opened(leased, holds)
 
     async def _staying(self, holder: str, held: Sequence[Leased]) -> dict[TaskKey, tuple[Hold, ...]]:
         """What stays of the persons whose data somebody has put a hold on, by task."""
         found: dict[TaskKey, tuple[Hold, ...]] = {}
-        for phase in sorted({one.task.phase for one in held} & _HOLDING):
+        for phase in sorted({one.task.phase for one in held}):
             keys = {one.task.request_id: one.task for one in held if one.task.phase is phase}
             async with self._database.transaction() as connection:
                 holds = await hold_store.leased(connection, holder, phase, list(keys), self._clock.now())
@@ -59,6 +59,11 @@ class Leases:
                 naming = self._identifiers.open(name, one.sealed)
                 persons[name] = naming, self._identifiers.tokens_of(naming)
         return [_lease(one, *persons[one.task.request_id], holds.get(one.task, ())) for one in leased]
+
+
+def _may_erase(one: Leased) -> bool:
+    """Whether a holder must know what stays. One that was restored erases once more before its last word."""
+    return one.task.phase in _HOLDING or (one.task.phase is Phase.ATTEST and one.right is Right.ERASURE)
 
 
 def _lease(one: Leased, naming: Naming, tokens: tuple[bytes, ...], holds: tuple[Hold, ...]) -> Lease:

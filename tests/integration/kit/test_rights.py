@@ -215,6 +215,14 @@ async def test_a_restored_database_keeps_what_a_hold_keeps(holder: ToyHolder) ->
     assert (await holder.count(toy.people), await holder.count(toy.notes)) == (1, 0)
 
 
+async def test_a_holder_restored_before_its_last_word_keeps_what_a_hold_keeps(holder: ToyHolder) -> None:
+    await holder.seed(1)
+    receipts = await exercise(holder, "req_1", plans.ERASURE[-1:], Right.RIGHT_ERASURE, holds=[hold("people")])
+    assert (await holder.count(toy.people), await holder.count(toy.notes)) == (1, 0)
+    assert receipts["ATTEST"].outcome == Outcome.OUTCOME_RETAINED
+    assert [(one.store, one.count) for one in receipts["ATTEST"].retained] == [("people", 1)]
+
+
 @pytest.mark.parametrize("holds", [[], [hold("people")], [hold("notes")]])
 async def test_a_preview_tells_what_an_erasure_would_do_and_does_nothing(holder: ToyHolder, holds: list[Hold]) -> None:
     await holder.seed(1)

@@ -1,7 +1,9 @@
 """Leases: a person's identifiers are handed out once a request, and asked for again whenever there is a doubt."""
 
+import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -11,8 +13,10 @@ from igstats.holder.v1.holder_tasks_service_pb2 import LeaseTasksRequest, LeaseT
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
 from igstats.holder.v1.task_pb2 import Phase, Task
 from igstats_kit import leases
+from igstats_kit.clock import Clock
 from igstats_kit.events import Event
 from igstats_kit.leases import Leases
+from igstats_kit.testing.clock import FakeClock
 
 if TYPE_CHECKING:
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
@@ -30,7 +34,22 @@ class Privacy:
 
     @property
     def leases(self) -> Leases:
-        return Leases("stats", cast("HolderTasksServiceAsyncStub", SimpleNamespace(LeaseTasks=self.lease)))
+        return self.leases_on(FakeClock())
+
+    def leases_on(self, clock: Clock) -> Leases:
+        return Leases("stats", cast("HolderTasksServiceAsyncStub", SimpleNamespace(LeaseTasks=self.lease)), clock)
+
+
+class WatchedClock(FakeClock):
+    """Says when it has been looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looked = asyncio.Event()
+
+    def now(self) -> datetime:
+        self.looked.set()
+        return super().now()
 
 
 def _task(task_id: str) -> Task:
@@ -109,3 +128,22 @@ async def test_a_task_that_asks_for_it_is_leased_though_its_person_is_in_memory(
     data = TasksOffered(holder="stats", task_ids=erasing, fresh_task_ids=erasing[1:]).SerializeToString()
     await held.of([Event("event", "subject", "type", datetime.now(UTC), data, 1)])
     assert privacy.asked[2:] == erasing[1:]
+
+
+@pytest.mark.parametrize(("minutes", "again"), [(4, []), (5, ["req_1/stats/ERASE"])])
+async def test_who_was_handed_out_minutes_ago_is_forgotten_though_the_last_phase_never_comes(
+    monkeypatch: pytest.MonkeyPatch, minutes: int, again: list[str]
+) -> None:
+    monkeypatch.setattr(leases, "_LOOK_SECONDS", 0)
+    privacy, clock = Privacy(), WatchedClock()
+    held = privacy.leases_on(clock)
+    await held.of([_offered(["req_1/stats/FENCE"])])
+    clock.advance(timedelta(minutes=minutes))
+    clock.looked.clear()
+    forgetting = asyncio.create_task(held.forget())
+    await clock.looked.wait()
+    forgetting.cancel()
+    with suppress(asyncio.CancelledError):
+        await forgetting
+    await held.of([_offered(["req_1/stats/ERASE"])])
+    assert privacy.asked[1:] == again

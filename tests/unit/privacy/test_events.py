@@ -1,7 +1,8 @@
 from igstats.event.v1.events_pb2 import RequestsChanged, RequestsClosed, TasksOffered
 from igstats_kit.testing.clock import START
 from igstats_privacy import events
-from igstats_privacy.model import Change, HolderWord, Outcome, Phase, State, TaskKey
+from igstats_privacy.lifecycle import PHASES
+from igstats_privacy.model import Change, HolderWord, Outcome, Phase, Right, State, TaskKey
 
 
 def test_offers_are_cut_into_messages_of_512_tasks_per_holder() -> None:
@@ -13,6 +14,13 @@ def test_offers_are_cut_into_messages_of_512_tasks_per_holder() -> None:
     offers = [message for _, message in facts if isinstance(message, TasksOffered)]
     assert [len(offer.task_ids) for offer in offers] == [512, 88, 512, 88]
     assert offers[2].task_ids[0] == "req_0/stats/FENCE"
+
+
+def test_from_its_erasure_on_every_task_of_a_held_request_is_to_be_leased_anew_and_none_of_others() -> None:
+    keys = [TaskKey(name, "stats", phase) for name in ("req_1", "req_2") for phase in PHASES[Right.ERASURE]]
+    ((_, offer),) = events.tasks_offered(keys, {"req_1"})
+    assert isinstance(offer, TasksOffered)
+    assert offer.fresh_task_ids == ["req_1/stats/ERASE", "req_1/stats/SWEEP", "req_1/stats/ATTEST"]
 
 
 def test_changes_of_one_transaction_travel_together() -> None:

@@ -249,7 +249,7 @@ class Task(google.protobuf.message.Message):
 
     @property
     def holds(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hold]:
-        """For ERASE, SWEEP and PREVIEW: what stays at this holder."""
+        """For ERASE, SWEEP and PREVIEW, and for ATTEST of an erasure: what stays at this holder."""
 
     def __init__(
         self,
