@@ -129,8 +129,17 @@ class Accounts:
         return self._call_log.export(asking, wanted)
 
 
+@dataclass(frozen=True)
+class NewKey:
+    """A key just made, which is shown this once."""
+
+    account_id: str
+    key_id: str
+    key: str
+
+
 class Registration:
-    """Makes accounts. An operator's task: there is no public method for it."""
+    """Makes accounts, and keys of any account. An operator's task: there is no public method for it."""
 
     def __init__(self, store: Store, pepper: Pepper, clock: Clock) -> None:
         self._store = store
@@ -153,6 +162,31 @@ class Registration:
         account = Account(account_id, company, now, (person,), billing)
         await self._store.create_account(account, stored, [MINUTE])
         return NewAccount(account_id, person.contact_id, key.key_id, key.text)
+
+    async def create_key(self, account_id: str, label: str, scopes: Sequence[str], days: int | None = None) -> NewKey:
+        """Makes a key of an account that has none left, or none that may make keys. It ends after `days`, or never.
+
+        Raises:
+            DomainError: ACCOUNT_NOT_FOUND, SUBJECT_ERASED, SUBJECT_RESTRICTED.
+        """
+        _found(await self._store.account(account_id))
+        key, now = keys.make(), self._clock.now()
+        made = _stored(self._pepper, key, account_id, label, scopes, now)
+        expire = None if days is None else now + timedelta(days=days)
+        await self._store.add_key(replace(made, expire_time=expire))
+        return NewKey(account_id, key.key_id, key.text)
+
+    async def revoke_key(self, key_id: str) -> StoredKey:
+        """Any account's key, revoked.
+
+        Raises:
+            DomainError: KEY_NOT_FOUND.
+        """
+        known = await self._store.find_key(key_id)
+        revoked = known and await self._store.revoke_key(known.account_id, key_id, self._clock.now())
+        if revoked is None:
+            raise DomainError(Reason.KEY_NOT_FOUND)
+        return revoked
 
 
 def _stored(

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -139,12 +140,17 @@ async def test_every_call_leaves_a_record_refused_ones_included(
     assert client == {"ip_address": "127.0.0.1", "user_agent": "test/1"}
 
 
-async def _run(*arguments: str) -> tuple[int, bytes]:
+async def _complain(*arguments: str) -> tuple[int, bytes, bytes]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "igstats_gateway", *arguments, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "igstats_gateway", *arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    output, _ = await process.communicate()
-    return process.returncode or 0, output
+    output, complaint = await process.communicate()
+    return process.returncode or 0, output, complaint
+
+
+async def _run(*arguments: str) -> tuple[int, bytes]:
+    code, output, _ = await _complain(*arguments)
+    return code, output
 
 
 async def test_an_operator_makes_an_account_on_the_command_line(gateway: Gateway) -> None:
@@ -154,6 +160,34 @@ async def test_an_operator_makes_an_account_on_the_command_line(gateway: Gateway
     assert set(made) == {"account_id", "contact_id", "key_id", "key"}
     async with gateway.http.get("/v1/keys", headers={"Authorization": f"Bearer {made['key']}"}) as answer:
         assert (await answer.json())["keys"][0]["scopes"] == list(scopes())
+
+
+async def test_an_operator_revokes_a_leaked_key_of_any_account_and_gives_it_a_new_one(gateway: Gateway) -> None:
+    leaked, account_id = gateway.account.key_id, gateway.account.account_id
+    code, output = await _run("key", "revoke", leaked)
+    revoked = json.loads(output)
+    assert (code, revoked["account_id"], revoked["key_id"]) == (0, account_id, leaked)
+    assert await _until_refused(gateway, gateway.account.key) == "API_KEY_REVOKED"
+    code, output = await _run("key", "create", account_id, "--scopes", "keys:read", "--days", "1", "--label", "new")
+    made = json.loads(output)
+    assert (code, made["account_id"]) == (0, account_id)
+    async with gateway.http.get("/v1/keys", headers={"Authorization": f"Bearer {made['key']}"}) as answer:
+        listed = {key["keyId"]: key for key in (await answer.json())["keys"]}
+    assert (listed[made["key_id"]]["scopes"], listed[made["key_id"]]["label"]) == (["keys:read"], "new")
+    assert listed[made["key_id"]]["expireTime"]
+    assert listed[leaked]["revokedTime"]
+
+
+async def test_what_an_operator_names_and_nobody_has_is_refused_with_the_reason(gateway: Gateway) -> None:
+    assert gateway.account.key_id != "00000000"
+    for arguments, reason in (
+        (("key", "revoke", "00000000"), b"KEY_NOT_FOUND"),
+        (("key", "create", "acc_nobody"), b"ACCOUNT_NOT_FOUND"),
+        (("account", "create", "--company", "A", "--email", "nowhere"), b"contacts[0].email must be a mail address"),
+    ):
+        code, output, complaint = await _complain(*arguments)
+        assert (code, output) == (1, b"")
+        assert reason in complaint
 
 
 async def test_settings_can_be_checked_without_showing_secrets(gateway: Gateway) -> None:
