@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from igstats_kit.errors import SpeakingError
+
 # Answered to every peer with a certificate of ours: probes and tools need no row.
 OPEN_SERVICES = ("grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection")
 
@@ -24,7 +26,7 @@ AccessTable = Mapping[str, Access]
 """Rows by full method name, "/package.Service/Method"."""
 
 
-class AccessTableError(Exception):
+class AccessTableError(SpeakingError):
     """The table and the server's methods differ: a fault of the program, found before it serves."""
 
 

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from sqlalchemy import Column, LargeBinary, Table, Text
 
+from igstats_kit.errors import SpeakingError
+
 _KEY = "data"
 
 
@@ -230,6 +232,10 @@ def store(table: Table) -> Store | None:
     """The declaration of a table, or None when it lacks one."""
     found = table.info.get(_KEY)
     return found if isinstance(found, Store) else None
+
+
+class DeclarationError(SpeakingError):
+    """A table or column is not declared, or does not fit: a fault of the program, found before it serves."""
 
 
 class Declarations:

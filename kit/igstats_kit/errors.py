@@ -92,6 +92,10 @@ class Violation:
     description: str
 
 
+class SpeakingError(Exception):
+    """Ends the process with its text, which names settings, methods, tables and workers, and never a value."""
+
+
 class DomainError(Exception):
     """An expected failure. Metadata is sent to the caller: ids, names and limits, never personal values."""
 

@@ -6,6 +6,7 @@ that holds a promise (outbox before it, inbox behind it).
 
 import asyncio
 import json
+import re
 import ssl
 import urllib.request
 from collections.abc import Callable, Coroutine, Sequence
@@ -24,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.declare import Store
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import DomainError, Reason, SpeakingError
 from igstats_kit.log import get_logger
 from igstats_kit.pull import Pull
 from igstats_kit.sql import Database, shielded
@@ -38,7 +39,13 @@ _PARK_AFTER = 8
 _RETRY_DELAYS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 _DUPLICATE_WINDOW_SECONDS = 120.0
 
+_DENIED = re.compile(r"permissions violation(?: for (?P<step>\w+) to \"(?P<subject>[^\"]*))?", re.IGNORECASE)
+
 _log = get_logger()
+
+
+class NotDurableError(SpeakingError):
+    """The server acknowledges what is not on disk."""
 
 
 @dataclass(frozen=True)
@@ -147,11 +154,11 @@ class Bus:
 
     async def _on_error(self, error: Exception) -> None:
         # A denied publish shows as a mere timeout to the caller; the reason comes only here.
-        if "permissions violation" in str(error).lower():
+        if denied := _DENIED.search(str(error)):
             self.denied.set()
-            _log.error("nats denied", error=str(error))
+            _log.error("nats denied", step=denied["step"], topic=denied["subject"])
         else:
-            _log.warning("nats trouble", error=str(error))
+            _log.warning("nats trouble", error=type(error).__name__)
 
     async def _on_reconnect(self) -> None:
         for ask in tuple(self.reconnected):
@@ -161,11 +168,11 @@ class Bus:
         """Asks the server's monitor whether an acknowledged message is on disk.
 
         Raises:
-            RuntimeError: `sync_interval: always` is not set: a power cut would lose acknowledged messages.
+            NotDurableError: `sync_interval: always` is not set: a power cut would lose acknowledged messages.
         """
         found = await asyncio.to_thread(_read_json, f"{monitor_url}/varz")
         if not found.get("jetstream", {}).get("config", {}).get("sync_always"):
-            raise RuntimeError("nats-server must run JetStream with sync_interval: always")
+            raise NotDurableError("nats-server must run JetStream with sync_interval: always")
 
     async def ensure(self, stream: Stream) -> None:
         """Creates the stream or brings its settings to what the code declares."""

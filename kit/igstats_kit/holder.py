@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.clock import Clock
+from igstats_kit.declare import DeclarationError
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Bus, Consumer, Event, Subscription
 from igstats_kit.export import export
@@ -87,11 +88,11 @@ class HolderRunner:
 
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE while privacy does not answer.
-            ValueError: a table or column is not declared.
+            DeclarationError: a table or column is not declared.
         """
         problems = self._subjects.declarations.problems()
         if problems:
-            raise ValueError("; ".join(problems))
+            raise DeclarationError("; ".join(problems))
         request = RegisterHolderRequest(description=self._phases.description, public_key=self._signer.public_key)
         await self._stub.RegisterHolder(request)
 

@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 from pydantic import ValidationError
 
-from igstats_kit.access import AccessTableError
+from igstats_kit.errors import SpeakingError
 from igstats_kit.log import get_logger
 from igstats_kit.server import RpcServer
 from igstats_kit.telemetry import serve_metrics
@@ -23,12 +23,12 @@ _GARBAGE = 20_000  # new objects between two collections: one batch makes more t
 Step = Callable[[], Awaitable[object]]
 
 
-class WorkerEndedError(Exception):
+class WorkerEndedError(SpeakingError):
     """A worker that should run as long as the process has returned."""
 
 
-# Their texts name settings, methods and workers, never a value. Of every other error the log tells type and place.
-_SPEAKING = (ValidationError, AccessTableError, WorkerEndedError)
+# Of every other error the log tells type and place.
+_SPEAKING = (ValidationError, SpeakingError)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

@@ -46,7 +46,9 @@ _EVENT = re.compile(r"[A-Za-z][A-Za-z ,.;:'()/%_-]{0,119}")
 _VALUE = re.compile(r"[\w.:/+\-\[\], ]{0,200}")
 _TYPE = re.compile(r"[A-Za-z_][\w.]{0,99}")
 
-_FORMS = {"event": _EVENT, "error": _TYPE, "cause": _TYPE}
+_SUBJECT = re.compile(r"[\w.$*>+-]{0,200}")  # of NATS
+
+_FORMS = {"event": _EVENT, "error": _TYPE, "cause": _TYPE, "topic": _SUBJECT}
 _NUMBERS = (bool, int, float)
 _MANY = (list, tuple, set, frozenset)
 

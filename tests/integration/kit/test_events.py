@@ -11,12 +11,13 @@ from igstats_kit import events
 from igstats_kit.clock import SystemClock
 from igstats_kit.declare import impersonal_store
 from igstats_kit.errors import DomainError
-from igstats_kit.events import Bus, Consumer, Event, Stream, Subscription, take_inbox
+from igstats_kit.events import Bus, Consumer, Event, NotDurableError, Stream, Subscription, take_inbox
 from igstats_kit.outbox import Relay, enqueue
 from igstats_kit.sql import Database
 from igstats_kit.tables import inbox, outbox, parked
 from igstats_kit.testing.nats import Nats
 from sqlalchemy import Table, func, select
+from structlog.testing import capture_logs
 
 MakeDatabase = Callable[[str], Awaitable[Database]]
 MakeBus = Callable[[str], Awaitable[Bus]]
@@ -142,11 +143,21 @@ async def test_a_bad_event_is_parked_and_harms_no_other(
 
 async def test_a_stranger_cannot_publish_in_anothers_name(bus: MakeBus, stats: Bus) -> None:
     gateway = await bus("gateway")
-    with pytest.raises(DomainError):
+    with capture_logs() as lines, pytest.raises(DomainError):
         await gateway.publish(Event("forged", SUBJECT, "t", datetime.now(UTC), b""))
     assert gateway.denied.is_set()
+    [denied] = [line for line in lines if line["event"] == "nats denied"]
+    assert (denied["step"], denied["topic"]) == ("publish", SUBJECT)
     assert (await stats.jetstream.stream_info("SYNC")).state.messages == 0
 
 
 async def test_a_durable_server_proves_it(stats: Bus, nats: Nats) -> None:
     await stats.prove_durability(nats.monitor_url)
+
+
+async def test_a_server_that_may_lose_what_it_acknowledged_is_refused_in_words(
+    stats: Bus, nats: Nats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_read_json", lambda url: {"jetstream": {"config": {"sync_always": False}}})
+    with pytest.raises(NotDurableError, match="sync_interval: always"):
+        await stats.prove_durability(nats.monitor_url)

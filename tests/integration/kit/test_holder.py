@@ -10,12 +10,22 @@ import pytest
 from igstats.holder.v1.holder_tasks_service_pb2 import ExportShare, UploadExportRequest, UploadExportResponse
 from igstats.holder.v1.receipt_pb2 import Outcome
 from igstats.holder.v1.task_pb2 import Phase, Right
+from igstats_kit.declare import DeclarationError
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.tables import subject_keys, task_receipts
 from igstats_kit.testing import toy
 from igstats_kit.testing.coordinator import ERASURE
 from igstats_kit.testing.toy_holder import ToyHolder
-from sqlalchemy import text
+from sqlalchemy import Column, MetaData, Table, Text, text
+
+
+async def test_a_holder_with_a_table_that_says_nothing_of_its_data_does_not_register(
+    holder: ToyHolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loose = Table("loose", MetaData(), Column("name", Text))
+    monkeypatch.setitem(toy.DECLARATIONS.tables, "loose", loose)
+    with pytest.raises(DeclarationError, match="table loose has no data declaration"):
+        await holder.runner.register()
 
 
 async def test_an_erasure_deletes_the_person_and_nobody_else(holder: ToyHolder) -> None:

@@ -44,6 +44,13 @@ def test_listed_field_prints_only_values_of_a_harmless_form(lines: Lines, canary
     assert canary not in json.dumps(line)
 
 
+@pytest.mark.parametrize("subject", ["$js.api.consumer.create.records.audit-records.igstats.*.v1.record.made", "a.>"])
+def test_subject_of_nats_is_told_and_nothing_else_in_its_place(lines: Lines, subject: str) -> None:
+    log.get_logger().error("nats denied", topic=subject)
+    log.get_logger().error("nats denied", topic="jane.doe@example.org")
+    assert [line["topic"] for line in lines()] == [subject, log.REDACTED]
+
+
 @pytest.mark.parametrize("canary", CANARIES)
 def test_error_field_holds_a_type_and_no_text(lines: Lines, canary: str) -> None:
     log.get_logger().error("it failed", error=f"cannot store {canary}")

@@ -206,7 +206,7 @@ def end_of(body: str) -> "subprocess.CompletedProcess[str]":
     program = f"""
 import asyncio
 from igstats_kit import log
-from igstats_kit.lifecycle import WorkerEndedError, run
+from igstats_kit.lifecycle import run
 async def main():
     log.configure("stats")
     {body}
@@ -226,6 +226,15 @@ def test_error_ends_the_process_without_its_text() -> None:
     assert "jane" not in line
 
 
-def test_error_that_names_only_parts_of_the_program_is_told() -> None:
-    done = end_of("raise WorkerEndedError('outbox')")
-    assert (done.stderr, done.returncode) == ("WorkerEndedError: outbox\n", 1)
+@pytest.mark.parametrize(
+    ("module", "error"),
+    [
+        ("lifecycle", "WorkerEndedError"),
+        ("access", "AccessTableError"),
+        ("declare", "DeclarationError"),
+        ("events", "NotDurableError"),
+    ],
+)
+def test_error_that_names_only_parts_of_the_program_is_told(module: str, error: str) -> None:
+    done = end_of(f"from igstats_kit.{module} import {error}; raise {error}('outbox')")
+    assert (done.stderr, done.returncode) == (f"{error}: outbox\n", 1)
