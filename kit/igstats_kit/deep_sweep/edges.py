@@ -12,6 +12,9 @@ from dataclasses import dataclass
 CONTEXT = 8
 """How many bytes around a value can decide."""
 
+BEFORE = 2048
+"""How many bytes before it can, where it ends a longer text: PostgreSQL writes the length before that."""
+
 _DIGITS = "0-9"
 _WORD = "a-zA-Z0-9_"
 _NAME = re.compile(r"[A-Za-z0-9._]+|\S+@\S+")
@@ -19,6 +22,8 @@ _NAME = re.compile(r"[A-Za-z0-9._]+|\S+@\S+")
 _SUFFIXES = "bak|csv|gif|gz|heic|html?|jpe?g|jsonl?|log|mov|mp4|pdf|png|tmp|txt|webp|xml|zip"
 _ESCAPED = rb"(?:\\[bfnrt]|\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2})\Z"
 _MOST_FRAMED = 126
+# Bytes that no text holds where they stand: control characters, and pieces of what UTF-8 writes in several bytes.
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|(?<![\x80-\xff])[\x80-\xbf]|[\xc0-\xff](?![\x80-\xbf])")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,21 @@ def _sides(form: str) -> tuple[_Side, _Side]:
 def _framed(length: int) -> tuple[int, ...]:
     """The byte before a whole value: its length in protobuf, its header in a row of PostgreSQL (both below 127)."""
     return (length, 2 * length + 3) if length <= _MOST_FRAMED else ()
+
+
+def _ends_text(content: bytes, end: int) -> bool:
+    """Whether a text of PostgreSQL ends there: the last byte before that no text holds belongs to its header.
+
+    A header is a byte up to 126 bytes of text, and four from there on. One that is a character itself (15 to 61
+    bytes) is not told from text.
+    """
+    at = max((found.start() for found in _NO_TEXT.finditer(content, max(0, end - BEFORE), end)), default=None)
+    if at is None:
+        return False
+    length = end - at - 1
+    if length <= _MOST_FRAMED:
+        return content[at] == 2 * length + 3
+    return content[max(0, at - 3) : at + 1] == (4 * (length + 4)).to_bytes(4, "little")
 
 
 class Edges:
@@ -67,7 +87,9 @@ class Edges:
             return True
         before, end = content[max(0, at - CONTEXT) : at], at + len(self._bytes)
         goes_on = self._before.search(before) and not self._escaped.search(before)
-        return not goes_on and self._after.match(content[end : end + CONTEXT]) is None
+        if goes_on:
+            return False
+        return self._after.match(content[end : end + CONTEXT]) is None or _ends_text(content, end)
 
 
 def _ends(side: _Side) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from igstats_kit.deep_sweep.edges import CONTEXT
+from igstats_kit.deep_sweep.edges import BEFORE, CONTEXT
 from igstats_kit.deep_sweep.model import Needles
 
 _PIECE = 4 * 1024 * 1024
@@ -27,7 +27,7 @@ def _within(path: Path, needles: Needles) -> set[str] | None:
             while piece := file.read(_PIECE):
                 content += piece
                 found |= needles.within(content, start, max(0, len(content) - CONTEXT))
-                start = CONTEXT if len(content) > needles.reach else 0
+                start = BEFORE if len(content) > needles.reach else 0
                 content = content[-needles.reach :]
             found |= needles.within(content, start)
     except FileNotFoundError:

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from igstats_kit.deep_sweep.edges import CONTEXT, Edges, in_hex, in_text
+from igstats_kit.deep_sweep.edges import BEFORE, CONTEXT, Edges, in_hex, in_text
 
 _SHORTEST = 6
 # Ids that we made, a prefix and a ULID: they name nobody once the rows are gone, and logs may hold them.
@@ -94,7 +94,7 @@ class Needles:
                 else:
                     self.unsearched[erased.request_id] += 1
         self._edges = {form: Edges(form) for form in self._owners}
-        self.reach = max((len(form.encode()) for form in self._owners), default=0) + 2 * CONTEXT
+        self.reach = max((len(form.encode()) for form in self._owners), default=0) + BEFORE + CONTEXT
 
     def within(self, content: bytes, start: int = 0, end: int | None = None) -> set[str]:
         """The requests whose values stand in content[start:end]; the bytes around are looked at, not searched."""

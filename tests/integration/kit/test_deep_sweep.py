@@ -182,6 +182,20 @@ async def test_a_row_with_a_piece_of_a_value_is_not_taken_for_the_value(swept: S
             )
 
 
+@pytest.mark.parametrize("length", [100, 1000])
+@pytest.mark.parametrize(("more", "found"), [("", True), ("s", False), (".uk", False)])
+async def test_the_end_of_a_longer_text_is_found_in_a_file_though_a_letter_comes_next(
+    swept: Swept, length: int, more: str, *, found: bool
+) -> None:
+    line = f"{VALUE}{more}".rjust(length - 1, "x").replace("x" + VALUE, " " + VALUE)
+    await swept.tell("CREATE TABLE forgotten (line text, next text)")
+    await swept.tell("INSERT INTO forgotten VALUES (:line, :next)", line=line, next="y" * 47)  # its header is an "a"
+    swept.clock.advance(timedelta(days=9))
+    said = await swept.sweep(rewrite=0)
+    assert ("database_file:forgotten" in said["found"]) is found
+    assert ("table:forgotten" in said["found"]) is found
+
+
 async def test_another_whose_name_begins_alike_is_no_finding_in_any_file(swept: Swept) -> None:
     other = f"{VALUE}.uk"
     await swept.tell("CREATE TABLE others (line text)")

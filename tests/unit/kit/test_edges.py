@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from igstats_kit.deep_sweep import files
-from igstats_kit.deep_sweep.edges import Edges
+from igstats_kit.deep_sweep.edges import BEFORE, Edges
 from igstats_kit.deep_sweep.model import Erased, Needles
 
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -90,10 +90,44 @@ def test_a_whole_value_is_found_behind_its_length_whatever_follows(name: str, be
         assert Edges(name).alone(before + bytes([length]) + name.encode() + after)
 
 
-@given(st.integers(min_value=0, max_value=80), st.sampled_from(["!bench1!", "!bench12!", "!workbench1!"]))
-def test_where_a_file_is_cut_into_pieces_changes_nothing(at: int, text: str) -> None:
+def stored(text: str) -> bytes:
+    """A text as a row of PostgreSQL holds it; the next byte is the header of 23 bytes more, the digit 1."""
+    raw = text.encode()
+    header = bytes([2 * len(raw) + 3]) if len(raw) <= 126 else (4 * (len(raw) + 4)).to_bytes(4, "little")
+    return b"\x07\0\0\0" + header + raw + b"1" + b"x" * 23
+
+
+TEXTS = st.text(string.ascii_letters + string.digits + " .,@\näß€😀", max_size=400).map(lambda text: text + " ")
+
+
+@given(NAMES, TEXTS)
+@example("bench1", "x" * 40 + "ä" * 20 + " ")
+@example("bench1", "ä" * 55 + " ")
+@example("bench1", "x" * 119 + " ")
+@example("bench1", "x" * 120 + " ")
+@example("bench1", "x" * BEFORE + " ")
+def test_a_name_at_the_end_of_a_longer_text_is_found_where_the_length_is_no_character(name: str, text: str) -> None:
+    length = len((text + name).encode())
+    looks_like_text, too_far = 15 <= length <= 61, length > BEFORE
+    assume(name not in text)
+    assert Edges(name).alone(stored(text + name)) is not (looks_like_text or too_far)
+
+
+@given(NAMES, TEXTS, st.text(LETTERS, min_size=1, max_size=400))
+@example("bench1", "", "x" * 24)
+def test_a_longer_name_is_not_the_name_however_long_the_text_that_holds_it(name: str, text: str, more: str) -> None:
+    assume(name not in text)
+    assert not Edges(name).alone(stored(text + name + more))
+
+
+CUT = [b"!bench1!", b"!bench12!", b"!workbench1!", stored("x" * 150 + " bench1"), stored("x" * 150 + " bench12")]
+
+
+@given(st.integers(min_value=0, max_value=80), st.sampled_from(CUT))
+@example(0, stored("x" * 150 + " bench1"))
+def test_where_a_file_is_cut_into_pieces_changes_nothing(at: int, text: bytes) -> None:
     needles = Needles([Erased("req_1", ("bench1", "a much longer value"), NOON, last=False)])
-    content = b"." * at + text.encode() + b"." * (80 - at)
+    content = b"." * (BEFORE + at) + text + b"." * (80 - at)
     with TemporaryDirectory() as folder, patch.object(files, "_PIECE", 32):
         path = Path(folder) / "file"
         path.write_bytes(content)
