@@ -81,6 +81,5 @@ def test_every_clause_of_the_policy_has_a_row_that_says_what_makes_it_true() -> 
     clauses = re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", text("docs/policy.md"), re.MULTILINE)
     parents = {clause.partition(".")[0] for clause in clauses if "." in clause}
     rows = set(re.findall(r"^\| (\d+(?:\.\d+)?) \|", text("docs/clauses.md"), re.MULTILINE))
-    headings = set(re.findall(r"\d+", " ".join(re.findall(r"^## (.*)", text("docs/clauses.md"), re.MULTILINE))))
     assert len(clauses) > 10
-    assert set(clauses) - parents - headings - rows == set()
+    assert set(clauses) - parents - rows == set()
