@@ -77,6 +77,12 @@ def test_the_page_of_a_service_names_its_tables_and_settings(service: str) -> No
     assert ({table.name for table in metadata.sorted_tables} | settings) - words == set()
 
 
+def test_the_page_of_the_kit_names_every_setting_that_all_services_have() -> None:
+    fields = ServiceConfig.model_fields.items()
+    settings = {str(field.validation_alias or name).upper().removeprefix("IGSTATS_") for name, field in fields}
+    assert settings - set(re.findall(r"`([^`]+)`", text("kit/README.md"))) == set()
+
+
 def test_every_clause_of_the_policy_has_a_row_that_says_what_makes_it_true() -> None:
     clauses = re.findall(r"^#+ (\d+(?:\.\d+)?)\.? ", text("docs/policy.md"), re.MULTILINE)
     parents = {clause.partition(".")[0] for clause in clauses if "." in clause}
