@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 
 import pytest
-from manifests import Manifest, of_kind, rendered
+from manifests import BASE, Manifest, of_kind, plain, rendered
 
 MANIFESTS = rendered()
 POLICIES = of_kind(MANIFESTS, "NetworkPolicy")
@@ -99,3 +99,11 @@ def test_only_four_ways_lead_to_the_outside_and_never_into_a_private_range() -> 
     old = [block for _, _, block in outgoing if ":" not in block["cidr"]]
     assert all(closed <= set(block["except"]) for block in old)
     assert all("fc00::/7" in block["except"] for _, _, block in outgoing if block not in old)
+
+
+def test_the_component_of_a_witness_opens_to_audit_what_the_base_opens_to_others_and_no_more() -> None:
+    (witness,) = plain(BASE.parent / "components" / "witness")
+    (others,) = [one for one in POLICIES if one["metadata"]["name"] == "gateway-to-partners"]
+    assert selected(witness["spec"]) == "audit"
+    assert witness["spec"]["policyTypes"] == ["Egress"]
+    assert witness["spec"]["egress"] == others["spec"]["egress"]
