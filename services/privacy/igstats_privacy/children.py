@@ -78,14 +78,14 @@ class Children:
                 await self.open(connection, [_lifting(request, naming, by_officer=by_officer)])
 
     async def end_moot(self, connection: Connection, liftings: Mapping[str, tuple[State, Sequence[bytes]]]) -> set[str]:
-        """Takes back liftings that came by themselves where somebody has had the data restricted meanwhile.
+        """Takes back liftings that came by themselves where the data rests for another reason by now.
 
         They wait for a notice, and would end what the person or an officer wants; answers which those are.
         """
         if not liftings:
             return set()
         persons = {request_id: tokens for request_id, (_, tokens) in liftings.items()}
-        moot = await wait_store.restricted_by_somebody(connection, persons)
+        moot = await wait_store.restricted_meanwhile(connection, persons)
         old = {request_id: liftings[request_id][0] for request_id in sorted(moot)}
         await self._fanout.move(connection, old, {name: moved(state, Move.WITHDRAW) for name, state in old.items()})
         await wait_store.wait(connection, dict.fromkeys(old, (Wait.UNSPECIFIED, None)))

@@ -43,25 +43,28 @@ _CHILDREN = text(
     'SELECT request_id, state FROM requests WHERE parent_id = :parent AND "right" = :right AND automatic'
     " ORDER BY request_id FOR UPDATE"
 )
-_NOT_LIFTED = (
-    "r.state NOT IN ('DENIED', 'WITHDRAWN', 'EXPIRED')"
+_IN_FORCE = (
+    "r.state NOT IN ('RECEIVED', 'IDENTITY_PENDING', 'TRIAGE', 'DENIED', 'WITHDRAWN', 'EXPIRED')"
     " AND NOT EXISTS (SELECT FROM request_tokens u JOIN requests l USING (request_id) WHERE u.token = g.token"
     " AND l.\"right\" = 'LIFTING' AND l.request_id > r.request_id AND l.state = 'FULFILLED')"
 )
-# A restriction stands until a later lifting; one that came by itself, for a wait that has ended, stands for nothing.
-# What somebody has opened, by whatever door and beside whatever request, stands until somebody lifts it.
+# A restriction stands from its acceptance until a later lifting; one that came by itself, for a wait that has ended,
+# stands for nothing. What somebody has opened, by whatever door and beside whatever request, ends by request only.
 _RESTRICTED_OTHERWISE = text(
     "SELECT EXISTS (SELECT FROM unnest(CAST(:tokens AS bytea[])) AS g(token) JOIN request_tokens t USING (token)"  # noqa: S608 - only our own constants are put in
-    f" JOIN requests r USING (request_id) WHERE r.\"right\" = 'RESTRICTION' AND {_NOT_LIFTED}"
+    f" JOIN requests r USING (request_id) WHERE r.\"right\" = 'RESTRICTION' AND {_IN_FORCE}"
     " AND NOT (r.automatic AND (r.parent_id = :parent OR EXISTS (SELECT FROM requests p"
     " WHERE p.request_id = r.parent_id AND (p.state IN ('DENIED', 'WITHDRAWN', 'EXPIRED')"
     " OR p.\"right\" = 'CORRECTION' AND (p.state <> 'TRIAGE' OR p.approved_at IS NOT NULL))))))"
 )
-_RESTRICTED_BY_SOMEBODY = text(
+# The wait of an erasure ends with the data, or with a lifting of its own.
+_RESTRICTED_MEANWHILE = text(
     "SELECT DISTINCT g.request_id"  # noqa: S608 - only our own constants are put in
     " FROM unnest(CAST(:owners AS text[]), CAST(:tokens AS bytea[])) AS g(request_id, token)"
     " JOIN request_tokens t USING (token) JOIN requests r ON r.request_id = t.request_id"
-    f" WHERE r.\"right\" = 'RESTRICTION' AND NOT r.automatic AND {_NOT_LIFTED}"
+    f" WHERE r.\"right\" = 'RESTRICTION' AND {_IN_FORCE} AND (NOT r.automatic"
+    " OR EXISTS (SELECT FROM requests p WHERE p.request_id = r.parent_id"
+    " AND p.\"right\" = 'ERASURE' AND p.state = 'TRIAGE'))"
 )
 
 
@@ -128,9 +131,12 @@ async def restricted_otherwise(connection: Connection, parent_id: str, tokens: S
     return found
 
 
-async def restricted_by_somebody(connection: Connection, persons: Mapping[str, Iterable[bytes]]) -> set[str]:
-    """Those of the requests, given with their persons' tokens, whose person's data somebody has had restricted."""
-    rows = await fetch(connection, _RESTRICTED_BY_SOMEBODY, _pairs(persons))
+async def restricted_meanwhile(connection: Connection, persons: Mapping[str, Iterable[bytes]]) -> set[str]:
+    """Those of the requests, given with their persons' tokens, whose person's data rests as somebody wants it to.
+
+    That is a restriction that somebody has opened, or one for the window of an erasure.
+    """
+    rows = await fetch(connection, _RESTRICTED_MEANWHILE, _pairs(persons))
     return {row.request_id for row in rows}
 
 

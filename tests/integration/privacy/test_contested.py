@@ -1,5 +1,6 @@
 """Values that an officer checks: the data rests meanwhile, and the person hears before it is used again (GDPR 18)."""
 
+from dataclasses import replace
 from datetime import timedelta
 from importlib import import_module
 
@@ -174,6 +175,39 @@ async def test_a_lifting_on_its_way_is_taken_back_when_somebody_wants_the_restri
     await office.triage.run_once()
     assert await office.state(wanted) is State.FULFILLED
     assert (await children_of(office, request_id))[Right.LIFTING] is State.WITHDRAWN
+
+
+async def test_a_lifting_on_its_way_ends_no_window_of_an_erasure(office_with: MakeOffice) -> None:
+    office = await office_with(replace(CHECKED, window=timedelta(hours=24)))
+    request_id = await corrected(office, HANDLE)
+    await office.work(Sent.RIGHT_RESTRICTION)
+    await decided(office, request_id, "deny")
+    await office.triage.run_once()
+    office.clock.advance(timedelta(days=6, hours=12))
+    erasure = await office.accepted(Right.ERASURE, HANDLE)
+    await office.triage.run_once()
+    await office.work(Sent.RIGHT_RESTRICTION)
+    assert await waiting(office, erasure) == (State.TRIAGE, Wait.WINDOW)
+    office.clock.advance(timedelta(hours=18))
+    await office.triage.run_once()
+    assert (await children_of(office, request_id))[Right.LIFTING] is State.WITHDRAWN
+    await office.requests.withdraw(erasure)
+    await office.triage.run_once()
+    assert (await children_of(office, erasure))[Right.LIFTING] is State.EXECUTING
+
+
+async def test_a_restriction_that_is_refused_has_kept_no_other_from_ending(office_with: MakeOffice) -> None:
+    office = await office_with(replace(CHECKED, approve=frozenset({Right.CORRECTION, Right.RESTRICTION})))
+    request_id = await corrected(office, HANDLE)
+    await office.work(Sent.RIGHT_RESTRICTION)
+    wanted = await restricted(office, "web")
+    assert await waiting(office, wanted) == (State.TRIAGE, Wait.APPROVAL)
+    await decided(office, request_id, "deny")
+    await office.triage.run_once()
+    await decided(office, wanted, "deny")
+    office.clock.advance(timedelta(days=7))
+    await office.triage.run_once()
+    assert (await children_of(office, request_id))[Right.LIFTING] is State.EXECUTING
 
 
 async def test_a_restriction_that_was_lifted_keeps_no_later_one_from_ending(office_with: MakeOffice) -> None:
