@@ -7,6 +7,7 @@ from typing import Protocol
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason, Violation
+from igstats_kit.mail import mail_address
 from ulid import ULID
 
 from igstats_gateway import keys
@@ -203,10 +204,10 @@ def _found(account: Account | None) -> Account:
 
 
 def _require_addresses(contacts: Sequence[Contact]) -> None:
-    """A new contact needs a mail address; one that is given must look like one."""
+    """A new contact needs a mail address; one that is given must be one."""
     for position, contact in enumerate(contacts):
-        local, _, domain = contact.email.rpartition("@")
-        if not (local and domain) and (contact.email or not contact.contact_id):
+        wanted = contact.email or not contact.contact_id
+        if wanted and mail_address(contact.email) is None:
             raise _invalid(f"contacts[{position}].email", "must be a mail address")
 
 

@@ -6,8 +6,10 @@ from datetime import datetime
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.mail import mail_address
 from ulid import ULID
 
+from igstats_privacy.errors import field_invalid
 from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.model import Identifier, Naming, NewRequest, Request, State
 from igstats_privacy.reference import new_reference
@@ -27,17 +29,19 @@ class Drafts:
         """The request, ready to be written in a transaction of whoever opens it.
 
         Raises:
-            DomainError: SUBJECT_UNIDENTIFIED.
+            DomainError: SUBJECT_UNIDENTIFIED; FIELD_INVALID for what is no mail address, unless it comes from a parent.
         """
         identifiers = normalised(new.identifiers)
         if not identifiers and not new.tokens:
             raise DomainError(Reason.SUBJECT_UNIDENTIFIED)
+        if not new.parent_id:
+            _require_addresses(new, identifiers)
         request = self._received(new, identifiers)
         sealed = self._identifiers.seal(request.request_id, _naming(new, identifiers))
         key = _digest(new.door, new.account_id, new.idempotency_key)
         # Where no letter leaves, an address for letters would serve nobody (GDPR article 5(1)(c)).
-        address = new.reply_address if self._letters else ""
-        reply = self._identifiers.seal_reply(request.request_id, address, new.language)
+        address = mail_address(new.reply_address) if self._letters else None
+        reply = self._identifiers.seal_reply(request.request_id, address or "", new.language)
         return Opening(request, sealed, key, self._content(new, identifiers), reply)
 
     def _received(self, new: NewRequest, identifiers: Sequence[Identifier]) -> Request:
@@ -74,6 +78,14 @@ class Drafts:
         tokens = sorted(token.hex() for token in (*self._identifiers.tokens(identifiers), *new.tokens))
         wrong = sorted(_digest(one.field, one.value).hex() for one in new.corrections)
         return _digest(new.right, new.identity_proof, *tokens, *wrong)
+
+
+def _require_addresses(new: NewRequest, identifiers: Sequence[Identifier]) -> None:
+    """What a door hands in is a mail address where it says so; what a request has in it already is carried on."""
+    if new.reply_address and mail_address(new.reply_address) is None:
+        raise field_invalid("reply_address", "must be a mail address")
+    if any(one.kind == "EMAIL" and mail_address(one.value) is None for one in identifiers):
+        raise field_invalid("identifiers", "must be a mail address where they say so")
 
 
 def _naming(new: NewRequest, identifiers: tuple[Identifier, ...]) -> Naming:

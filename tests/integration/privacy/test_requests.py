@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from igstats.event.v1.events_pb2 import RecordMade
@@ -69,6 +71,20 @@ async def test_a_request_that_names_nobody_is_refused(office: Office) -> None:
     with pytest.raises(DomainError) as refused:
         await office.requests.open(NewRequest(Right.ERASURE, "api", OTHER_ACCOUNT, (), "key-1"))
     assert refused.value.reason is Reason.SUBJECT_UNIDENTIFIED
+
+
+@pytest.mark.parametrize(
+    "changed", [{"reply_address": "b@[.x"}, {"identifiers": (Identifier("EMAIL", ":@;.x"),)}], ids=["reply", "person"]
+)
+async def test_what_is_no_mail_address_is_refused_but_what_a_request_has_already_is_carried_on(
+    office: Office, changed: dict[str, Any]
+) -> None:
+    wish = replace(new("key-1"), **changed)
+    with pytest.raises(DomainError) as refused:
+        await office.requests.open(wish)
+    assert refused.value.reason is Reason.FIELD_INVALID
+    child = await office.requests.open(replace(wish, parent_id="req_before"))
+    assert child.request.state is State.RECEIVED
 
 
 async def test_identifiers_are_sealed_and_destroyed_when_the_request_ends(office: Office) -> None:

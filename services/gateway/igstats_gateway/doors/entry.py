@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from igstats_kit.mail import mail_address
+
 from igstats_gateway.doors.language import LANGUAGES, Say
 from igstats_gateway.doors.model import Correction, Identifier, Kind, Regime, Right, Wish
 from igstats_gateway.doors.words import RIGHTS
@@ -19,12 +21,10 @@ CORRECTIONS = (
 )
 """Fields that a person can have corrected, as the holders' descriptions name them; a test compares."""
 
-_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 _USERNAME = re.compile(r"[A-Za-z0-9._]{1,30}")
 _DIGITS = re.compile(r"[0-9]{1,32}")
 _ACCOUNT = re.compile(r"acc_[0-9a-z]{26}")
 _KEY = re.compile(r"[A-Za-z0-9_-]{16,64}")
-_LONGEST_EMAIL = 254
 _LONGEST_VALUE = 2000
 _NAMES = ("email", "username", "instagram_user_id", "account_id")
 _CHOICES = frozenset(RIGHTS)
@@ -95,7 +95,7 @@ class Entry:
         if self._get("right") not in _CHOICES:
             yield "right", "right"
         yield from self._wrong_names()
-        if self._get("reply") and not _is_email(self._get("reply")):
+        if self._get("reply") and mail_address(self._get("reply")) is None:
             yield "reply", "email"
         for name, options in (("language", dict(LANGUAGES)), ("regime", REGIMES)):
             if self._get(name) and self._get(name) not in options:
@@ -107,7 +107,7 @@ class Entry:
     def _wrong_names(self) -> Iterator[tuple[str, str]]:
         if not any(map(self._get, _NAMES)):
             yield "email", "nobody"
-        if self._get("email") and not _is_email(self._get("email")):
+        if self._get("email") and mail_address(self._get("email")) is None:
             yield "email", "email"
         if self._get("username") and not _USERNAME.fullmatch(self._get("username").removeprefix("@")):
             yield "username", "username"
@@ -139,7 +139,3 @@ class Entry:
 
     def _get(self, name: str) -> str:
         return self.values.get(name, "")
-
-
-def _is_email(text: str) -> bool:
-    return len(text) <= _LONGEST_EMAIL and _EMAIL.fullmatch(text) is not None

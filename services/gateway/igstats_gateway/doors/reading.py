@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from igstats_kit.errors import DomainError, Reason, Violation
+from igstats_kit.mail import mail_address
 
 T = TypeVar("T")
 
@@ -95,14 +96,13 @@ def chosen(given: Mapping[str, Any], name: str, among: Mapping[str, T]) -> T:
 
 
 def mail(value: str, name: str) -> str:
-    """A mail address, as far as one can tell.
+    """A mail address, as it was written.
 
     Raises:
         DomainError: FIELD_INVALID.
     """
     found = value.strip()
-    local, at, host = found.rpartition("@")
-    if not (local and at and host) or " " in found or len(found) > _MOST_MAIL:
+    if mail_address(found) is None:
         raise invalid(name, "must be a mail address")
     return found
 
@@ -119,7 +119,6 @@ def sha256(value: str, name: str) -> str:
     return found
 
 
-_MOST_MAIL = 320
 _HEX_DIGITS = 64
 _HEX = frozenset("0123456789abcdef")
 

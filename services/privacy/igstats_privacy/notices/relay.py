@@ -6,6 +6,7 @@ from email.utils import format_datetime
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
+from igstats_kit.mail import mail_address
 
 from igstats_privacy.notices.rendering import Rendered
 
@@ -40,12 +41,16 @@ class Relay:
         """Hands a letter over. The same `mail_id` gives the same Message-ID: a repeat can be recognised.
 
         Raises:
-            LetterRefusedError: For good.
+            LetterRefusedError: For good; also when `to` is no mail address.
             RelayUnavailableError: For now.
         """
+        address = mail_address(to)
+        if address is None:
+            raise LetterRefusedError
         try:
             await aiosmtplib.send(
-                message(self._sender, mail_id, to, letter, written),
+                message(self._sender, mail_id, address, letter, written),
+                recipients=[address],
                 hostname=self._host,
                 port=self._port,
                 username=self._user,

@@ -54,12 +54,15 @@ class Sender:
             mail = await store.claim(connection, now, now + _CLAIMED)
         if mail is None:
             return False
-        to, letter = self._outgoing.open(mail)
         try:
+            to, letter = self._outgoing.open(mail)
             await self._relay.send(mail.mail_id, to, letter, mail.created_at)
         except LetterRefusedError:
             await self._give_up(mail, "refused")
         except RelayUnavailableError:
+            await self._try_later(mail)
+        except Exception as error:  # noqa: BLE001 - a fault of one letter must not stop the others, nor the service
+            _log.error("letter failed", request_id=mail.request_id, exc_info=error)
             await self._try_later(mail)
         else:
             async with self._database.statement() as connection:
@@ -69,7 +72,7 @@ class Sender:
     async def _try_later(self, mail: Mail) -> None:
         now = self._clock.now()
         if now - mail.created_at >= PATIENCE:
-            await self._give_up(mail, "no relay took it in five days")
+            await self._give_up(mail, "not delivered in five days")
             return
         async with self._database.statement() as connection:
             await store.send_later(connection, mail.mail_id, now + pause(mail.attempts))

@@ -45,6 +45,8 @@ def test_answers_go_where_the_person_says() -> None:
         ({"email": ""}, "email"),
         ({"email": "ann"}, "email"),
         ({"email": "a b@example.com"}, "email"),
+        ({"email": "b@[.x"}, "email"),
+        ({"reply": ":@;.x"}, "reply"),
         ({"email": "a" * 250 + "@example.com"}, "email"),
         ({"username": "ann demo"}, "username"),
         ({"instagram_user_id": "ann"}, "instagram_user_id"),

@@ -148,6 +148,7 @@ def test_what_breaks_a_rule_is_refused(change: dict[str, Any]) -> None:
         ("email", "sha256", "ab" * 31),
         ("email", "sha256", "zz" * 32),
         ("email", "raw", "nobody"),
+        ("email", "raw", "b@[.x"),
         ("ios_advertising_id", "raw", "7b5a0e6b"),
         ("controller_customer_id", "raw", "7"),
         (["email"], "raw", "a@b.c"),

@@ -4,7 +4,11 @@ import itertools
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import aiosmtplib.email
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from igstats_kit.mail import mail_address
 from igstats_privacy.lifecycle import FINAL
 from igstats_privacy.model import Regime, Request, Right, State, Wait
 from igstats_privacy.notices.letters import Letter, is_over, owed
@@ -143,3 +147,13 @@ def test_a_repeat_of_a_letter_has_the_same_message_id_and_no_robot_answers_it() 
     assert first["Message-ID"] == again["Message-ID"] == "<mal_1@stats.example>"
     assert first["Auto-Submitted"] == "auto-generated"
     assert [part.get_content_type() for part in first.iter_parts()] == ["text/plain", "text/html"]
+
+
+@given(st.text(alphabet="ab!'=?.é\u200d", min_size=1, max_size=12), st.sampled_from(["b.example", "müller.example"]))
+def test_a_letter_has_one_recipient_whatever_the_address_is_made_of(local: str, domain: str) -> None:
+    address = mail_address(f"{local}@{domain}")
+    if address is None:
+        return
+    made = message("igstats <privacy@stats.example>", "mal_1", address, render(Letter.CODE, "en", VALUES), NOW)
+    assert [one.addr_spec for one in made["To"].addresses] == [address]
+    assert aiosmtplib.email.extract_recipients(made) == [address]

@@ -1,5 +1,7 @@
 """What an agent asks for (sections 2.01, 3.01, 3.04), read from checked claims. Pure but for the errors."""
 
+from igstats_kit.mail import mail_address
+
 from igstats_gateway.doors.attesting import proof
 from igstats_gateway.doors.drp.message import Claims, invalid, text
 from igstats_gateway.doors.model import Identifier, Kind, Regime, Right, Wish
@@ -71,7 +73,6 @@ def _regime(claims: Claims) -> Regime:
 
 def _mail(claims: Claims) -> str:
     found = text(claims, "email", _MOST_MAIL).strip()
-    name, at, host = found.rpartition("@")
-    if not (name and at and host) or " " in found:
+    if mail_address(found) is None:
         raise invalid("email", "must be a mail address: it is what persons are found by here")
     return found
