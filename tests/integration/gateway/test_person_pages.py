@@ -9,6 +9,7 @@ from igstats.holder.v1.identifier_pb2 import IdentifierKind
 from igstats.holder.v1.task_pb2 import Right
 from igstats.privacy.v1.request_pb2 import RequestState
 from igstats.privacy.v1.status_service_pb2 import Justification
+from igstats_gateway.model import Contact
 
 NAMED = {"right": "ERASURE", "email": "ann@example.com", "username": "@Ann.Demo", "regime": "CCPA", "language": "de"}
 
@@ -232,6 +233,17 @@ async def test_a_key_proves_its_account_and_is_never_shown_again(gateway: Any) -
     answer = await gateway.ask("POST", f"{where}/account", data={"api_key": key}, allow_redirects=False)
     assert (answer.status, answer.headers["location"]) == (303, where)
     assert gateway.others.doorkeeper.accounts == [gateway.account.account_id]
+
+
+async def test_a_key_that_may_not_open_a_request_proves_nothing(gateway: Any) -> None:
+    where = await opened(gateway)
+    scopes = ("stats:read", "privacy:read")
+    reader = await gateway.registration.create("Eve's", Contact("", "eve@example.com", "Eve"), scopes)
+    answer = await gateway.ask("POST", f"{where}/account", data={"api_key": reader.key}, allow_redirects=False)
+    assert answer.status == 403
+    assert "lacks the scope" in answer.text
+    assert reader.key not in answer.text
+    assert gateway.others.doorkeeper.accounts == []
 
 
 async def test_a_person_signs_in_with_instagram_and_comes_back(gateway: Any) -> None:

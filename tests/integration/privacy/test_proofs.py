@@ -8,7 +8,7 @@ import pytest
 from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_kit.errors import DomainError, Reason
 from igstats_privacy.model import Identifier, NewRequest, Regime, Right, State
-from igstats_privacy.proofs.accounts import Accounts
+from igstats_privacy.proofs.accounts import SCOPE, Accounts
 from igstats_privacy.proofs.codes import Codes
 from igstats_privacy.proofs.fetching import Fetching
 from igstats_privacy.proofs.forgetting import Forgetting
@@ -213,11 +213,16 @@ async def test_a_sign_in_adds_the_ids_that_the_platform_vouches_for(desk: Desk) 
 
 async def test_the_key_of_the_account_proves_what_is_the_accounts(desk: Desk) -> None:
     status = await desk.waiting(Identifier("ACCOUNT_ID", ACCOUNT))
-    shown = await desk.accounts.prove(status, ACCOUNT)
+    for scopes in ((), ("stats:read", "privacy:read")):
+        with pytest.raises(DomainError) as refused:
+            await desk.accounts.prove(status, ACCOUNT, scopes)
+        assert refused.value.reason is Reason.SCOPE_MISSING
+    assert await desk.state(status) is State.IDENTITY_PENDING
+    shown = await desk.accounts.prove(status, ACCOUNT, (SCOPE,))
     assert shown.request.identity_proof == "account key"
     other = await desk.waiting(Identifier("ACCOUNT_ID", "acc_01jd3zmg6m0000000000000009"))
     with pytest.raises(DomainError) as refused:
-        await desk.accounts.prove(other, ACCOUNT)
+        await desk.accounts.prove(other, ACCOUNT, (SCOPE,))
     assert refused.value.reason is Reason.PROOF_NOT_AVAILABLE
 
 

@@ -25,6 +25,8 @@ from igstats_gateway.model import Call, Client
 _LONGEST_POINT = 500
 
 
+SCOPE = "privacy:write"
+"""What a key must be allowed to prove its account with: as much as opening a request over the API asks for."""
 POINTS = ("company", "contact_name", "billing_address", "vat_number", "key_id", "created_month")
 """Facts that can be compared, as igstats.privacy.v1.Point names them."""
 
@@ -85,7 +87,7 @@ class ProofPages:
         )
 
     async def account(self, request: Request) -> Response:
-        """Asks for a key, and checks it as the API does."""
+        """Asks for a key, and checks it as the API does for who opens a request."""
         code = request.path_params["code"]
         if request.method != "POST":
             await self._desk.status(code)
@@ -95,6 +97,8 @@ class ProofPages:
 
         async def prove() -> object:
             call.caller = await self._authentication.caller(f"Bearer {typed.get('api_key', '')}")
+            if SCOPE not in call.caller.scopes:
+                raise DomainError(Reason.SCOPE_MISSING, scope=SCOPE)
             return await self._identity.prove_account(code, call)
 
         return await self._tried("account", code, {}, "api_key", prove)

@@ -3,12 +3,19 @@
 For requests that came by another door than the API, where the key is shown with every call.
 """
 
+from collections.abc import Collection
+
+from igstats_kit.errors import DomainError, Reason
+
 from igstats_privacy import identity
 from igstats_privacy.model import Identifier, Naming, Shown
 from igstats_privacy.proofs.errors import not_available
 from igstats_privacy.proofs.proof import Method, Tier
 from igstats_privacy.proofs.proving import Proving
 from igstats_privacy.triage import Profiles
+
+SCOPE = "privacy:write"
+"""What the key must be allowed: as much as opening a request over the API asks for (`RequestService/CreateRequest`)."""
 
 
 class Accounts:
@@ -18,13 +25,15 @@ class Accounts:
         self._proving = proving
         self._profiles = profiles
 
-    async def prove(self, status_code: str, account_id: str) -> Shown:
+    async def prove(self, status_code: str, account_id: str, scopes: Collection[str]) -> Shown:
         """Covers what of the request is the account's.
 
         Raises:
-            DomainError: STATUS_CODE_UNKNOWN; PROOF_NOT_AVAILABLE when nothing in the request is the account's;
-                DEPENDENCY_UNAVAILABLE.
+            DomainError: SCOPE_MISSING; STATUS_CODE_UNKNOWN; DEPENDENCY_UNAVAILABLE; PROOF_NOT_AVAILABLE when nothing in
+                the request is the account's.
         """
+        if SCOPE not in scopes:
+            raise DomainError(Reason.SCOPE_MISSING, scope=SCOPE)
         request_id = self._proving.request_id(status_code)
         async with self._proving.case(request_id) as case:
             named = case.naming.identifiers

@@ -75,7 +75,8 @@ class IdentityServicer(IdentityServiceServicer):
         self, request: pb.ProveAccountRequest, _context: Context
     ) -> pb.ProveAccountResponse:
         """Takes the account's key, which the gateway has checked."""
-        shown = await self._accounts.prove(request.status_code, account().account_id)
+        shower = account()
+        shown = await self._accounts.prove(request.status_code, shower.account_id, shower.scopes)
         return pb.ProveAccountResponse(request=core.request(shown))
 
     async def ListProofs(  # noqa: N802 - gRPC name

@@ -5,8 +5,11 @@ from datetime import UTC, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
+from igstats.api.v1 import request_service_pb2
+from igstats.api.v1.access_pb2 import access
+from igstats_gateway.doors import proof_pages
 from igstats_privacy.model import Identifier, Regime, Right
-from igstats_privacy.proofs import rules
+from igstats_privacy.proofs import accounts, rules
 from igstats_privacy.proofs.proof import Method, Proof, ProofState, Tier
 from igstats_privacy.proofs.rules import Profile
 
@@ -65,3 +68,8 @@ def test_what_failed_or_is_too_weak_proves_nothing(right: Right, regime: Regime)
     assert not rules.is_proved([b"t"], [failed], right, regime)
     weak = proved(Tier.REASONABLE, b"t")
     assert rules.is_proved([b"t"], [weak], right, regime) is rules.suffices(Tier.REASONABLE, right, regime)
+
+
+def test_a_key_needs_as_much_to_prove_its_account_as_to_open_a_request_over_the_api() -> None:
+    create = request_service_pb2.DESCRIPTOR.services_by_name["RequestService"].methods_by_name["CreateRequest"]
+    assert accounts.SCOPE == proof_pages.SCOPE == create.GetOptions().Extensions[access].scope

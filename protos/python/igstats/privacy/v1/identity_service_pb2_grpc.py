@@ -114,7 +114,8 @@ class IdentityServiceServicer(object):
 
     def ProveAccount(self, request, context):
         """The account's key, shown again on the status page, proves the account, its contacts and the profiles it is
-        connected to. The gateway passes on the account whose key it was, as with every public call.
+        connected to. The gateway passes on the account whose key it was, as with every public call; the key needs the
+        scope privacy:write, as for opening a request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,7 +58,8 @@ class IdentityServiceStub:
         igstats.privacy.v1.identity_service_pb2.ProveAccountResponse,
     ]
     """The account's key, shown again on the status page, proves the account, its contacts and the profiles it is
-    connected to. The gateway passes on the account whose key it was, as with every public call.
+    connected to. The gateway passes on the account whose key it was, as with every public call; the key needs the
+    scope privacy:write, as for opening a request.
     """
 
     ListProofs: grpc.UnaryUnaryMultiCallable[
@@ -107,7 +108,8 @@ class IdentityServiceAsyncStub:
         igstats.privacy.v1.identity_service_pb2.ProveAccountResponse,
     ]
     """The account's key, shown again on the status page, proves the account, its contacts and the profiles it is
-    connected to. The gateway passes on the account whose key it was, as with every public call.
+    connected to. The gateway passes on the account whose key it was, as with every public call; the key needs the
+    scope privacy:write, as for opening a request.
     """
 
     ListProofs: grpc.aio.UnaryUnaryMultiCallable[
@@ -168,7 +170,8 @@ class IdentityServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[igstats.privacy.v1.identity_service_pb2.ProveAccountResponse, collections.abc.Awaitable[igstats.privacy.v1.identity_service_pb2.ProveAccountResponse]]:
         """The account's key, shown again on the status page, proves the account, its contacts and the profiles it is
-        connected to. The gateway passes on the account whose key it was, as with every public call.
+        connected to. The gateway passes on the account whose key it was, as with every public call; the key needs the
+        scope privacy:write, as for opening a request.
         """
 
     @abc.abstractmethod
