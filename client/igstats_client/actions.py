@@ -11,7 +11,7 @@ from igstats.api.v1 import request_service_pb2 as pb
 from igstats.api.v1.stats_service_pb2 import GetProfileRequest
 from rich.console import Console
 
-from igstats_client import connection, views
+from igstats_client import connection, saving, views
 from igstats_client.connection import Connection
 from igstats_client.settings import Settings
 
@@ -84,15 +84,10 @@ def save(
     settings: Settings, method: str, request: Message, file: Path, *, patience: float = 0.0, field: str = "chunk"
 ) -> None:
     """Writes a file that a method streams in a field of its answers; a broken download leaves none."""
-    part = file.with_name(f"{file.name}.part")
-    try:
-        with Connection(settings) as api, part.open("wb") as target:
-            for answer in api.stream(method, request, patience=patience):
-                target.write(getattr(answer, field))
-        part.rename(file)
-    finally:
-        part.unlink(missing_ok=True)
-    _console().print(f"{file.stat().st_size} bytes in {file}", markup=False)
+    with Connection(settings) as api:
+        answers = api.stream(method, request, patience=patience)
+        size = saving.save((getattr(answer, field) for answer in answers), file)
+    _console().print(f"{size} bytes in {file}", markup=False)
 
 
 def show_profile(settings: Settings, name: str, *, as_json: bool) -> None:

@@ -12,6 +12,8 @@ from igstats_client.audits import Proved, exit_code, prove
 from igstats_client.officer import OfficerConnection
 from igstats_client.settings import Office
 
+RUN_SECONDS = 900.0
+"""As long as all checks may take, one after the other."""
 _COLOURS = {"PASSED": "green", "FOUND": "red", "NOT_POSSIBLE": "yellow"}
 
 
@@ -29,6 +31,18 @@ def report(office: Office, audit_id: str, log_key: str, *, as_json: bool) -> int
     else:
         show(answer.audit, proved, Console(soft_wrap=True, highlight=False))
     return exit_code(answer.audit)
+
+
+def run(office: Office, log_key: str, *, as_json: bool) -> int:
+    """Runs a security audit and prints its report as `report` does.
+
+    Raises:
+        ApiError: What igstats answered, also when another audit runs.
+        ValueError: The report is not proved.
+    """
+    with OfficerConnection(office) as audit:
+        done = audit.call("RunSecurityAudit", pb.RunSecurityAuditRequest(), RUN_SECONDS).audit
+    return report(office, done.audit_id, log_key, as_json=as_json)
 
 
 def fetch(office: Office, audit_id: str) -> pb.GetSecurityAuditResponse:

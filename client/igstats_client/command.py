@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igstats_client import officer_command
+from igstats_client import audit_command, officer_command
 from igstats_client.errors import ApiError, SettingsError
 from igstats_client.lazy import lazy
-from igstats_client.settings import Settings, load, office
+from igstats_client.options import CallId, Limit, Output, Printed, Since, Status, Until
+from igstats_client.settings import Settings, load
 
 if TYPE_CHECKING:
-    from igstats_client import actions, audit_report, checking
+    from igstats_client import actions, checking
     from igstats_client import calls as own_calls
 else:  # gRPC takes a third of a second to load: only those wait for it who call
     actions, checking = lazy("igstats_client.actions"), lazy("igstats_client.checking")
-    own_calls, audit_report = lazy("igstats_client.calls"), lazy("igstats_client.audit_report")
+    own_calls = lazy("igstats_client.calls")
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Instagram statistics, and your rights.")
 receipt = typer.Typer(no_args_is_help=True, help="Receipts of a request: get them, and check them offline.")
@@ -30,16 +31,8 @@ app.add_typer(receipt, name="receipt")
 app.add_typer(request, name="request")
 app.add_typer(profile, name="profile")
 app.add_typer(calls, name="calls")
-audit = typer.Typer(no_args_is_help=True, help="Security audits, and the calls of all accounts, for officers.")
-app.add_typer(audit, name="audit")
+app.add_typer(audit_command.app, name="audit")
 app.add_typer(officer_command.app, name="officer")
-
-
-class Output(StrEnum):
-    """How to print."""
-
-    TABLE = "table"
-    JSON = "json"
 
 
 class Kind(StrEnum):
@@ -57,19 +50,8 @@ class Kind(StrEnum):
     CATEGORIES = "categories"
 
 
-Printed = Annotated[Output, typer.Option("-o", "--output", help="A table for people, JSON for programs.")]
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="Id of the request (req_...).")]
 Target = Annotated[Path, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.", dir_okay=False)]
-
-Status = Annotated[str, typer.Option(metavar="CODE", help="Only those that ended so: NOT_FOUND, or 5.")]
-Since = Annotated[str, typer.Option(metavar="TIME", help="From then on: 2026-11-23, 2026-11-23T12:00Z, 24h, 7d.")]
-CallId = Annotated[str, typer.Option("--id", metavar="CALL", help="Only this call (req_...).")]
-Limit = Annotated[int, typer.Option(min=1, help="At most so many.")]
-AuditAddress = Annotated[str, typer.Option(envvar="IGSTATS_AUDIT_ADDRESS", help="The audit service, host:port.")]
-Authority = Annotated[str, typer.Option(envvar="IGSTATS_CA", help="File of its authority.")]
-OfficerCertificate = Annotated[str, typer.Option(envvar="IGSTATS_OFFICER_CERT", help="File of your certificate.")]
-OfficerKey = Annotated[str, typer.Option(envvar="IGSTATS_OFFICER_KEY", help="File of its key.")]
-Until = Annotated[str, typer.Option(metavar="TIME", help="Before then.")]
 
 
 @receipt.command("download")
@@ -210,46 +192,6 @@ def export_calls(
     Example: igstats calls export --since 7d -o calls.ndjson
     """
     own_calls.export(_settings(), own_calls.Wanted(status, since, until), output)
-
-
-@audit.command("report")
-def report_audit(
-    audit_id: Annotated[str, typer.Argument(metavar="AUDIT_ID", help="Its id (sec_...); without, the newest.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,  # noqa: FBT002 - a flag
-    log_key: Annotated[str, typer.Option(metavar="VKEY", help="Verifier key of the log, if you know it.")] = "",
-    address: AuditAddress = "",
-    ca: Authority = "",
-    cert: OfficerCertificate = "",
-    key: OfficerKey = "",
-) -> None:
-    """Prints the report of a security audit, once it is proved. Ends with 0, 3, 4, 5 by the worst finding, else with 1.
-
-    Example: igstats audit report --json
-    """
-    found = office(address, ca, cert, key, Path.cwd())
-    raise typer.Exit(audit_report.report(found, audit_id, log_key, as_json=as_json))
-
-
-@audit.command("calls")
-def list_all_calls(
-    account: Annotated[str, typer.Option(metavar="ACCOUNT", help="Only those of this account (acc_...).")] = "",
-    status: Status = "",
-    since: Since = "",
-    until: Until = "",
-    call_id: CallId = "",
-    limit: Limit = 50,
-    output: Printed = Output.TABLE,
-    address: AuditAddress = "",
-    ca: Authority = "",
-    cert: OfficerCertificate = "",
-    key: OfficerKey = "",
-) -> None:
-    """Prints API calls of all accounts, newest first. That you read them goes into the evidence log.
-
-    Example: igstats audit calls --status UNAUTHENTICATED --since 1h
-    """
-    found, wanted = office(address, ca, cert, key, Path.cwd()), own_calls.Wanted(status, since, until)
-    own_calls.show_all(found, wanted, account, call_id, limit, as_json=output is Output.JSON)
 
 
 @app.command("call")

@@ -78,7 +78,7 @@ class Connection:
         Raises:
             ApiError: What igstats answered.
         """
-        invoke = self._channel.unary_unary(**_binding(find(name)))
+        invoke = self._channel.unary_unary(**binding(find(name)))
         waits = _Patience(patience)
         while True:
             try:
@@ -92,7 +92,7 @@ class Connection:
         Raises:
             ApiError: What igstats answered.
         """
-        invoke = self._channel.unary_stream(**_binding(find(name)))
+        invoke = self._channel.unary_stream(**binding(find(name)))
         waits = _Patience(patience)
         while True:
             answers = invoke(request)
@@ -121,7 +121,8 @@ class _Patience:
         time.sleep(problem.retry_after)
 
 
-def _binding(method: MethodDescriptor) -> dict[str, Any]:
+def binding(method: MethodDescriptor) -> dict[str, Any]:
+    """What a channel must know of a method to call it."""
     return {
         "method": f"/{method.containing_service.full_name}/{method.name}",
         "request_serializer": lambda request: request.SerializeToString(),

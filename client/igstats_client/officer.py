@@ -1,18 +1,19 @@
 """gRPC to a service itself, with the certificate of an officer."""
 
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
-from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 from igstats.audit.v1 import audit_service_pb2
-from igstats.privacy.v1 import decision_service_pb2, privacy_service_pb2, record_service_pb2
+from igstats.privacy.v1 import decision_service_pb2, privacy_service_pb2, record_service_pb2, status_service_pb2
 
-from igstats_client.connection import CALL_SECONDS, api_error
+from igstats_client.connection import CALL_SECONDS, api_error, binding
 from igstats_client.settings import Office
 
-_FILES = (audit_service_pb2, privacy_service_pb2, decision_service_pb2, record_service_pb2)
+_FILES = (audit_service_pb2, privacy_service_pb2, decision_service_pb2, record_service_pb2, status_service_pb2)
 _METHODS = {
     f"{service.name}/{method.name}": method
     for file in _FILES
@@ -38,19 +39,33 @@ class OfficerConnection:
     ) -> None:
         self._channel.close()
 
-    def call(self, name: str, request: Message) -> Any:  # noqa: ANN401 - the method's response
+    def call(self, name: str, request: Message, seconds: float = CALL_SECONDS) -> Any:  # noqa: ANN401 - the method's response
         """Calls a unary method by its name, Service/Method; without a service it is AuditService's.
 
         Raises:
             ApiError: What igstats answered.
         """
-        method = _METHODS[name if "/" in name else f"AuditService/{name}"]
-        invoke: Any = self._channel.unary_unary(
-            f"/{method.containing_service.full_name}/{method.name}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=message_factory.GetMessageClass(method.output_type).FromString,
-        )
+        invoke: Any = self._channel.unary_unary(**binding(_method(name)))
         try:
-            return invoke(request, timeout=CALL_SECONDS)
+            return invoke(request, timeout=seconds)
         except grpc.RpcError as error:
             raise api_error(error) from error
+
+    def stream(self, name: str, request: Message) -> Iterator[Any]:
+        """Calls a method that streams its answers, named as for `call`.
+
+        Raises:
+            ApiError: What igstats answered.
+        """
+        answers: Any = self._channel.unary_stream(**binding(_method(name)))(request)
+        try:
+            yield from answers
+        except grpc.RpcError as error:
+            raise api_error(error) from error
+        finally:
+            answers.cancel()
+
+
+def _method(name: str) -> MethodDescriptor:
+    method: MethodDescriptor = _METHODS[name if "/" in name else f"AuditService/{name}"]
+    return method

@@ -7,7 +7,7 @@ import typer
 from igstats_client import officer_record_command
 from igstats_client.lazy import lazy
 from igstats_client.officer_options import AsJson, desk
-from igstats_client.officer_request_command import hold, request
+from igstats_client.officer_request_command import excerpt, hold, request
 
 if TYPE_CHECKING:
     from igstats_client import officer_requests as requests
@@ -18,6 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="The queue of requests, decisions a
 holder = typer.Typer(no_args_is_help=True, help="Services that hold data.")
 app.add_typer(request, name="request")
 app.add_typer(hold, name="hold")
+app.add_typer(excerpt, name="excerpt")
 app.add_typer(holder, name="holder")
 app.add_typer(officer_record_command.app)
 

@@ -1,6 +1,7 @@
-"""`igstats officer request` and `hold`: what they understand."""
+"""`igstats officer request`, `hold` and `excerpt`: what they understand."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +17,12 @@ else:
 
 request = typer.Typer(no_args_is_help=True, help="Requests of all doors.")
 hold = typer.Typer(no_args_is_help=True, help="Holds: what stays although its person is erased.")
+excerpt = typer.Typer(no_args_is_help=True, help="Excerpts: a restricted person's data, on a ground of GDPR 18(2).")
 
 RequestId = Annotated[str, typer.Argument(metavar="REQUEST", help="Id of the request (req_...).")]
+Target = Annotated[
+    Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.", dir_okay=False)
+]
 Who = Annotated[list[str] | None, typer.Option(metavar="KIND=VALUE", help="The person, e.g. email=...; repeatable.")]
 
 
@@ -51,6 +56,15 @@ class Ground(StrEnum):
     PUBLIC_INTEREST = "public_interest"
     OTHERS_RIGHTS = "others_rights"
     FREE_EXPRESSION = "free_expression"
+
+
+class ExcerptGround(StrEnum):
+    """Why restricted data may be used."""
+
+    CONSENT = "consent"
+    LEGAL_CLAIMS = "legal_claims"
+    OTHERS_RIGHTS = "others_rights"
+    PUBLIC_INTEREST = "public_interest"
 
 
 @request.command("list")
@@ -134,6 +148,40 @@ def withdraw_request(context: typer.Context, request_id: RequestId, as_json: AsJ
     Example: igstats officer request withdraw req_01k...
     """
     requests.withdrawn(desk(context, as_json=as_json), request_id)
+
+
+@request.command("evidence")
+def save_evidence(context: typer.Context, request_id: RequestId, output: Target = None) -> None:
+    """Writes the evidence of a request that has ended: a ZIP for igstats receipt verify.
+
+    Example: igstats officer request evidence req_01k... -o evidence.zip
+    """
+    requests.evidence(desk(context, as_json=False), request_id, output)
+
+
+@excerpt.command("open")
+def open_excerpt(
+    context: typer.Context,
+    who: Annotated[list[str], typer.Option(metavar="KIND=VALUE", help="The person, e.g. email=...; repeatable.")],
+    key: Annotated[str, typer.Option(help="Idempotency key, such as a file number: repeating it is safe.")],
+    ground: Annotated[ExcerptGround, typer.Option(help="Ground of GDPR 18(2).")],
+    reason: Annotated[str, typer.Option(help="Why, in words; the person can read it.")],
+    as_json: AsJson = False,  # noqa: FBT002 - a flag
+) -> None:
+    """Asks all holders for a restricted person's data. That, your ground and your name go into the evidence log.
+
+    Example: igstats officer excerpt open --who email=... --key case-4711 --ground legal_claims --reason "case 4711"
+    """
+    requests.excerpt_opened(desk(context, as_json=as_json), key, who, ground, reason)
+
+
+@excerpt.command("read")
+def read_excerpt(context: typer.Context, request_id: RequestId, output: Target = None) -> None:
+    """Writes an excerpt, once all holders have answered. Each reading goes into the evidence log.
+
+    Example: igstats officer excerpt read req_01k... -o excerpt.zip
+    """
+    requests.excerpt_read(desk(context, as_json=False), request_id, output)
 
 
 @request.command("preview")

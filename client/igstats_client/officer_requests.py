@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -11,6 +12,7 @@ from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
 from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats.privacy.v1 import privacy_service_pb2 as pb
 from igstats.privacy.v1.request_pb2 import Regime, RequestState
+from igstats.privacy.v1.status_service_pb2 import ReadEvidenceRequest
 
 from igstats_client import moments
 from igstats_client import officer_views as views
@@ -77,6 +79,32 @@ def withdrawn(desk: Desk, request_id: str) -> None:
     """Takes a request back."""
     answer = desk.ask("PrivacyService/WithdrawRequest", pb.WithdrawRequestRequest(request_id=request_id))
     desk.show(answer.request, views.request)
+
+
+def evidence(desk: Desk, request_id: str, file: Path | None) -> None:
+    """Writes the evidence of a request that has ended.
+
+    Raises:
+        ValueError: The request has no status code, by which evidence is read.
+    """
+    found = desk.ask("PrivacyService/GetRequest", pb.GetRequestRequest(request_id=request_id)).request
+    if not found.status_code:
+        raise ValueError("the request has no status code: nobody was told one")
+    wanted = ReadEvidenceRequest(status_code=found.status_code)
+    desk.save("StatusService/ReadEvidence", wanted, file or Path(f"evidence-{request_id}.zip"))
+
+
+def excerpt_opened(desk: Desk, key: str, who: Iterable[str], ground: str, reason: str) -> None:
+    """Opens an excerpt of a restricted person's data."""
+    why = number(pb.ExcerptGround, "EXCERPT_GROUND", ground)
+    order = pb.OpenExcerptRequest(idempotency_key=key, identifiers=persons(who), ground=why, reason=reason)
+    desk.show(desk.ask("PrivacyService/OpenExcerpt", order).request, views.request)
+
+
+def excerpt_read(desk: Desk, request_id: str, file: Path | None) -> None:
+    """Writes the package of an excerpt."""
+    wanted = pb.ReadExcerptRequest(request_id=request_id)
+    desk.save("PrivacyService/ReadExcerpt", wanted, file or Path(f"excerpt-{request_id}.zip"))
 
 
 def holders(desk: Desk) -> None:

@@ -3,11 +3,13 @@
 import hashlib
 import io
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
@@ -25,6 +27,7 @@ from igstats_audit.statements import Closing
 from igstats_audit.story import HolderKey
 from igstats_audit.tree import Range, grow, leaf_hash
 from igstats_client import command
+from igstats_kit.testing.certificates import Authority
 
 MOMENT = datetime(2026, 11, 23, 12, 0, 30, tzinfo=UTC)
 HOLDERS = ("audit", "gateway", "privacy", "stats")
@@ -194,3 +197,31 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
         return Ran(int(ended.value.code or 0), printed.out, printed.err)
 
     return execute
+
+
+@pytest.fixture
+def serve(
+    run: Callable[..., Ran], certificates: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str, Callable[[grpc.Server], None]], None]]:
+    """Serves a played service to officers; the settings of the command lead there. Takes its name, and who adds it."""
+    del run  # it clears the environment that is set here
+    servers: list[grpc.Server] = []
+
+    def start(service: str, add: Callable[[grpc.Server], None]) -> None:
+        server = grpc.server(ThreadPoolExecutor(4))
+        add(server)
+        issued, officer = certificates.issue(service), certificates.issue("operator")
+        pair = (issued.key.read_bytes(), issued.certificate.read_bytes())
+        authority = certificates.certificate.read_bytes()
+        credentials = grpc.ssl_server_credentials([pair], authority, require_client_auth=True)
+        port = server.add_secure_port("127.0.0.1:0", credentials)
+        server.start()
+        servers.append(server)
+        monkeypatch.setenv(f"IGSTATS_{service.upper()}_ADDRESS", f"127.0.0.1:{port}")
+        monkeypatch.setenv("IGSTATS_CA", str(certificates.certificate))
+        monkeypatch.setenv("IGSTATS_OFFICER_CERT", str(officer.certificate))
+        monkeypatch.setenv("IGSTATS_OFFICER_KEY", str(officer.key))
+
+    yield start
+    for server in servers:
+        server.stop(None).wait()

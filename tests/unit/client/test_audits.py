@@ -5,11 +5,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import grpc
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from igstats.audit.v1 import audit_service_pb2 as pb
+from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceServicer, add_AuditServiceServicer_to_server
 from igstats_audit.leaf import Leaf, commitment, encode
 from igstats_audit.note import Checkpoint, NoteSigner
 from igstats_audit.tree import Range, grow
@@ -143,3 +146,55 @@ def test_an_officer_is_found_in_the_settings_or_in_the_development_stack(tmp_pat
     left = {"audit": "localhost:1", "ca": "c", "officer_cert": "o", "officer_key": "k"}
     (tmp_path / ".igstats" / "env").write_text(json.dumps(left))
     assert office("", "", "", "", tmp_path) == Office("localhost:1", Path("c"), Path("o"), Path("k"))
+
+
+class PlayedAudit(AuditServiceServicer):
+    """Runs one audit, unless another runs; has two findings, on two pages."""
+
+    busy = False
+
+    def RunSecurityAudit(self, request: pb.RunSecurityAuditRequest, context: Any) -> Any:
+        if self.busy:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "Another audit runs.")
+        return pb.RunSecurityAuditResponse(audit=AUDIT)
+
+    def GetSecurityAudit(self, request: pb.GetSecurityAuditRequest, context: Any) -> Any:
+        assert request.audit_id == AUDIT.audit_id
+        return answer()
+
+    def ListSecurityAudits(self, request: pb.ListSecurityAuditsRequest, context: Any) -> Any:
+        return pb.ListSecurityAuditsResponse(audits=[pb.SecurityAudit(audit_id="sec_1", worst=pb.SEVERITY_HIGH)])
+
+    def ListFindings(self, request: pb.ListFindingsRequest, context: Any) -> Any:
+        number = 2 if request.page_token else 1
+        found = pb.Finding(finding_id=f"fnd_{number}", log=pb.LOG_ACCESS, kind=pb.FINDING_KIND_TILE_CHANGED)
+        found.place, found.detail = "tile/0/000", "another hash [there]"
+        return pb.ListFindingsResponse(findings=[found], next_page_token="" if request.page_token else "more")
+
+
+@pytest.fixture
+def played(serve: Callable[..., None]) -> PlayedAudit:
+    made = PlayedAudit()  # type: ignore[abstract]  # the other methods are not asked for
+    serve("audit", lambda server: add_AuditServiceServicer_to_server(made, server))
+    return made
+
+
+def test_an_officer_runs_an_audit_and_reads_its_proved_report(run: Callable[..., Any], played: PlayedAudit) -> None:
+    ran = run("audit", "run", "--log-key", key_of(signer()))
+    assert (ran.code, ran.error) == (3, "")
+    assert "proved: entry 1 of t.example/evidence" in ran.out
+    assert "trusted" in run("audit", "run", "--log-key", key_of(signer(2))).error
+    played.busy = True
+    refused = run("audit", "run")
+    assert (refused.code, "Another audit runs." in refused.error) == (1, True)
+
+
+@pytest.mark.usefixtures("played")
+def test_an_officer_lists_audits_and_what_the_monitor_found(run: Callable[..., Any]) -> None:
+    assert run("audit", "list").out.splitlines()[1].split() == ["sec_1", "0", "high"]
+    found = run("audit", "findings").out.splitlines()
+    assert [line.split()[:4] for line in found[1:3]] == [
+        [f"fnd_{number}", "access", "TILE_CHANGED", "tile/0/000"] for number in (1, 2)
+    ]
+    assert found[3:] == [f"fnd_{number}: another hash [there]" for number in (1, 2)]
+    assert json.loads(run("audit", "findings", "--limit", "1", "--json").out)["finding_id"] == "fnd_1"

@@ -128,22 +128,10 @@ class PlayedAudit(AuditServiceServicer):
 
 
 @pytest.fixture
-def audit(run: Run, certificates: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedAudit]:
-    del run  # it clears the environment that is set here
+def audit(serve: Callable[..., None]) -> PlayedAudit:
     played = PlayedAudit()  # type: ignore[abstract]  # the other methods are not asked for
-    server = grpc.server(ThreadPoolExecutor(4))
-    add_AuditServiceServicer_to_server(played, server)
-    issued, officer = certificates.issue("audit"), certificates.issue("operator")
-    pair = (issued.key.read_bytes(), issued.certificate.read_bytes())
-    credentials = grpc.ssl_server_credentials([pair], certificates.certificate.read_bytes(), require_client_auth=True)
-    port = server.add_secure_port("127.0.0.1:0", credentials)
-    server.start()
-    monkeypatch.setenv("IGSTATS_AUDIT_ADDRESS", f"127.0.0.1:{port}")
-    monkeypatch.setenv("IGSTATS_CA", str(certificates.certificate))
-    monkeypatch.setenv("IGSTATS_OFFICER_CERT", str(officer.certificate))
-    monkeypatch.setenv("IGSTATS_OFFICER_KEY", str(officer.key))
-    yield played
-    server.stop(None).wait()
+    serve("audit", lambda server: add_AuditServiceServicer_to_server(played, server))
+    return played
 
 
 def test_an_officer_reads_the_calls_of_all(run: Run, audit: PlayedAudit) -> None:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,15 +17,20 @@ from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats.privacy.v1 import decision_service_pb2 as decisions
 from igstats.privacy.v1 import privacy_service_pb2 as requests
 from igstats.privacy.v1 import record_service_pb2 as records
+from igstats.privacy.v1 import status_service_pb2 as statuses
 from igstats.privacy.v1.request_pb2 import Holder, Regime, Request, RequestState, TaskState, TaskStatus, Wait
 from igstats_client.officer_decisions import groups
 from igstats_client.officer_requests import number, persons
-from igstats_kit.testing.certificates import Authority
 
 Run = Callable[..., Any]
 """Runs the command: the fixture of conftest.py."""
 
-SERVICES = {"PrivacyService": requests, "DecisionService": decisions, "RecordService": records}
+SERVICES = {
+    "PrivacyService": requests,
+    "DecisionService": decisions,
+    "RecordService": records,
+    "StatusService": statuses,
+}
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -47,52 +51,50 @@ def a_request(number: int = 1, **fields: Any) -> Request:
 
 @dataclass
 class PlayedPrivacy:
-    """Answers what a test has put down for a method, and keeps what it was asked and by whom."""
+    """Answers what a test has put down for a method, a list when it streams; keeps what it was asked and by whom."""
 
-    answers: dict[str, Callable[[Any], Message]] = field(default_factory=dict)
+    answers: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
+    torn: set[str] = field(default_factory=set)
     asked: list[Any] = field(default_factory=list)
     askers: set[bytes] = field(default_factory=set)
 
-    def put(self, method: str, answer: Message | Callable[[Any], Message]) -> None:
+    def put(self, method: str, answer: Message | list[Any] | Callable[[Any], Message]) -> None:
         self.answers[method] = answer if callable(answer) else lambda _request: answer
 
     def handlers(self) -> Iterator[grpc.GenericRpcHandler]:
         for name, module in SERVICES.items():
             service = module.DESCRIPTOR.services_by_name[name]
-            methods = {method.name: self._handler(module, method.name) for method in service.methods}
+            methods = {method.name: self._handler(module, method) for method in service.methods}
             yield grpc.method_handlers_generic_handler(service.full_name, methods)
 
-    def _handler(self, module: Any, name: str) -> Any:
-        def answer(request: Any, context: Any) -> Message:
+    def _handler(self, module: Any, method: Any) -> Any:
+        name = method.name
+
+        def answer(request: Any, context: Any) -> Any:
             self.askers |= set(context.auth_context()["peer_spiffe_id"])
             self.asked.append(request)
             if name not in self.answers:
                 context.abort(grpc.StatusCode.NOT_FOUND, "There is no such thing.")
             return self.answers[name](request)
 
-        return grpc.unary_unary_rpc_method_handler(
-            answer,
+        def pieces(request: Any, context: Any) -> Iterator[Message]:
+            yield from answer(request, context)
+            if name in self.torn:
+                context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
+
+        kind = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
+        return kind(
+            pieces if method.server_streaming else answer,
             request_deserializer=getattr(module, f"{name}Request").FromString,
             response_serializer=lambda message: message.SerializeToString(),
         )
 
 
 @pytest.fixture
-def privacy(run: Run, certificates: Authority, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedPrivacy]:
-    del run  # it clears the environment that is set here
-    played, server = PlayedPrivacy(), grpc.server(ThreadPoolExecutor(4))
-    server.add_generic_rpc_handlers(tuple(played.handlers()))
-    issued, officer = certificates.issue("privacy"), certificates.issue("operator")
-    pair = (issued.key.read_bytes(), issued.certificate.read_bytes())
-    credentials = grpc.ssl_server_credentials([pair], certificates.certificate.read_bytes(), require_client_auth=True)
-    port = server.add_secure_port("127.0.0.1:0", credentials)
-    server.start()
-    monkeypatch.setenv("IGSTATS_PRIVACY_ADDRESS", f"127.0.0.1:{port}")
-    monkeypatch.setenv("IGSTATS_CA", str(certificates.certificate))
-    monkeypatch.setenv("IGSTATS_OFFICER_CERT", str(officer.certificate))
-    monkeypatch.setenv("IGSTATS_OFFICER_KEY", str(officer.key))
-    yield played
-    server.stop(None).wait()
+def privacy(serve: Callable[..., None]) -> PlayedPrivacy:
+    played = PlayedPrivacy()
+    serve("privacy", lambda server: server.add_generic_rpc_handlers(tuple(played.handlers())))
+    return played
 
 
 def test_the_queue_says_what_each_request_needs(run: Run, privacy: PlayedPrivacy) -> None:
@@ -270,6 +272,46 @@ def test_holders_are_listed_and_switched(run: Run, privacy: PlayedPrivacy) -> No
         requests.SetHolderEnabledRequest(holder="stats", enabled=False),
         requests.SetHolderEnabledRequest(holder="stats", enabled=True),
     ]
+
+
+def test_evidence_is_read_by_the_status_code_of_the_request(run: Run, privacy: PlayedPrivacy) -> None:
+    privacy.put("GetRequest", requests.GetRequestResponse(request=a_request(status_code="abc123")))
+    privacy.put("ReadEvidence", [statuses.ReadEvidenceResponse(chunk=part) for part in (b"PK", b"rest")])
+    ran = run("officer", "request", "evidence", "req_1")
+    assert (ran.code, ran.error) == (0, "")
+    assert Path("evidence-req_1.zip").read_bytes() == b"PKrest"
+    assert privacy.asked[1] == statuses.ReadEvidenceRequest(status_code="abc123")
+    privacy.put("GetRequest", requests.GetRequestResponse(request=a_request()))
+    assert "no status code" in run("officer", "request", "evidence", "req_1").error
+
+
+def test_an_excerpt_is_opened_with_its_ground_and_read_into_a_file(run: Run, privacy: PlayedPrivacy) -> None:
+    privacy.put("OpenExcerpt", requests.OpenExcerptResponse(request=a_request(door="excerpt")))
+    privacy.put("ReadExcerpt", [requests.ReadExcerptResponse(chunk=b"PK")])
+    why = ("--ground", "legal_claims", "--reason", "case 4711")
+    opened = run("officer", "excerpt", "open", "--key", "case-4711", "--who", "email=ada@example.com", *why)
+    assert "req_1" in opened.out, opened.error
+    assert "2 bytes in x.zip" in run("officer", "excerpt", "read", "req_1", "-o", "x.zip").out
+    assert Path("x.zip").read_bytes() == b"PK"
+    person = Identifier(kind=IdentifierKind.IDENTIFIER_KIND_EMAIL, value="ada@example.com")
+    assert privacy.asked == [
+        requests.OpenExcerptRequest(
+            idempotency_key="case-4711",
+            identifiers=[person],
+            ground=requests.EXCERPT_GROUND_LEGAL_CLAIMS,
+            reason="case 4711",
+        ),
+        requests.ReadExcerptRequest(request_id="req_1"),
+    ]
+
+
+def test_a_download_that_breaks_off_leaves_no_file(run: Run, privacy: PlayedPrivacy) -> None:
+    privacy.put("ReadExcerpt", [requests.ReadExcerptResponse(chunk=b"PK")])
+    privacy.torn.add("ReadExcerpt")
+    ran = run("officer", "excerpt", "read", "req_1")
+    assert ran.code == 1
+    assert "UNAVAILABLE" in ran.error
+    assert list(Path().iterdir()) == []
 
 
 def test_a_missed_clock_is_seen_by_people_and_by_programs(run: Run, privacy: PlayedPrivacy) -> None:
