@@ -25,12 +25,8 @@ from igstats_client.officer_requests import number, persons
 Run = Callable[..., Any]
 """Runs the command: the fixture of conftest.py."""
 
-SERVICES = {
-    "PrivacyService": requests,
-    "DecisionService": decisions,
-    "RecordService": records,
-    "StatusService": statuses,
-}
+SERVICES = {"PrivacyService": requests, "DecisionService": decisions, "RecordService": records}
+SERVICES |= {"StatusService": statuses}
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -293,16 +289,10 @@ def test_an_excerpt_is_opened_with_its_ground_and_read_into_a_file(run: Run, pri
     assert "req_1" in opened.out, opened.error
     assert "2 bytes in x.zip" in run("officer", "excerpt", "read", "req_1", "-o", "x.zip").out
     assert Path("x.zip").read_bytes() == b"PK"
-    person = Identifier(kind=IdentifierKind.IDENTIFIER_KIND_EMAIL, value="ada@example.com")
-    assert privacy.asked == [
-        requests.OpenExcerptRequest(
-            idempotency_key="case-4711",
-            identifiers=[person],
-            ground=requests.EXCERPT_GROUND_LEGAL_CLAIMS,
-            reason="case 4711",
-        ),
-        requests.ReadExcerptRequest(request_id="req_1"),
-    ]
+    wanted = requests.OpenExcerptRequest(idempotency_key="case-4711", reason="case 4711")
+    wanted.identifiers.add(kind=IdentifierKind.IDENTIFIER_KIND_EMAIL, value="ada@example.com")
+    wanted.ground = requests.EXCERPT_GROUND_LEGAL_CLAIMS
+    assert privacy.asked == [wanted, requests.ReadExcerptRequest(request_id="req_1")]
 
 
 def test_a_download_that_breaks_off_leaves_no_file(run: Run, privacy: PlayedPrivacy) -> None:
