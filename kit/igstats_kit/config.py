@@ -53,6 +53,8 @@ class ServiceConfig(BaseSettings):
 
     nats_url: str = shared("NATS_URL", repr=False)
     nats_monitor_url: str | None = shared("NATS_MONITOR_URL", default=None)
+    nats_replicas: int = shared("NATS_REPLICAS", default=1, ge=1, le=5)
+    """On how many NATS servers each stream is kept: 3 on a cluster, 1 on a single server."""
     tls_ca: FilePath = shared("TLS_CA")
     suppression_key: FilePath = shared("SUPPRESSION_KEY")
     access_seal_key: FilePath | None = shared("ACCESS_SEAL_KEY", default=None)

@@ -19,7 +19,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -38,6 +38,7 @@ _RECONNECT_SECONDS = 0.25
 _PARK_AFTER = 8
 _RETRY_DELAYS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
 _DUPLICATE_WINDOW_SECONDS = 120.0
+_TOO_FEW_SERVERS = (10005, 10074)  # JSClusterNoPeersErr, JSStreamReplicasNotSupportedErr of nats-server's errors.json
 
 _DENIED = re.compile(r"permissions violation(?: for (?P<step>\w+) to \"(?P<subject>[^\"]*))?", re.IGNORECASE)
 
@@ -46,6 +47,10 @@ _log = get_logger()
 
 class NotDurableError(SpeakingError):
     """The server acknowledges what is not on disk."""
+
+
+class TooFewServersError(SpeakingError):
+    """The server, or its cluster, cannot keep a stream on as many servers as it should."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,9 @@ class Stream:
     subjects: tuple[str, ...]
     max_age: timedelta
     data: Store
-    replicas: int = 1
 
-    def config(self) -> StreamConfig:
-        """The stream as the server must have it."""
+    def config(self, replicas: int = 1) -> StreamConfig:
+        """The stream as the server must have it, on so many servers of its cluster."""
         return StreamConfig(
             name=self.name,
             subjects=list(self.subjects),
@@ -84,7 +88,7 @@ class Stream:
             storage=StorageType.FILE,
             max_age=self.max_age.total_seconds(),
             duplicate_window=_DUPLICATE_WINDOW_SECONDS,
-            num_replicas=self.replicas,
+            num_replicas=replicas,
         )
 
 
@@ -124,19 +128,25 @@ def _read_json(url: str) -> dict[str, Any]:
 
 @dataclass
 class Bus:
-    """A connection to NATS as one service. `denied` is set when the server denies it something."""
+    """A connection to NATS as one service. `denied` is set when the server denies it something.
+
+    `replicas` says on how many servers each stream of the service is kept.
+    """
 
     client: Client
     jetstream: JetStreamContext
     service: str
+    replicas: int = 1
     denied: asyncio.Event = field(default_factory=asyncio.Event)
     reconnected: list[Callable[[], Coroutine[Any, Any, None]]] = field(default_factory=list)
 
     @classmethod
-    async def connect(cls, url: str, service: str, tls: ssl.SSLContext, *, hostname: str = "nats") -> "Bus":
+    async def connect(
+        cls, url: str, service: str, tls: ssl.SSLContext, *, hostname: str = "nats", replicas: int = 1
+    ) -> "Bus":
         """Connects for ever: the client reconnects without limit and notices a silent server within 10 s."""
         client = Client()
-        bus = cls(client, client.jetstream(timeout=_PUBLISH_SECONDS), service)
+        bus = cls(client, client.jetstream(timeout=_PUBLISH_SECONDS), service, replicas)
         await client.connect(
             url,
             name=service,
@@ -175,13 +185,27 @@ class Bus:
             raise NotDurableError("nats-server must run JetStream with sync_interval: always")
 
     async def ensure(self, stream: Stream) -> None:
-        """Creates the stream or brings its settings to what the code declares."""
+        """Creates the stream or brings its settings to what the code declares.
+
+        Raises:
+            TooFewServersError: NATS has not as many servers as the stream is to be kept on.
+        """
+        wanted = stream.config(self.replicas)
         try:
             await self.jetstream.stream_info(stream.name)
         except NotFoundError:
-            await self.jetstream.add_stream(stream.config())
+            await self._accepted(stream, self.jetstream.add_stream(wanted))
         else:
-            await self.jetstream.update_stream(stream.config())
+            await self._accepted(stream, self.jetstream.update_stream(wanted))
+
+    async def _accepted(self, stream: Stream, change: Coroutine[Any, Any, object]) -> None:
+        try:
+            await change
+        except APIError as error:
+            if error.err_code not in _TOO_FEW_SERVERS:
+                raise
+            text = f"stream {stream.name} needs {self.replicas} NATS servers: see IGSTATS_NATS_REPLICAS"
+            raise TooFewServersError(text) from error
 
     async def publish(self, event: Event) -> None:
         """Publishes and waits until the server has it on disk.

@@ -4,6 +4,7 @@ A service can only speak under its own name, so that holder X alone can publish 
 read through its own durable consumers.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -95,3 +96,8 @@ def users(rights: Mapping[str, Rights] = RIGHTS, *, operator: str = "") -> list[
     """Every user of a server; the operator, when named, may do anything (tests and the demo, never a service)."""
     everyone = [user(service, row) for service, row in rights.items()]
     return [*everyone, {"user": spiffe_id(operator)}] if operator else everyone
+
+
+def authorization(*, operator: str = "") -> str:
+    """The part of the server's configuration that names the users, to be pasted beside its `tls` and `jetstream`."""
+    return f"authorization: {json.dumps({'users': users(operator=operator)}, indent=2)}\n"

@@ -1,11 +1,12 @@
 """Every setting that a service needs is set, no other is, and every file it names is mounted."""
 
 import importlib
+import shutil
 from pathlib import Path, PurePosixPath
 
 import pytest
 from igstats_kit.config import ServiceConfig
-from manifests import Manifest, container, environment, of_kind, pod, rendered
+from manifests import BASE, Manifest, container, environment, of_kind, pod, rendered
 from pydantic.fields import FieldInfo
 
 SERVICES = ("audit", "gateway", "privacy", "stats")
@@ -68,6 +69,14 @@ def test_probes_and_metrics_have_a_port(service: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_asks_nats_to_prove_that_acknowledged_messages_are_on_disk(service: str) -> None:
     assert environment(DEPLOYMENTS[service], MANIFESTS)["IGSTATS_NATS_MONITOR_URL"] == "http://nats:8222"
+
+
+def test_streams_are_kept_on_three_servers_but_in_development_on_the_one_that_there_is() -> None:
+    shared = dict(line.split("=", 1) for line in (BASE / "shared.env").read_text().split())
+    assert shared["IGSTATS_NATS_REPLICAS"] == "3"
+    if shutil.which("kubectl"):
+        told = [environment(deployment, MANIFESTS)["IGSTATS_NATS_REPLICAS"] for deployment in DEPLOYMENTS.values()]
+        assert set(told) == {"1"}
 
 
 @pytest.mark.parametrize("service", SERVICES)

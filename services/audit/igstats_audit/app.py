@@ -51,7 +51,7 @@ async def serve() -> None:
     log.configure(config.service)
     clock = SystemClock()
     database = Database(config.database_url)
-    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
+    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config), replicas=config.nats_replicas)
     channels = Channels(config)
 
     keystore = FileKeyStore(config.key_directory)

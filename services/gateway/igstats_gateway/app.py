@@ -61,7 +61,7 @@ async def serve(_arguments: Arguments) -> None:
     log.configure(config.service)
     clock, pepper = SystemClock(), read_secret(config.key_pepper)
     database = Database(config.database_url, pool_size=config.pool_size)
-    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
+    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config), replicas=config.nats_replicas)
     channels = Channels(config)
     stats = Relay(connect(config, "stats", config.stats_address), "stats")
     privacy = Relay(connect(config, "privacy", config.privacy_address), "privacy")

@@ -52,7 +52,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     """Everything of this service, wired and not yet running."""
     clock = SystemClock()
     database = Database(config.database_url)
-    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
+    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config), replicas=config.nats_replicas)
     channels = Channels(config)
     core = Core(config, database, channels, clock)
     packages = PackagesRoom(core)

@@ -55,7 +55,7 @@ async def serve() -> None:
     log.configure(config.service)
     clock = SystemClock()
     database = Database(config.database_url, pool_size=config.pool_size)
-    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config))
+    bus = await Bus.connect(config.nats_url, config.service, ssl_context(config), replicas=config.nats_replicas)
     channels = Channels(config)
 
     session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=config.instagram_seconds))

@@ -11,7 +11,16 @@ from igstats_kit import events
 from igstats_kit.clock import SystemClock
 from igstats_kit.declare import impersonal_store
 from igstats_kit.errors import DomainError
-from igstats_kit.events import Bus, Consumer, Event, NotDurableError, Stream, Subscription, take_inbox
+from igstats_kit.events import (
+    Bus,
+    Consumer,
+    Event,
+    NotDurableError,
+    Stream,
+    Subscription,
+    TooFewServersError,
+    take_inbox,
+)
 from igstats_kit.outbox import Relay, enqueue
 from igstats_kit.sql import Database
 from igstats_kit.tables import inbox, outbox, parked
@@ -105,6 +114,14 @@ async def test_nothing_is_published_when_the_transaction_fails(database: MakeDat
         await write_and_fail()
     assert await Relay(kept, stats, SystemClock()).publish_batch() == 0
     assert (await stats.jetstream.stream_info("SYNC")).state.messages == 0
+
+
+async def test_a_stream_that_should_be_on_more_servers_than_there_are_is_refused_in_words(stats: Bus) -> None:
+    stats.replicas = 3
+    for stream in (SYNC, Stream("PROFILES", ("igstats.stats.v1.profile.changed",), SYNC.max_age, SYNC.data)):
+        with pytest.raises(TooFewServersError, match=f"stream {stream.name} needs 3 NATS servers"):
+            await stats.ensure(stream)
+    assert (await stats.jetstream.stream_info("SYNC")).config.num_replicas == 1
 
 
 async def test_a_repeated_publish_is_stored_once(stats: Bus) -> None:

@@ -8,7 +8,7 @@ import pytest
 from igstats_audit.checks.nats import compare, looks
 from igstats_audit.checks.nats_file import NatsFileError, parse
 from igstats_audit.checks.report import NotPossibleError, Severity
-from igstats_kit.permissions import users
+from igstats_kit.permissions import authorization, users
 
 Config = dict[str, Any]
 STATS = "spiffe://igstats/stats"
@@ -29,6 +29,12 @@ def stats(config: Config) -> Config:
 
 def test_the_declared_configuration_passes() -> None:
     assert list(compare(parse(json.dumps(good(), indent=1)), users())) == []
+
+
+def test_the_configuration_that_is_printed_for_operators_passes() -> None:
+    rest = {name: part for name, part in good().items() if name != "authorization"}
+    text = "\n".join(f"{name}: {json.dumps(part)}" for name, part in rest.items())
+    assert list(compare(parse(f"{text}\n{authorization()}"), users())) == []
 
 
 def publish(config: Config) -> list[str]:

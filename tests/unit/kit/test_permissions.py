@@ -1,7 +1,12 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from igstats_kit.permissions import RIGHTS, user, users
+from igstats_kit.testing.nats import binary
 
 
 def allowed(service: str, verb: str) -> list[str]:
@@ -33,6 +38,24 @@ def test_each_stream_has_one_owner() -> None:
 def test_each_consumed_stream_has_an_owner() -> None:
     owned = {stream for rights in RIGHTS.values() for stream in rights.owns}
     assert {stream for rights in RIGHTS.values() for stream, _ in rights.consumes} <= owned
+
+
+def printed(*arguments: str) -> str:
+    command = [sys.executable, "-m", "igstats_kit", "nats-users", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_server_takes_the_printed_users(tmp_path: Path) -> None:
+    file = tmp_path / "nats.conf"
+    file.write_text(f'listen: "127.0.0.1:4222"\n{printed()}')
+    done = subprocess.run([binary(), "-t", "--config", str(file)], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("operator", ["", "nats-admin"])
+def test_the_printed_users_are_the_declared_ones(operator: str) -> None:
+    part = printed(*(["--operator", operator] if operator else []))
+    assert json.loads(part.removeprefix("authorization: ")) == {"users": users(operator=operator)}
 
 
 def test_there_is_an_operator_only_when_one_is_named() -> None:

@@ -233,6 +233,7 @@ def test_error_ends_the_process_without_its_text() -> None:
         ("access", "AccessTableError"),
         ("declare", "DeclarationError"),
         ("events", "NotDurableError"),
+        ("events", "TooFewServersError"),
     ],
 )
 def test_error_that_names_only_parts_of_the_program_is_told(module: str, error: str) -> None:
