@@ -35,7 +35,8 @@ _KEPT_BACK = text(
     " AND :holder = ANY(h.holders)"
 )
 _OF_ERASURES = text(
-    "SELECT h.*, ARRAY(SELECT DISTINCT e.request_id FROM hold_tokens k JOIN erasure_ledger e ON k.token = ANY(e.tokens)"
+    "SELECT h.*, ARRAY(SELECT DISTINCT e.request_id FROM hold_tokens k JOIN request_tokens t USING (token)"
+    " JOIN erasure_ledger e USING (request_id)"
     " WHERE k.hold_id = h.hold_id AND e.sequence BETWEEN :first AND :last) AS concerned FROM holds h"
     " WHERE h.released_at IS NULL AND h.until_at > :now AND :holder = ANY(h.holders)"
 )

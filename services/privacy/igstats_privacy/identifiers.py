@@ -64,6 +64,13 @@ class Identifiers:
         """The keyed tokens of a person: of the names, and those that have outlived their names."""
         return (*self.tokens(naming.identifiers), *naming.tokens)
 
+    def lasting_tokens_of(self, naming: Naming) -> tuple[bytes, ...]:
+        """Those of `tokens_of` that stay the person's: what is erased, fenced, restricted and exported goes by them.
+
+        A handle that its owner gives up becomes somebody else's, so it counts for those alone whose id nobody knows.
+        """
+        return (*self.tokens(_lasting(naming.identifiers)), *naming.tokens)
+
     def tokens(self, identifiers: Sequence[Identifier]) -> tuple[bytes, ...]:
         """The keyed tokens of the identifiers, in their order."""
         return tuple(self._tokens.of(one.kind, one.value) for one in identifiers)
@@ -77,6 +84,11 @@ class Identifiers:
     def account_token(self, account_id: str) -> bytes:
         """What finds an account's requests without keeping its id; b"" for no account."""
         return self._tokens.of("ACCOUNT_ID", account_id) if account_id else b""
+
+
+def _lasting(identifiers: Sequence[Identifier]) -> list[Identifier]:
+    known = any(one.kind == "INSTAGRAM_USER_ID" for one in identifiers)
+    return [one for one in identifiers if one.kind != "USERNAME" or not known]
 
 
 def normalised(identifiers: Iterable[Identifier]) -> tuple[Identifier, ...]:

@@ -12,6 +12,8 @@ from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.model import Hold, Lease, Naming, Phase, Right, TaskKey
 from igstats_privacy.task_store import Leased
 
+# What was fenced while nobody knew the person's id was fenced by the handle: whoever takes it away names that, too.
+_TAKING_AWAY = frozenset({Phase.LIFT, Phase.RESUME})
 _HOLDING = frozenset({Phase.ERASE, Phase.SWEEP, Phase.PREVIEW})
 
 
@@ -52,19 +54,21 @@ class Leases:
         return found
 
     def _opened(self, leased: Sequence[Leased], holds: Mapping[TaskKey, tuple[Hold, ...]]) -> list[Lease]:
-        persons: dict[str, tuple[Naming, tuple[bytes, ...]]] = {}
+        persons: dict[str, Naming] = {}
         for one in leased:
             name = one.task.request_id
             if name not in persons:
-                naming = self._identifiers.open(name, one.sealed)
-                persons[name] = naming, self._identifiers.tokens_of(naming)
-        return [_lease(one, *persons[one.task.request_id], holds.get(one.task, ())) for one in leased]
+                persons[name] = self._identifiers.open(name, one.sealed)
+        return [self._lease(one, persons[one.task.request_id], holds.get(one.task, ())) for one in leased]
+
+    def _lease(self, one: Leased, naming: Naming, holds: tuple[Hold, ...]) -> Lease:
+        every = one.task.phase in _TAKING_AWAY
+        tokens = self._identifiers.tokens_of(naming) if every else self._identifiers.lasting_tokens_of(naming)
+        return Lease(
+            one.task, one.right, naming.identifiers, tokens, one.attempt, one.due_at, naming.corrections, holds
+        )
 
 
 def _may_erase(one: Leased) -> bool:
     """Whether a holder must know what stays. One that was restored erases once more before its last word."""
     return one.task.phase in _HOLDING or (one.task.phase is Phase.ATTEST and one.right is Right.ERASURE)
-
-
-def _lease(one: Leased, naming: Naming, tokens: tuple[bytes, ...], holds: tuple[Hold, ...]) -> Lease:
-    return Lease(one.task, one.right, naming.identifiers, tokens, one.attempt, one.due_at, naming.corrections, holds)

@@ -249,13 +249,14 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Acceptance:
-    """What triage found out about a proved request."""
+    """What triage found out about a proved request. `lasting` are those of the tokens that stay the person's."""
 
     request_id: str
     right: Right
     proof: str
     sealed: bytes
     tokens: tuple[bytes, ...]
+    lasting: tuple[bytes, ...]
     subject_class: SubjectClass
     due_at: datetime
     duplicate_of: str = ""

@@ -81,13 +81,13 @@ _ACCEPT = text(
     " ledger_token = coalesce(nullif(g.ledger_token, ''), r.ledger_token)"
     " FROM given g WHERE r.request_id = g.request_id),"
     " resealed AS (UPDATE request_identifiers i SET sealed = g.sealed FROM given g WHERE i.request_id = g.request_id),"
-    " tokens AS (SELECT DISTINCT * FROM unnest(CAST(:owners AS text[]), CAST(:tokens AS bytea[]))"
-    " AS t(request_id, token)),"
+    " tokens AS (SELECT DISTINCT * FROM unnest(CAST(:owners AS text[]), CAST(:tokens AS bytea[]),"
+    " CAST(:lasting AS boolean[])) AS t(request_id, token, lasting)),"
     " named AS (INSERT INTO request_tokens (request_id, token, created_at)"
     " SELECT request_id, token, CAST(:now AS timestamptz) FROM tokens ON CONFLICT DO NOTHING),"
     " erased AS (SELECT request_id, array_agg(token ORDER BY token) AS tokens,"
     " row_number() OVER (ORDER BY request_id) AS place FROM tokens"
-    " WHERE request_id = ANY(CAST(:erasures AS text[])) GROUP BY request_id),"
+    " WHERE request_id = ANY(CAST(:erasures AS text[])) AND lasting GROUP BY request_id),"
     " head AS (UPDATE ledger_head SET sequence = sequence + (SELECT count(*) FROM erased)"
     " WHERE EXISTS (SELECT FROM erased) RETURNING sequence)"
     " INSERT INTO erasure_ledger (sequence, request_id, tokens, accepted_at)"
@@ -251,7 +251,7 @@ async def take(
 async def accept(connection: Connection, accepted: Sequence[Acceptance], now: datetime) -> None:
     """Writes what triage found out: proofs, completed names (sealed), tokens, kinship, what requests wait for.
 
-    Erasures that wait for nothing go into the ledger.
+    Erasures that wait for nothing go into the ledger, by the tokens that last.
     """
     pairs = [(one.request_id, token) for one in accepted for token in one.tokens]
     binds = {
@@ -261,6 +261,7 @@ async def accept(connection: Connection, accepted: Sequence[Acceptance], now: da
         "ledger_tokens": [one.ledger_token for one in accepted],
         "owners": [request_id for request_id, _ in pairs],
         "tokens": [token for _, token in pairs],
+        "lasting": [token in one.lasting for one in accepted for token in one.tokens],
         "erasures": [one.request_id for one in accepted if one.right is Right.ERASURE and one.wait is Wait.UNSPECIFIED],
         "classes": [one.subject_class for one in accepted],
         "dues": [one.due_at for one in accepted],

@@ -278,6 +278,7 @@ class Triage:
             found.proof,
             self._identifiers.seal(name, found.naming),
             found.tokens,
+            self._identifiers.lasting_tokens_of(found.naming),
             found.subject_class,
             inherited(found.named, first).due_at,
             first.request_id if first is not None else "",

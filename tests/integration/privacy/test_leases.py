@@ -2,9 +2,9 @@
 
 import pytest
 from igstats_kit.errors import DomainError, Reason
-from igstats_privacy.model import Identifier, Phase, Right, TaskState
+from igstats_privacy.model import Identifier, Phase, Right, State, TaskState
 
-from tests.integration.privacy.conftest import Office
+from tests.integration.privacy.conftest import NOTICE, Office
 
 
 async def test_a_lease_carries_identifiers_tokens_and_the_attempt(office: Office) -> None:
@@ -15,6 +15,35 @@ async def test_a_lease_carries_identifiers_tokens_and_the_attempt(office: Office
     assert lease.tokens == office.identifiers.tokens(lease.identifiers)
     assert (lease.attempt, lease.right) == (1, Right.ERASURE)
     assert (await office.task(request_id, "stats", Phase.FENCE)).state is TaskState.LEASED
+
+
+@pytest.mark.parametrize("right", [Right.ERASURE, Right.RESTRICTION, Right.OBJECTION, Right.ACCESS])
+async def test_a_handle_stands_for_nobody_whose_id_is_known_because_it_may_be_anothers_tomorrow(
+    office: Office, right: Right
+) -> None:
+    await office.register("stats")
+    office.profiles.known = {"ada": Identifier("INSTAGRAM_USER_ID", "17841400000000001")}
+    request_id = await office.accepted(right, Identifier("USERNAME", "ada"), Identifier("APP_USER_ID", "9001"))
+    (offers,) = (await office.offered()).values()
+    (lease,) = await office.leases.lease("stats", offers)
+    assert lease.task.request_id == request_id
+    assert Identifier("USERNAME", "ada") in lease.identifiers, "it is searched for"
+    lasting = [one for one in lease.identifiers if one.kind != "USERNAME"]
+    assert lease.tokens == office.identifiers.tokens(lasting)
+
+
+@pytest.mark.parametrize("right", [Right.LIFTING, Right.OPT_IN])
+async def test_whoever_takes_a_fence_away_takes_the_one_on_the_handle_too(office: Office, right: Right) -> None:
+    await office.register("stats")
+    office.profiles.known = {"ada": Identifier("INSTAGRAM_USER_ID", "17841400000000001")}
+    request_id = await office.accepted(right, Identifier("USERNAME", "ada"))
+    if await office.state(request_id) is State.TRIAGE:  # the person is told before a lifting
+        office.clock.advance(NOTICE)
+        await office.triage.run_once()
+    (offers,) = (await office.offered()).values()
+    (lease,) = await office.leases.lease("stats", offers)
+    assert len(lease.identifiers) == 2
+    assert lease.tokens == office.identifiers.tokens(lease.identifiers)
 
 
 async def test_settled_planned_unknown_and_malformed_tasks_are_left_out(office: Office) -> None:

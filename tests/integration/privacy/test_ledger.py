@@ -22,6 +22,17 @@ async def test_the_ledger_holds_tokens_of_accepted_erasures_only(office: Office)
     assert entry.tokens == office.identifiers.tokens([Identifier("ACCOUNT_ID", account_id)])
 
 
+async def test_the_ledger_names_nobody_by_a_handle_whose_id_is_known(office: Office) -> None:
+    await office.register("stats")
+    person, handle = Identifier("INSTAGRAM_USER_ID", "17841400000000001"), Identifier("USERNAME", "ada")
+    office.profiles.known = {"ada": person}
+    await office.accepted(Right.ERASURE, handle)
+    await office.accepted(Right.ERASURE, Identifier("USERNAME", "grace"))
+    known, unknown = await office.ledger.after("stats", 0, 0)
+    assert known.tokens == office.identifiers.tokens([person])
+    assert unknown.tokens == office.identifiers.tokens([Identifier("USERNAME", "grace")])
+
+
 async def test_numbers_have_no_gaps_and_readers_page_through_them(office: Office) -> None:
     await office.register("stats")
     opened = [await office.open() for _ in range(20)]

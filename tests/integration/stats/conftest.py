@@ -74,9 +74,13 @@ class World:
         return await self.connections.get(ACCOUNT, made.connection_id)
 
     def case(self, person: Person, request_id: str = "req_1") -> Case:
-        identifiers = (("INSTAGRAM_USER_ID", person.user_id), ("USERNAME", person.username))
-        tokens = tuple(self.tokens.of(kind, value) for kind, value in identifiers)
-        return Case(request_id, tokens, tuple(value for _, value in identifiers))
+        """As privacy leases it: by the id, which lasts; the handle is searched for."""
+        tokens = (self.tokens.of("INSTAGRAM_USER_ID", person.user_id),)
+        return Case(request_id, tokens, (person.user_id, person.username))
+
+    def handle_case(self, username: str) -> Case:
+        """Somebody of whom nothing but the handle is known."""
+        return Case("req_1", (self.tokens.of("USERNAME", username),), (username,))
 
     def account_case(self, account_id: str) -> Case:
         return Case("req_1", (self.tokens.of("ACCOUNT_ID", account_id),), (account_id,))

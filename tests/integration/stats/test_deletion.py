@@ -1,10 +1,11 @@
 """An erased person does not come back: not by a running synchronisation, a replayed event, or a new connection."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from igstats_dev.instagram.faults import Fault
+from igstats_dev.instagram.people import Person
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Event
 from igstats_kit.tables import outbox
@@ -128,18 +129,61 @@ async def test_an_erased_person_cannot_be_connected_again(world: World) -> None:
     assert await rows_left(world) == {}
 
 
-async def test_a_new_username_does_not_bring_an_erased_id_back_nor_a_new_id_an_erased_username(world: World) -> None:
-    person, other = world.person(0), world.person(1)
+def renamed(world: World, person: Person, username: str) -> str:
+    """Gives somebody another handle at Instagram; answers the token that opens their profile."""
+    token = next(token for token, known in world.emulator.people._by_token.items() if known is person)
+    object.__setattr__(person, "username", username)
+    return token
+
+
+async def test_a_new_username_does_not_bring_an_erased_person_back(world: World) -> None:
+    person = world.person()
     await world.erase(person)
-    erased_name = person.username
-    object.__setattr__(person, "username", "another_name")
-    object.__setattr__(other, "username", erased_name)
-    for each in (person, other):
-        token = next(token for token, known in world.emulator.people._by_token.items() if known is each)
-        with pytest.raises(DomainError) as refused:
-            await world.connections.create(ACCOUNT, token)
-        assert refused.value.reason is Reason.SUBJECT_ERASED
+    with pytest.raises(DomainError) as refused:
+        await world.connections.create(ACCOUNT, renamed(world, person, "another_name"))
+    assert refused.value.reason is Reason.SUBJECT_ERASED
     assert await world.count(profiles) == 0
+
+
+async def test_a_handle_that_is_all_that_is_known_of_an_erased_person_stays_closed(world: World) -> None:
+    person = world.person()
+    async with world.database.transaction() as connection:
+        await world.subjects.fence(connection, [world.handle_case(person.username)])
+    with pytest.raises(DomainError) as refused:
+        await world.connect(person)
+    assert refused.value.reason is Reason.SUBJECT_ERASED
+
+
+async def test_the_next_owner_of_an_erased_persons_handle_stays_connected_and_readable(world: World) -> None:
+    person, other = world.person(0), world.person(1)
+    await world.connect_and_sync(person)
+    await world.erase(person)
+    made = await world.connect_and_sync(other)
+    freed = person.username
+    renamed(world, person, "another_name")
+    renamed(world, other, freed)
+    world.clock.advance(timedelta(hours=8))
+    assert await world.worker.run_once()
+    found = await world.connections.get(ACCOUNT, made.connection_id)
+    assert (found.state, found.problem) == (ConnectionState.ACTIVE, "")
+    assert (await world.profiles.get(ACCOUNT, freed)).instagram_user_id == other.user_id
+
+
+@pytest.mark.parametrize("close", ["restrict", "object_to"])
+async def test_what_a_person_wished_does_not_hide_the_next_owner_of_their_handle(world: World, close: str) -> None:
+    person, other = world.person(0), world.person(1)
+    for each in (other, person):
+        await world.connect_and_sync(each)
+    async with world.database.transaction() as connection:
+        case, right = world.case(person), ["OBJECTION"] if close == "object_to" else []
+        await getattr(world.subjects, close)(connection, [case], *right)
+    freed = person.username
+    renamed(world, person, "another_name")
+    renamed(world, other, freed)
+    world.clock.advance(timedelta(hours=8))
+    while await world.worker.run_once():
+        pass
+    assert (await world.profiles.get(ACCOUNT, freed)).instagram_user_id == other.user_id
 
 
 async def test_an_account_that_was_erased_loses_its_connections_and_gets_no_new_ones(world: World) -> None:
