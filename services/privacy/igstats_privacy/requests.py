@@ -14,13 +14,13 @@ from igstats_privacy.children import Children
 from igstats_privacy.drafts import Drafts
 from igstats_privacy.errors import request_not_found
 from igstats_privacy.fanout import Fanout
-from igstats_privacy.identifiers import Identifiers
+from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.lifecycle import FINAL, RUNNING, Move, moved
-from igstats_privacy.model import NewRequest, Phase, Request, Shown, State, Task, Wait
+from igstats_privacy.model import NewRequest, Phase, Request, Right, Shown, State, Task, Wait
 from igstats_privacy.openings import Openings
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.store import Connection
-from igstats_privacy.waits import continues
+from igstats_privacy.waits import CHOICES, continues, is_signal_of_calls
 
 _PAGE = 50
 _LONGEST_PAGE = 200
@@ -56,13 +56,26 @@ class Requests:
     async def open(self, new: NewRequest) -> Shown:
         """Writes a request; durable when it answers. The same key with the same content answers the same request.
 
+        A signal with an account's calls undoes no consent: an opt-in since stands as long as it is on record.
+
         Raises:
             DomainError: SUBJECT_UNIDENTIFIED, IDEMPOTENCY_KEY_REUSED.
         """
         opening = self._drafts.of(new)
+        if is_signal_of_calls(new) and (consent := await self._consent(new)) is not None:
+            return consent
         if not await self._openings.add(opening):
             return await self._known(new, opening.key, opening.content)
         return self._shown(opening.request, account_id=new.account_id)
+
+    async def _consent(self, new: NewRequest) -> Shown | None:
+        """The opt-in of the person, if that was the last word on disclosure."""
+        tokens = self._identifiers.tokens(normalised(new.identifiers))
+        async with self._database.read() as connection:
+            last = await store.last_of(connection, tokens, CHOICES)
+            if last is None or last.right is not Right.OPT_IN:
+                return None
+            return await self._whole(connection, last, new.account_id)
 
     async def _known(self, new: NewRequest, key: bytes, content: bytes) -> Shown:
         async with self._database.read() as connection:

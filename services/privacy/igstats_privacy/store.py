@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_privacy.events import Fact
 from igstats_privacy.model import Acceptance, Regime, Request, Right, State, SubjectClass, Wait
-from igstats_privacy.tables import idempotency, request_identifiers, requests
+from igstats_privacy.tables import idempotency, request_identifiers, request_tokens, requests
 
 Connection: TypeAlias = AsyncConnection
 """A connection in a transaction; use cases hand it on and never look inside."""
@@ -184,6 +184,16 @@ async def keyed(connection: Connection, key: bytes) -> tuple[Request, bytes]:
     wanted = select(*_REQUEST, idempotency.c.content_digest).select_from(joined)
     row = (await connection.execute(wanted.where(idempotency.c.key_digest == key))).one()
     return _request(row[:-1]), bytes(row.content_digest)
+
+
+async def last_of(connection: Connection, tokens: Iterable[bytes], rights: Iterable[Right]) -> Request | None:
+    """The last request of a person for one of these rights, accepted and neither refused nor taken back."""
+    own = select(request_tokens.c.request_id).where(request_tokens.c.token.in_(list(tokens)))
+    wanted = select(*_REQUEST).where(requests.c.request_id.in_(own), requests.c.right.in_(list(rights)))
+    wanted = wanted.where(requests.c.state.not_in([State.DENIED, State.WITHDRAWN, State.EXPIRED]))
+    newest = wanted.order_by(requests.c.received_at.desc(), requests.c.request_id.desc()).limit(1)
+    row = (await connection.execute(newest)).first()
+    return None if row is None else _request(row)
 
 
 async def sealed(connection: Connection, request_id: str) -> bytes | None:

@@ -35,7 +35,6 @@ metadata = MetaData()
 
 # CCPA 7101 asks for 24 months of records about requests.
 _LEDGER_DAYS = 730
-_IDEMPOTENCY_DAYS = 30
 _EXPORT_DAYS = 14
 _NOTICE_DAYS = 90
 
@@ -160,9 +159,10 @@ idempotency = Table(
     metadata,
     Column("key_digest", LargeBinary, primary_key=True, info=plain()),
     Column("content_digest", LargeBinary, nullable=False, info=plain()),
-    _text("request_id"),
+    Column("request_id", Text, nullable=False, index=True, info=plain()),
     _time("created_at"),
-    info=impersonal("repeated calls open one request", retention=days(_IDEMPOTENCY_DAYS)),
+    # As long as the request: what a partner, Meta or a signal repeats must find it, however late.
+    info=of_requester("request_id", days(_LEDGER_DAYS)),
 )
 
 tasks = Table(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from igstats_privacy.model import Identifier, Right, SubjectClass, Wait
+from igstats_privacy.model import Identifier, NewRequest, Right, SubjectClass, Wait
 from igstats_privacy.policy import Policy
 
 SECOND = 2
@@ -16,6 +16,9 @@ SECOND = 2
 
 OFFICER = "officer"
 """The door of officers."""
+
+CHOICES = frozenset({Right.OPT_OUT, Right.OBJECTION, Right.OPT_IN})
+"""Rights by which a person chooses whether data is disclosed; the last one counts."""
 
 OWNERS_DOORS = frozenset({"api", "web"})
 """Doors at which the owner acts in person: whoever has stolen their key or mailbox does, too. Meta's callbacks, agents
@@ -43,6 +46,14 @@ _CLASSES: tuple[tuple[str, SubjectClass], ...] = (
     ("EMAIL", SubjectClass.CONTACT),
     ("EMAIL_SHA256", SubjectClass.CONTACT),
 )
+
+
+def is_signal_of_calls(new: NewRequest) -> bool:
+    """Whether it is a Global Privacy Control signal that came with calls of an account: no act of a person.
+
+    One that came with the form has none: filling in the form was an act, and those whom it names are anybody.
+    """
+    return new.door == "gpc" and bool(new.account_id)
 
 
 def subject_class(identifiers: Iterable[Identifier], *, connected: bool) -> SubjectClass:

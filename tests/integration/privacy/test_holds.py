@@ -126,7 +126,6 @@ async def test_a_hold_that_comes_before_or_during_the_fence_still_counts(held_of
         assert [hold.at("stats") for hold in lease.holds] == ([("media",)] if offer.holder == "stats" else [])
 
 
-<<<<<<< HEAD
 async def test_no_replica_of_a_holder_sweeps_or_attests_by_what_it_remembers_of_a_held_request(
     held_office: Office,
 ) -> None:
@@ -149,7 +148,8 @@ async def test_a_hold_is_not_said_to_keep_back_what_never_erases(held_office: Of
     await office.work(Sent.RIGHT_RESTRICTION, rounds=2)
     assert (await office.show(request_id)).request.closed_at is not None
     assert (await office.holds.release(hold.hold_id, "ada")).kept_back == ()
-=======
+
+
 async def test_a_hold_on_a_handle_keeps_what_a_replay_of_the_ledger_would_erase_by_the_id(held_office: Office) -> None:
     office = held_office
     office.profiles.known = {"ada": Identifier("INSTAGRAM_USER_ID", "17841400000000001")}
@@ -158,7 +158,6 @@ async def test_a_hold_on_a_handle_keeps_what_a_replay_of_the_ledger_would_erase_
     hold = await office.holds.place(new_hold(office), "ada")
     (entry,) = await office.ledger.after("stats", 0, 0)
     assert [one.hold_id for one in entry.holds] == [hold.hold_id]
->>>>>>> 868a5ef (A handle fences nobody whose id is known: its next owner stays connected, and is neither hidden nor erased)
 
 
 async def test_offers_of_requests_without_a_hold_may_use_what_holders_remember(held_office: Office) -> None:

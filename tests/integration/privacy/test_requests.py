@@ -10,11 +10,14 @@ import pytest
 from igstats.event.v1.events_pb2 import RecordMade
 from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.retention import RetentionWorker
+from igstats_kit.tables import restrictions
+from igstats_privacy.declarations import DECLARATIONS
 from igstats_privacy.identity import ACCOUNT_PROOF, CONNECTION_PROOF
 from igstats_privacy.model import Identifier, Naming, NewRequest, Phase, Right, State
-from igstats_privacy.tables import request_identifiers, requests
+from igstats_privacy.tables import request_identifiers, request_tokens, requests
 from igstats_privacy.triage import Resolution
-from sqlalchemy import Table, func, select
+from sqlalchemy import Table, func, insert, select
 
 from tests.integration.privacy.conftest import Office
 
@@ -65,6 +68,56 @@ async def test_a_key_belongs_to_its_account(office: Office) -> None:
     await office.requests.open(new("key-1"))
     await office.open(key="key-1")
     assert await count(office, requests) == 2
+
+
+async def purge(office: Office) -> None:
+    await RetentionWorker("privacy", DECLARATIONS, office.database, office.clock).run_once()
+
+
+@pytest.mark.parametrize("restricted", [False, True])
+async def test_a_key_opens_one_request_as_long_as_that_is_on_record(office: Office, *, restricted: bool) -> None:
+    first = await office.requests.open(new("key-1", EMAIL))
+    (token,) = office.identifiers.tokens([EMAIL])
+    async with office.database.transaction() as connection:
+        await connection.execute(
+            insert(request_tokens).values(
+                token=token, request_id=first.request.request_id, created_at=office.clock.now()
+            )
+        )
+        if restricted:
+            await connection.execute(insert(restrictions).values(token=token, request_id="req_other"))
+    office.clock.advance(timedelta(days=729))
+    await purge(office)
+    assert (await office.requests.open(new("key-1", EMAIL))).request.request_id == first.request.request_id
+    office.clock.advance(timedelta(days=2))
+    await purge(office)
+    again = (await office.requests.open(new("key-1", EMAIL))).request.request_id
+    assert (again == first.request.request_id) is restricted, "a purge skips both or none"
+
+
+def choice(right: Right, door: str, key: str) -> NewRequest:
+    return NewRequest(right, door, OTHER_ACCOUNT, (Identifier("ACCOUNT_ID", OTHER_ACCOUNT),), key)
+
+
+async def test_a_signal_undoes_no_opt_in_even_when_its_own_request_has_left_the_record(office: Office) -> None:
+    await office.register("stats")
+    signal = choice(Right.OPT_OUT, "gpc", "gpc:account")
+    first = (await office.requests.open(signal)).request.request_id
+    await office.triage.run_once()
+    await office.work(Sent.RIGHT_OPT_OUT)
+    office.clock.advance(timedelta(days=100))
+    consent = (await office.requests.open(choice(Right.OPT_IN, "api", "key-2"))).request.request_id
+    await office.triage.run_once()
+    office.clock.advance(timedelta(days=640))
+    await purge(office)
+    with pytest.raises(DomainError):
+        await office.show(first)
+    assert (await office.requests.open(signal)).request.request_id == consent
+    form = NewRequest(Right.OPT_OUT, "gpc", "", signal.identifiers, "form-1")
+    assert (await office.requests.open(form)).request.request_id not in {first, consent}, "a form is a new choice"
+    office.clock.advance(timedelta(days=100))
+    await purge(office)
+    assert (await office.requests.open(signal)).request.request_id not in {first, consent}, "no consent is on record"
 
 
 async def test_a_request_that_names_nobody_is_refused(office: Office) -> None:

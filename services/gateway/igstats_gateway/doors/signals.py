@@ -2,7 +2,8 @@
 
 11 CCR 7025(c): the signal is a valid request to opt out, of the device and of the known account behind it. It comes
 with every call, so it is handed in once: a small memory spares privacy the repetition, and one key for each account
-makes every repetition the same request. So an opt-in of the account afterwards stands: the signal does not undo it.
+makes every repetition the same request, as long as that is on record (24 months). An opt-in of the account afterwards
+stands: privacy asks for the last choice first, and the signal undoes none that is on record.
 """
 
 import asyncio
