@@ -65,8 +65,9 @@ class Exports:
 
     async def _contents(self, request_id: str, may_read: Callable[[Request], bool]) -> "Contents":
         async with self._database.read() as connection:
-            request, package = await self._readable(connection, request_id, may_read)
+            # Before looking whether the package is there: what is destroyed in between must not pass for a smaller one.
             heaps = await export_store.heaps(connection, request_id)
+            request, package = await self._readable(connection, request_id, may_read)
             descriptions = await export_store.descriptions(connection, request_id)
         sealer = opened(self._sealer, request_id, package.sealed_key)
         return Contents(self._database, sealer, request, package, heaps, descriptions)
@@ -99,9 +100,12 @@ class Exports:
                 continue  # destroyed meanwhile
             sealer = opened(self._sealer, request_id, package.sealed_key)
             contents = Contents(self._database, sealer, request, package, heaps, {})
-            for heap in heaps:
-                async for lines in contents.lines(heap):
+            try:
+                async for heap, lines in contents.every():
                     yield Stored(f"{request_id}/{heap.holder}/{heap.store}", package.created_at, lines)
+            except DomainError as error:  # destroyed while it was searched: nothing is left to find
+                if error.reason is not Reason.EXPORT_EXPIRED:
+                    raise
 
     async def destroy_expired(self) -> int:
         """Destroys packages whose time is over; returns how many."""
@@ -132,14 +136,31 @@ class Contents:
         self.heaps = heaps
         self.descriptions = descriptions
 
+    async def every(self) -> AsyncIterator[tuple[Heap, bytes]]:
+        """All lines, store by store.
+
+        Raises:
+            DomainError: EXPORT_EXPIRED; see `lines`.
+        """
+        for heap in self.heaps:
+            async for lines in self.lines(heap):
+                yield heap, lines
+
     async def lines(self, heap: Heap) -> AsyncIterator[bytes]:
-        """Whole lines of one store, a part at a time."""
-        request_id, after = self.request.request_id, -1
+        """Whole lines of one store, a part at a time; all of them, or an error.
+
+        Raises:
+            DomainError: EXPORT_EXPIRED; the package was destroyed meanwhile, and less than all must not pass for it.
+        """
+        request_id, after, found = self.request.request_id, -1, 0
         while True:
             async with self._database.read() as connection:
                 parts = await export_store.parts(connection, request_id, heap, after, _PAGE)
             for part in parts:
                 yield self._sealer.open(part.sealed, f"{request_id}/{part.holder}/{part.number}")
+                found += part.row_count
             if len(parts) < _PAGE:
-                return
+                break
             after = parts[-1].number
+        if found != heap.row_count:
+            raise DomainError(Reason.EXPORT_EXPIRED)

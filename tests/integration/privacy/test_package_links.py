@@ -24,7 +24,10 @@ from igstats.privacy.v1.privacy_service_pb2_grpc import PrivacyServiceStub
 from igstats.privacy.v1.status_service_pb2 import ReadPackageRequest
 from igstats.privacy.v1.status_service_pb2_grpc import StatusServiceStub
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.subjects import Case, Subjects
 from igstats_kit.testing.processes import free_port
+from igstats_privacy.declarations import DECLARATIONS
+from igstats_privacy.identifiers import normalised
 from igstats_privacy.model import Identifier, NewRequest, Right, State
 from igstats_privacy.shares import Piece
 from igstats_privacy.tables import package_links
@@ -71,6 +74,7 @@ async def mailroom(office: Office, caught: Controller) -> Mailroom:
 async def _lines() -> AsyncIterator[Piece]:
     for number in range(40):
         yield Piece("profiles", f'{{"number": {number}}}\n'.encode(), 1)
+    yield Piece("samples", b'{"number": 0}\n', 1)
 
 
 async def fulfilled(office: Office, *named: Identifier, right: Right = Right.ACCESS, share: bool = True) -> str:
@@ -149,6 +153,42 @@ async def test_a_torn_download_can_be_repeated(mailroom: Mailroom) -> None:
     for _ in range(3):
         await torn(mailroom.office, link)
     assert (await fetched(mailroom.office, link)).testzip() is None
+
+
+@pytest.mark.parametrize("destroyed_by", ["expiry", "erasure"])
+async def test_a_package_that_is_destroyed_while_it_is_read_ends_in_an_error_and_not_as_a_smaller_one(
+    mailroom: Mailroom, destroyed_by: str
+) -> None:
+    office = mailroom.office
+    link = await mailed(mailroom)
+    async with aclosing(opened(office, link)) as pieces:
+        await anext(pieces)
+        await _destroy(office, destroyed_by)
+        with pytest.raises(DomainError) as torn_off:
+            await _rest(pieces)
+    assert torn_off.value.reason is Reason.EXPORT_EXPIRED
+    assert [one.kind for one in await records(office)] == ["package.fetched"], "no download has ended"
+
+
+async def test_a_search_of_stored_packages_goes_on_when_one_is_destroyed_under_it(mailroom: Mailroom) -> None:
+    office = mailroom.office
+    await fulfilled(office)
+    found = []
+    async for one in office.exports.stored():
+        found.append(one.name.rpartition("/")[2])
+        await _destroy(office, "expiry")
+    assert set(found) == {"profiles"}, "what comes after them was destroyed before it was read"
+
+
+async def _destroy(office: Office, destroyed_by: str) -> None:
+    if destroyed_by == "expiry":
+        office.clock.advance(timedelta(days=7))
+        await office.exports.destroy_expired()
+        return
+    subjects = Subjects(DECLARATIONS, office.sealer)
+    async with office.database.transaction() as connection:
+        tokens = office.identifiers.tokens(normalised([EMAIL]))
+        assert (await subjects.erase(connection, [Case("req_erasure", tokens)]))["req_erasure"].counts["export_parts"]
 
 
 async def test_two_downloads_at_once_are_both_served_and_then_the_link_is_used_up(mailroom: Mailroom) -> None:
