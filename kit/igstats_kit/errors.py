@@ -120,6 +120,16 @@ class DomainError(Exception):
         return CATALOGUE[self.reason]
 
 
+class TooMuchError(DomainError):
+    """DEPENDENCY_UNAVAILABLE because something took too long where it is done: less may succeed, the same hardly."""
+
+
+def passes(error: BaseException) -> bool:
+    """Whether the same again may succeed by itself: something does not answer, or others were in the way."""
+    waits = isinstance(error, DomainError) and error.reason is Reason.DEPENDENCY_UNAVAILABLE
+    return waits and not isinstance(error, TooMuchError)
+
+
 CATALOGUE: Mapping[Reason, PublicError] = {
     Reason.INTERNAL: PublicError(
         "INTERNAL", "Something went wrong on our side.", "Try again; if it stays, tell us the call id of the answer."

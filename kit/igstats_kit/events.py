@@ -25,7 +25,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.declare import Store
-from igstats_kit.errors import DomainError, Reason, SpeakingError
+from igstats_kit.errors import DomainError, Reason, SpeakingError, passes
 from igstats_kit.log import get_logger
 from igstats_kit.pull import Pull
 from igstats_kit.sql import Database, shielded
@@ -326,9 +326,8 @@ class Consumer:
 
     async def _give_back(self, message: Msg, error: Exception) -> None:
         event = read_event(message)
-        waiting = isinstance(error, DomainError) and error.reason is Reason.DEPENDENCY_UNAVAILABLE
         _log.warning("event failed", consumer=self._subscription.durable, event_id=event.id, error=type(error).__name__)
-        if event.attempts < _PARK_AFTER or waiting:
+        if event.attempts < _PARK_AFTER or passes(error):
             await message.nak(delay=_RETRY_DELAYS[min(event.attempts, len(_RETRY_DELAYS)) - 1])
             return
         await park(self._database, self._subscription.durable, event, error)

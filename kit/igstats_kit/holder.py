@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_kit.clock import Clock
 from igstats_kit.declare import DeclarationError
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import passes
 from igstats_kit.events import Bus, Consumer, Event, Subscription
 from igstats_kit.export import export
 from igstats_kit.leases import Leases
@@ -120,11 +120,9 @@ class HolderRunner:
         """Does tasks that go together; each by itself when one of them cannot be done and holds up the others."""
         try:
             await self._settle(tasks, events)
-        except DomainError as error:
-            if error.reason is Reason.DEPENDENCY_UNAVAILABLE:
+        except Exception as error:
+            if passes(error):
                 raise
-            return await self._settle_singly(tasks)
-        except Exception:  # noqa: BLE001 - see above
             return await self._settle_singly(tasks)
         return None
 

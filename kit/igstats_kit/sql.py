@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import DomainError, Reason, TooMuchError
 
 T = TypeVar("T")
 Driver: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -46,6 +46,22 @@ _SETTINGS = {
 }
 
 # The size at which the driver would no longer keep a statement prepared: what declarations say makes long ones.
+_TOO_MUCH = frozenset({"57014"})  # query_canceled: the statement timeout
+# What is no fault of a statement and passes by itself. Errors of the classes 08, 57P and 25P mostly end the connection.
+_PASSING = frozenset(
+    {
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available: the lock timeout
+        "53100",  # disk_full
+        "53200",  # out_of_memory
+        "53300",  # too_many_connections
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now
+        "25P03",  # idle_in_transaction_session_timeout
+    }
+)
 _CONNECTING: Mapping[str, Any] = {"timeout": 5, "server_settings": _SETTINGS, "max_cacheable_statement_size": 0}
 
 
@@ -77,9 +93,22 @@ def _ping_when_rested(driver: DBAPIConnection, record: ConnectionPoolEntry, _pro
 
 
 def _unavailable(error: BaseException) -> DomainError:
-    wrapped = DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql")
+    wrapped = _kind(error)(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql")
     wrapped.__cause__ = error
     return wrapped
+
+
+def _kind(error: BaseException) -> type[DomainError]:
+    return TooMuchError if _sqlstate(error) in _TOO_MUCH else DomainError
+
+
+def _sqlstate(error: object) -> str | None:
+    """What the server said, whether the driver or SQLAlchemy tells it."""
+    return getattr(error.orig if isinstance(error, DBAPIError) else error, "sqlstate", None)
+
+
+def _is_away(error: DBAPIError) -> bool:
+    return error.connection_invalidated or isinstance(error.orig, (OSError, asyncpg.PostgresConnectionError))
 
 
 @asynccontextmanager
@@ -88,7 +117,7 @@ async def _wrapping() -> AsyncIterator[None]:
     try:
         yield
     except DBAPIError as error:
-        if error.connection_invalidated or isinstance(error.orig, (OSError, asyncpg.PostgresConnectionError)):
+        if _is_away(error) or _sqlstate(error) in _PASSING | _TOO_MUCH:
             raise _unavailable(error) from error
         raise
     except (asyncpg.DataError, IntegrityError):
@@ -102,7 +131,7 @@ async def _wrapping() -> AsyncIterator[None]:
 class Direct:
     """A connection of the driver itself, kept by one user for statements so frequent that the layers above cost more.
 
-    A statement commits by itself, several in the connection's own `transaction()`. Errors are those of the driver.
+    A statement commits by itself, several in the connection's own `transaction()`. Errors are those of `fetch`.
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
@@ -120,7 +149,8 @@ class Direct:
         async with self._alone, _wrapping():
             if self._connection is None or self._connection.is_closed():
                 self._connection = await asyncpg.connect(**self._arguments)
-            yield self._connection
+            with _raising(self._connection):
+                yield self._connection
 
     async def close(self) -> None:
         """Closes the connection."""
@@ -181,6 +211,11 @@ def _numbered(query: TextClause) -> tuple[str, tuple[str, ...]]:
     """A statement as the driver wants it, and the names of its values in order."""
     compiled: Any = query.compile(dialect=DIALECT)
     return str(compiled), tuple(compiled.positiontup or ())
+
+
+async def _let_go(connection: AsyncConnection, name: str) -> None:
+    with suppress(Exception):  # a connection that died has let go of its locks
+        await shielded(connection.execute(_UNLOCK, {"name": name}))
 
 
 def _is_spoiled(stands_on: Driver) -> bool:
@@ -262,6 +297,21 @@ class Database:
         self._tell(news)
 
     @asynccontextmanager
+    async def first(self, name: str) -> AsyncIterator[bool]:
+        """Whether no other process does what is called `name`; none begins it as long as the block runs.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        async with self._connected() as connection:
+            mine = bool(await connection.scalar(_TRY_LOCK, {"name": name}))
+            try:
+                yield mine
+            finally:
+                if mine:
+                    await _let_go(connection, name)
+
+    @asynccontextmanager
     async def alone(self, name: str) -> AsyncIterator[None]:
         """Waits until no other process does what is called `name`, and keeps it so, as long as its connection lives.
 
@@ -274,8 +324,7 @@ class Database:
             try:
                 yield
             finally:
-                with suppress(Exception):  # a connection that died has let go of its locks
-                    await shielded(connection.execute(_UNLOCK, {"name": name}))
+                await _let_go(connection, name)
 
     def direct(self) -> Direct:
         """A connection of its own for one user, beside those of the pool."""

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import DomainError, passes
 from igstats_kit.events import Bus, Event, Subscription, park, read_event
 from igstats_kit.log import get_logger
 from igstats_kit.pull import Pull
@@ -128,7 +128,7 @@ class Tail:
         try:
             await self._handle(run)
         except Exception as error:  # noqa: BLE001 - whatever a sink raises, its events must be retried or parked
-            if len(run) == 1 or _unavailable(error):
+            if len(run) == 1 or passes(error):
                 await self._give_back(run, error)
             else:
                 await self._hand_over_singly(run)
@@ -151,7 +151,7 @@ class Tail:
         first, durable = read_event(run[0]), self._subscription.durable
         _log.warning("event failed", consumer=durable, event_id=first.id, error=type(error).__name__)
         back = run
-        if not _unavailable(error) and first.attempts >= _PARK_AFTER:
+        if not passes(error) and first.attempts >= _PARK_AFTER:
             await park(self._database, durable, first, error)
             await self._sink.skip(_position(run[0]))
             await run[0].ack()
@@ -161,7 +161,3 @@ class Tail:
 
 def _position(message: Msg) -> int:
     return message.metadata.sequence.stream
-
-
-def _unavailable(error: Exception) -> bool:
-    return isinstance(error, DomainError) and error.reason is Reason.DEPENDENCY_UNAVAILABLE

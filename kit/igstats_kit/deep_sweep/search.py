@@ -8,6 +8,7 @@ from igstats_kit.declare import Action, Declarations
 from igstats_kit.deep_sweep import files, store, streams
 from igstats_kit.deep_sweep.disk import NOT_REACHABLE, Disk
 from igstats_kit.deep_sweep.model import Erased, Kind, Needles, Place, Report, Sought, Stored
+from igstats_kit.errors import TooMuchError
 from igstats_kit.events import Bus
 from igstats_kit.permissions import Rights
 from igstats_kit.sql import Database
@@ -83,6 +84,11 @@ class Search:
             if not table.readable:
                 report.unreachable[f"table:{table.name}"] = "NOT_ALLOWED"
                 continue
+            try:
+                found = await store.within(self._database, table, sought)
+            except TooMuchError:  # the next search would end as this one: the record says so, and the others go on
+                report.unreachable[f"table:{table.name}"] = "TOO_LARGE"
+                continue
             report.searched[Kind.TABLE] += 1
-            report.add(await store.within(self._database, table, sought), Place(Kind.TABLE, table.name))
+            report.add(found, Place(Kind.TABLE, table.name))
         await store.forget_samples(self._database, sought)

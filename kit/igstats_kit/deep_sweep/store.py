@@ -143,9 +143,11 @@ async def folder(connection: AsyncConnection) -> str:
 
 async def attempted(database: Database, statement: str) -> bool:
     """Runs a statement of maintenance; False when the role may not, or somebody is in the way."""
-    try:
-        async with database.statement() as connection:
+    async with database.statement() as connection:
+        try:
             await connection.execute(text(statement))
-    except DBAPIError:
-        return False
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise
+            return False
     return True

@@ -7,7 +7,7 @@ batch of its own, so that a burst stays together through all phases.
 import asyncio
 from collections.abc import Callable, Sequence
 
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import passes
 from igstats_kit.outbox import enqueue_all
 from igstats_kit.sql import Database
 
@@ -60,7 +60,7 @@ class Openings:
         try:
             added = await self._write([opening for opening, _ in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, those who wait must hear of it
-            if len(batch) > 1 and not _is_down(error):
+            if len(batch) > 1 and not passes(error):
                 for one in batch:  # one that cannot be written must not hold up the others
                     await self._settle([one])
                 return
@@ -89,7 +89,3 @@ def _facts(openings: Sequence[Opening]) -> list[events.Fact]:
         return []
     changes = [Change(one.request.request_id, None, State.RECEIVED) for one in openings]
     return events.requests_changed(changes, openings[-1].request.received_at)
-
-
-def _is_down(error: Exception) -> bool:
-    return isinstance(error, DomainError) and error.reason is Reason.DEPENDENCY_UNAVAILABLE

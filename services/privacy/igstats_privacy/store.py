@@ -123,8 +123,9 @@ _UNPROVED = text(
 )
 _SETTLED_BY_NOW = text("SELECT request_id FROM requests WHERE state = 'SETTLING' AND effective_at <= :now LIMIT :limit")
 _OVERDUE = text(
-    "UPDATE requests SET overdue_at = :now WHERE closed_at IS NULL AND due_at <= :now AND overdue_at IS NULL"
-    " RETURNING request_id"
+    "WITH due AS MATERIALIZED (SELECT request_id FROM requests WHERE closed_at IS NULL AND due_at <= :now"
+    " AND overdue_at IS NULL ORDER BY request_id FOR UPDATE)"  # in the order of `lock`
+    " UPDATE requests r SET overdue_at = :now FROM due WHERE r.request_id = due.request_id RETURNING r.request_id"
 )
 _NEXT_DATE = text("SELECT min(effective_at) FROM requests WHERE state = 'SETTLING'")
 

@@ -2,7 +2,7 @@
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from igstats.event.v1.events_pb2 import RecordMade
 from igstats.holder.v1.task_pb2 import Right
 from igstats_kit.declare import impersonal_store
 from igstats_kit.deep_sweep import store, streams
-from igstats_kit.deep_sweep.model import Erased, Kind, Needles, Report, Stored
+from igstats_kit.deep_sweep.model import Erased, Kind, Needles, Report, Sought, Stored
 from igstats_kit.deep_sweep.search import Reach, Search
 from igstats_kit.deep_sweep.store import Table
 from igstats_kit.deep_sweep.worker import DeepSweep, Schedule
+from igstats_kit.errors import Reason, TooMuchError
 from igstats_kit.events import Bus, Event, Stream
 from igstats_kit.permissions import RIGHTS
 from igstats_kit.sql import Database
@@ -239,6 +240,23 @@ async def test_what_cannot_be_reached_is_said(swept: Swept) -> None:
     swept.clock.advance(timedelta(hours=2))
     said = await swept.sweep(reachable=False)
     assert said["unreachable"] == dict.fromkeys(("database_file", "log", "wal"), "NOT_REACHABLE")
+
+
+async def test_a_table_that_takes_too_long_is_said_and_holds_up_nothing_else(
+    swept: Swept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    within = store.within
+
+    async def slow(database: Database, table: Table, sought: Sequence[Sought]) -> set[str]:
+        if table.name == "notes":
+            raise TooMuchError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql")
+        return await within(database, table, sought)
+
+    monkeypatch.setattr(store, "within", slow)
+    swept.clock.advance(timedelta(hours=2))
+    said = await swept.sweep()
+    assert said["unreachable"] == {"table:notes": "TOO_LARGE"}
+    assert said["outcome"] == "CLEAN"
 
 
 async def test_messages_of_streams_that_are_owned_or_read_are_named_by_their_number(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -11,12 +11,14 @@ from igstats.holder.v1.holder_tasks_service_pb2 import ExportShare, UploadExport
 from igstats.holder.v1.receipt_pb2 import Outcome
 from igstats.holder.v1.task_pb2 import Phase, Right
 from igstats_kit.declare import DeclarationError
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import DomainError, Reason, TooMuchError
+from igstats_kit.subjects import Case, Result
 from igstats_kit.tables import subject_keys, task_receipts
 from igstats_kit.testing import toy
 from igstats_kit.testing.coordinator import ERASURE
 from igstats_kit.testing.toy_holder import ToyHolder
 from sqlalchemy import Column, MetaData, Table, Text, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 async def test_a_holder_with_a_table_that_says_nothing_of_its_data_does_not_register(
@@ -53,6 +55,25 @@ async def test_a_batch_settles_many_requests_in_one_go(holder: ToyHolder) -> Non
     attested = [receipt for receipt in await holder.receipts() if receipt.phase == Phase.PHASE_ATTEST]
     assert {receipt.outcome for receipt in attested} == {Outcome.OUTCOME_ERASED}
     assert len(attested) == len(people)
+    assert await holder.count(toy.people) == 0
+
+
+async def test_a_batch_that_is_too_much_for_the_database_is_done_one_by_one(
+    holder: ToyHolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people, erase = range(1, 4), holder.subjects.erase
+
+    async def too_much(connection: AsyncConnection, cases: Sequence[Case], **options: bool) -> dict[str, Result]:
+        if len(cases) > 1:
+            raise TooMuchError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql")
+        return await erase(connection, cases, **options)
+
+    monkeypatch.setattr(holder.subjects, "erase", too_much)
+    for number in people:
+        await holder.seed(number)
+    plans = [holder.coordinator.plan("toy", f"req_{n}", toy.somebody(n), ERASURE, Right.RIGHT_ERASURE) for n in people]
+    await holder.offer(*(plan[0] for plan in plans))
+    await holder.offer(*(plan[1] for plan in plans))
     assert await holder.count(toy.people) == 0
 
 

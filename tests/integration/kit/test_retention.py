@@ -7,13 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from igstats.event.v1.events_pb2 import RecordMade
+from igstats_kit import retention
 from igstats_kit.declare import Declarations, anchor, days, declared, delete, plain
 from igstats_kit.retention import Removal, RetentionWorker
 from igstats_kit.sql import Database
-from igstats_kit.tables import KIT_TABLES, outbox, restrictions
+from igstats_kit.tables import KIT_TABLES, outbox, restrictions, retention_runs
 from igstats_kit.testing import toy
 from igstats_kit.testing.clock import FakeClock
 from sqlalchemy import Column, Date, LargeBinary, MetaData, Table, Text, func, insert, select, text
+from sqlalchemy.exc import IntegrityError
 
 MakeDatabase = Callable[[str], Awaitable[Database]]
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -113,3 +115,54 @@ async def test_a_row_goes_when_its_time_is_over(kept: Database, age: timedelta, 
     await _worker(kept, toy.people, toy.notes).run_once()
     async with kept.read() as connection:
         assert await connection.scalar(select(func.count()).select_from(toy.notes)) == left
+
+
+async def _note(database: Database, count: int) -> None:
+    rows = [{"person_id": 1, "body": f"{number}", "created_at": NOON - timedelta(days=40)} for number in range(count)]
+    async with database.transaction() as connection:
+        await connection.execute(insert(toy.notes), rows)
+
+
+async def test_a_backlog_goes_batch_by_batch_and_what_is_gone_stays_gone_and_counted(
+    kept: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run that is stopped in the middle has not worked in vain: else one that never ends would never get on."""
+    monkeypatch.setattr(retention, "_BATCH", 2)
+    await _note(kept, 5)
+    async with kept.transaction() as connection:  # the last batch meets a row that must not go
+        await connection.execute(text("CREATE TABLE wards (note_id bigint REFERENCES notes)"))
+        await connection.execute(text("INSERT INTO wards SELECT max(note_id) FROM notes"))
+        await connection.execute(text("ALTER TABLE wards ADD UNIQUE (note_id)"))
+    with pytest.raises(IntegrityError):
+        await _worker(kept, toy.people, toy.notes).run_once()
+    assert await _left(kept) == ["4"]
+    assert await _noted(kept) == [("notes", 4, 0)]
+    async with kept.transaction() as connection:
+        await connection.execute(text("DROP TABLE wards"))
+    assert (await _removal(_worker(kept, toy.people, toy.notes), "notes")).removed == 1
+    assert await _left(kept) == []
+
+
+async def test_rows_that_somebody_is_at_wait_for_the_next_run(kept: Database) -> None:
+    await _note(kept, 2)
+    async with kept.transaction() as connection:
+        await connection.execute(select(toy.notes).where(toy.notes.c.body == "0").with_for_update())
+        assert (await _removal(_worker(kept, toy.people, toy.notes), "notes")).removed == 1
+    assert await _left(kept) == ["0"]
+
+
+async def test_of_two_replicas_one_applies_the_rules(kept: Database) -> None:
+    async with kept.first("retention"):
+        assert await _worker(kept, calls).run_once() == []
+    assert len(await _days(kept)) == 5
+
+
+async def _left(database: Database) -> list[str]:
+    async with database.read() as connection:
+        return list((await connection.execute(select(toy.notes.c.body).order_by(toy.notes.c.note_id))).scalars())
+
+
+async def _noted(database: Database) -> list[tuple[str, int, int]]:
+    columns = retention_runs.c.store, retention_runs.c.removed, retention_runs.c.skipped
+    async with database.read() as connection:
+        return [tuple(row) for row in await connection.execute(select(*columns))]

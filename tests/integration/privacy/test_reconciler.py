@@ -1,10 +1,17 @@
 """What was lost is offered again, and what stands still becomes visible."""
 
+import asyncio
 from datetime import timedelta
 
+from igstats_privacy import store
 from igstats_privacy.model import Cause, Phase, State, TaskState
+from sqlalchemy import text
 
 from tests.integration.privacy.conftest import Office
+
+_WAITS_FOR_A_LOCK = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 async def test_a_lost_offer_is_repeated_after_a_minute_then_ever_more_slowly(office: Office) -> None:
@@ -81,3 +88,27 @@ async def test_a_sweep_with_nothing_to_do_writes_nothing(office: Office) -> None
     before = await office.waiting_facts()
     await office.reconciler.sweep()
     assert await office.waiting_facts() == before
+
+
+async def test_marking_what_is_overdue_takes_requests_in_the_order_that_everybody_keeps(office: Office) -> None:
+    first, second = sorted([await office.open(), await office.open()])
+    async with office.database.transaction() as connection:  # in the table, the second one comes first now
+        await connection.execute(text("UPDATE requests SET effective_at = now() WHERE request_id = :id"), {"id": first})
+
+    async def mark() -> list[str]:
+        async with office.database.transaction() as connection:
+            await connection.execute(text("SET LOCAL enable_indexscan = off"))  # in the order of the table
+            return await store.mark_overdue(connection, office.clock.now() + timedelta(days=60))
+
+    async with office.database.transaction() as connection:
+        await store.lock(connection, [first])
+        marking = asyncio.create_task(mark())
+        while not await _somebody_waits(office):
+            assert not marking.done()
+        await store.lock(connection, [second])
+    assert sorted(await marking) == [first, second]
+
+
+async def _somebody_waits(office: Office) -> bool:
+    async with office.database.read() as connection:
+        return bool(await connection.scalar(_WAITS_FOR_A_LOCK))

@@ -4,7 +4,7 @@ import grpc
 import pytest
 from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import DomainError, Reason, TooMuchError, passes
 from igstats_kit.status import DETAILS, from_rpc_error, from_status, to_status
 
 
@@ -17,6 +17,19 @@ def test_error_shows_its_public_text_and_no_metadata() -> None:
     error = DomainError(Reason.PROFILE_NOT_FOUND, profile_id="17841400000000001")
     assert str(error) == "PROFILE_NOT_FOUND: The account can read no such profile."
     assert error.public.code == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (DomainError(Reason.DEPENDENCY_UNAVAILABLE), True),
+        (TooMuchError(Reason.DEPENDENCY_UNAVAILABLE), False),
+        (DomainError(Reason.PROFILE_NOT_FOUND), False),
+        (KeyError("row"), False),
+    ],
+)
+def test_what_does_not_answer_may_answer_later_and_nothing_else_passes(error: Exception, *, expected: bool) -> None:
+    assert passes(error) is expected
 
 
 @pytest.mark.parametrize(
