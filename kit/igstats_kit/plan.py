@@ -23,6 +23,7 @@ _PAIRS = (
 _TOMBSTONES = (
     ", t AS (INSERT INTO tombstones (token, request_id) SELECT token, request_id FROM s ON CONFLICT DO NOTHING)"
 )
+_LIFTED = "lifted AS (DELETE FROM restrictions WHERE token = ANY(CAST(:tokens AS bytea[])))"
 _ERASED = (Action.DELETE, Action.REDACT)
 
 
@@ -137,8 +138,9 @@ def erase(declarations: Declarations, kept: Collection[str] = ()) -> TextClause:
 
     Rows (store, anchor, key, count, newest): newest is the date of the newest row that stays, NULL for what went.
     What a replay of the ledger erased before, of the bound requests: (store, '', request id, count, NULL).
+    Restrictions go as well where nothing is kept: tombstones refuse the same, and what is left must be able to age.
     """
-    steps, selects = [], []
+    steps, selects = [] if kept else [_LIFTED], []
     for number, path in enumerate(_leaving(declarations, kept)):
         steps.append(f"e{number} AS ({_effect(path)} RETURNING {path.key} AS key)")
         selects.append(

@@ -165,6 +165,18 @@ async def test_what_a_hold_keeps_is_out_of_use_and_stays_so(holder: ToyHolder) -
     assert refused.value.reason is Reason.SUBJECT_ERASED
 
 
+async def test_a_restriction_ends_with_the_erasure_unless_something_is_kept(holder: ToyHolder) -> None:
+    """Nothing else takes it away, and retention skips what restricted persons have left: it would stay for ever."""
+    await holder.seed(1)
+    await exercise(holder, "req_1", plans.RESTRICTION, Right.RIGHT_RESTRICTION)
+    await exercise(holder, "req_2", plans.ERASURE, Right.RIGHT_ERASURE, holds=[hold("people")])
+    assert await holder.count(restrictions) == 1
+    await exercise(holder, "req_3", plans.ERASURE, Right.RIGHT_ERASURE)
+    assert await holder.count(restrictions) == 0
+    with pytest.raises(DomainError, match="SUBJECT_ERASED"):
+        await holder.seed(1)
+
+
 async def test_the_owner_of_a_held_row_stays_so_that_a_release_finds_it(holder: ToyHolder) -> None:
     await holder.seed(1)
     receipts = await exercise(holder, "req_1", plans.ERASURE, Right.RIGHT_ERASURE, holds=[hold("notes")])

@@ -69,6 +69,18 @@ async def test_a_purge_takes_what_is_old_of_everybody_but_the_restricted(scene: 
     assert {table.name: await scene.count(table) for table, _ in expiring} == {table.name: 0 for table, _ in expiring}
 
 
+async def test_what_an_erasure_leaves_of_somebody_restricted_ages_as_everybodys(scene: Scene) -> None:
+    async with scene.database.transaction() as connection:
+        await scene.subjects.erase(connection, [scene.case])
+    await scene.purge()
+    left = {
+        table.name: await scene.count(table)
+        for table, store in scene.declarations.stores()
+        if store.subjects and store.retention.days is not None and not store.retention.own
+    }
+    assert left == dict.fromkeys(left, 0)
+
+
 async def test_the_persons_own_access_goes_on_and_shows_nobody_else(scene: Scene) -> None:
     async with scene.database.transaction() as connection:
         rows = [row async for row in scene.subjects.export(connection, [scene.case])]
