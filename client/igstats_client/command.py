@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from igstats_client import audit_command, officer_command
+from igstats_client import audit_command, log_command, officer_command
 from igstats_client.errors import ApiError, SettingsError
 from igstats_client.lazy import lazy
 from igstats_client.options import CallId, Limit, Output, Printed, Since, Status, Until
@@ -32,6 +32,7 @@ app.add_typer(request, name="request")
 app.add_typer(profile, name="profile")
 app.add_typer(calls, name="calls")
 app.add_typer(audit_command.app, name="audit")
+app.add_typer(log_command.app, name="log")
 app.add_typer(officer_command.app, name="officer")
 
 

@@ -59,6 +59,20 @@ def load(environment: Mapping[str, str], folder: Path) -> Settings:
     return Settings(url.removeprefix("https://").rstrip("/"), key, Path(ca) if ca else None)
 
 
+def log_place(url: str, ca: str, folder: Path) -> tuple[str, Path | None]:
+    """Where the logs are read, and the file of their authority unless that is public, as `load` finds them.
+
+    Raises:
+        SettingsError: Nothing names the place.
+    """
+    found = _development(folder)
+    place = url or found.get("gateway_http", "")
+    if not place.startswith("https://"):
+        raise SettingsError(f"set IGSTATS_HTTP_URL to https://..., or run where {_FILE} is (igstats-dev up writes it)")
+    authority = ca or ("" if url else found.get("ca", ""))
+    return place.rstrip("/"), Path(authority) if authority else None
+
+
 def _development(folder: Path) -> Mapping[str, str]:
     for place in (folder, *folder.parents):
         file = place / _FILE

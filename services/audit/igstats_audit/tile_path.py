@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CHECKPOINT = "checkpoint"
+KEYS = "keys"
+"""Not of tlog-tiles: the verifier keys of the log, a line each, Ed25519 first."""
 TILE_HEIGHT = 8
 TILE_WIDTH = 1 << TILE_HEIGHT
 TOP_LEVEL = 63

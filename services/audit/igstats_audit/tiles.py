@@ -20,6 +20,7 @@ from igstats_audit.errors import TileMissingError
 from igstats_audit.model import Head, LogStore, TreeStore
 from igstats_audit.note import NoteSigner
 from igstats_audit.tile_path import (
+    KEYS,
     TILE_HEIGHT,
     TILE_WIDTH,
     Tile,
@@ -205,6 +206,8 @@ class TileReader:
         Raises:
             DomainError: LOG_FILE_NOT_FOUND; ENTRY_CUT.
         """
+        if path == KEYS:
+            return "".join(f"{key}\n" for key in self._signer.verifier_keys).encode(), False
         try:
             tile = parse(path)
         except TilePathError:

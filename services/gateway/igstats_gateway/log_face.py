@@ -17,7 +17,7 @@ from ulid import ULID
 
 from igstats_gateway import problem
 from igstats_gateway.limits import AddressLimits, fields, require_granted
-from igstats_gateway.log_files import CHECKPOINT, LOGS, LogFiles
+from igstats_gateway.log_files import LOGS, TEXTS, LogFiles
 from igstats_gateway.messages import encode
 from igstats_gateway.model import LogFile
 from igstats_gateway.telemetry import PUBLIC_CALLS
@@ -72,7 +72,7 @@ def _answer(request: Request, file: LogFile, known: Mapping[str, str]) -> Respon
     headers = {**known, "etag": tag, "cache-control": cache, "x-content-type-options": "nosniff"}
     if _has(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    text = request.path_params["path"] == CHECKPOINT
+    text = request.path_params["path"] in TEXTS
     return Response(file.content, 200, headers, "text/plain" if text else "application/octet-stream")
 
 

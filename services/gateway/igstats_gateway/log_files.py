@@ -12,10 +12,12 @@ from igstats_gateway.model import LogFile
 
 LOGS = ("evidence", "access")
 CHECKPOINT = "checkpoint"
+KEYS = "keys"
+TEXTS = (CHECKPOINT, KEYS)
 REMEMBER = timedelta(hours=1)  # what retention has cut must not live on here
 _MOST_BYTES = 16 * 1024 * 1024
 _PATH = re.compile(
-    rf"{CHECKPOINT}|tile/(?:entries|[0-9]|[1-5][0-9]|6[0-3])/(?:x[0-9]{{3}}/){{0,5}}[0-9]{{3}}"
+    rf"{CHECKPOINT}|{KEYS}|tile/(?:entries|[0-9]|[1-5][0-9]|6[0-3])/(?:x[0-9]{{3}}/){{0,5}}[0-9]{{3}}"
     r"(?P<partial>\.p/(?:[1-9][0-9]?|1[0-9]{2}|2[0-4][0-9]|25[0-5]))?"
 )
 
@@ -51,7 +53,7 @@ class LogFiles:
         if (known := self._known(log, path)) is not None:
             return known
         found = await self._fetch(log, path, call_id)
-        if path == CHECKPOINT or match["partial"] or not found.immutable:
+        if path in TEXTS or match["partial"] or not found.immutable:
             return LogFile(found.content, immutable=False)
         self._remember(log, path, found)
         return found

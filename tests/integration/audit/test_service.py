@@ -161,6 +161,8 @@ async def test_both_logs_are_read_by_everybody_but_their_entries(stub: Stub, wor
         checkpoint = await stats.GetLogFile(pb.GetLogFileRequest(log=log, path="checkpoint"))
         tile = await stats.GetLogFile(pb.GetLogFileRequest(log=log, path=f"tile/0/000.p/{size}"))
         assert checkpoint.content.decode().startswith(proof.checkpoint)
+        keys = await stats.GetLogFile(pb.GetLogFileRequest(log=log, path="keys"))
+        assert (keys.content.decode().splitlines(), keys.immutable) == (list(told.verifier_keys), False)
         assert (len(tile.content), tile.immutable) == (32 * size, False)
     found = (await (await stub("privacy")).GetEntry(pb.GetEntryRequest(index=4, log=pb.LOG_ACCESS))).entry
     assert b"req_4" in found.payload

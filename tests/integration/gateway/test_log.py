@@ -35,10 +35,11 @@ async def test_a_full_tile_is_served_for_ever_and_asked_for_once(gateway: Gatewa
     assert "x-igstats-account-id" not in gateway.others.metadata[0]
 
 
-async def test_the_checkpoint_is_text_and_always_the_newest(gateway: Gateway) -> None:
+@pytest.mark.parametrize("path", ["checkpoint", "keys"])
+async def test_checkpoint_and_keys_are_text_and_always_the_newest(gateway: Gateway, path: str) -> None:
     for _ in range(2):
-        async with gateway.http.get("/log/evidence/checkpoint") as answer:
-            assert await answer.text() == "LOG_EVIDENCE checkpoint\n"
+        async with gateway.http.get(f"/log/evidence/{path}") as answer:
+            assert await answer.text() == f"LOG_EVIDENCE {path}\n"
             assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
             assert answer.headers["Cache-Control"] == "no-cache"
     assert len(gateway.others.requests) == 2

@@ -42,7 +42,7 @@ async def test_the_two_logs_are_not_mixed(world: World) -> None:
     assert (await world.read(TILE, "access")).content == b"other"
 
 
-@pytest.mark.parametrize("path", ["checkpoint", "tile/0/000.p/1", "tile/entries/x001/234.p/255"])
+@pytest.mark.parametrize("path", ["checkpoint", "keys", "tile/0/000.p/1", "tile/entries/x001/234.p/255"])
 async def test_what_a_longer_log_replaces_is_asked_for_again(world: World, path: str) -> None:
     assert [(await world.read(path)).immutable for _ in range(2)] == [False, False]
     assert len(world.asked) == 2
@@ -74,7 +74,18 @@ async def test_a_file_larger_than_the_memory_is_passed_on(world: World) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("", "checkpoint/", "/checkpoint", "tile", "tile/0", "tile/64/000", "tile/00/000", "tile/0/0", "tile/0/0000"),
+        *(
+            "",
+            "checkpoint/",
+            "/checkpoint",
+            "keys/",
+            "tile",
+            "tile/0",
+            "tile/64/000",
+            "tile/00/000",
+            "tile/0/0",
+            "tile/0/0000",
+        ),
         *("tile/0/001/234", "tile/0/x1/234", "tile/0/000.p/0", "tile/0/000.p/256", "tile/0/000.p/01", "tile/-1/000"),
         *("tile/0/../../checkpoint", "tile/entry/000", "tile/0/000\n", "tile/0/\uff11\uff12\uff13"),
     ],

@@ -161,7 +161,8 @@ class AuditServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetLogFile(self, request, context):
-        """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>.
+        """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>; and keys, its
+        verifier keys, a line each.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -67,7 +67,9 @@ class AuditServiceStub:
         igstats.audit.v1.audit_service_pb2.GetLogFileRequest,
         igstats.audit.v1.audit_service_pb2.GetLogFileResponse,
     ]
-    """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>."""
+    """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>; and keys, its
+    verifier keys, a line each.
+    """
 
     SearchCalls: grpc.UnaryUnaryMultiCallable[
         igstats.audit.v1.audit_service_pb2.SearchCallsRequest,
@@ -154,7 +156,9 @@ class AuditServiceAsyncStub:
         igstats.audit.v1.audit_service_pb2.GetLogFileRequest,
         igstats.audit.v1.audit_service_pb2.GetLogFileResponse,
     ]
-    """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>."""
+    """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>; and keys, its
+    verifier keys, a line each.
+    """
 
     SearchCalls: grpc.aio.UnaryUnaryMultiCallable[
         igstats.audit.v1.audit_service_pb2.SearchCallsRequest,
@@ -257,7 +261,9 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
         request: igstats.audit.v1.audit_service_pb2.GetLogFileRequest,
         context: _ServicerContext,
     ) -> typing.Union[igstats.audit.v1.audit_service_pb2.GetLogFileResponse, collections.abc.Awaitable[igstats.audit.v1.audit_service_pb2.GetLogFileResponse]]:
-        """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>."""
+        """A file of a log as C2SP tlog-tiles names it: checkpoint, tile/<level>/<place>, tile/entries/<place>; and keys, its
+        verifier keys, a line each.
+        """
 
     @abc.abstractmethod
     def SearchCalls(

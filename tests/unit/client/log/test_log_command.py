@@ -1,0 +1,158 @@
+"""`igstats log audit` against a log that is served over HTTPS, as everybody reads it."""
+
+import contextlib
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from igstats_client.errors import ApiError
+from igstats_client.log_checking import first_leaf
+from igstats_client.log_files import LogFiles
+from igstats_client.tiles import TileError, tile_path
+from igstats_kit.testing.certificates import Authority
+
+Run = Callable[..., Any]
+Written = Any
+"""What conftest.py writes."""
+
+
+@dataclass
+class PlayedGateway:
+    """Serves files below /log/evidence; the first answers may be other ones."""
+
+    files: dict[str, bytes]
+    url: str = ""
+    first: list[tuple[int, str]] = field(default_factory=list)
+
+    def answer(self, path: str) -> tuple[int, bytes, str]:
+        if self.first:
+            status, pause = self.first.pop(0)
+            return status, b"", pause
+        content = self.files.get(path.removeprefix("/log/evidence/"))
+        return (404, b"", "") if content is None else (200, content, "")
+
+
+@pytest.fixture
+def gateway(
+    run: Run, small_log: Written, certificates: Authority, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PlayedGateway]:
+    del run  # it clears the environment that is set here
+    keys = "".join(f"{key}\n" for key in small_log.signer.verifier_keys).encode()
+    played = PlayedGateway({**small_log.files, "keys": keys})
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, content, pause = played.answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            if pause:
+                self.send_header("Retry-After", pause)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing to say."""
+
+    issued = certificates.issue("gateway")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(issued.certificate, issued.key)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    played.url = f"https://127.0.0.1:{server.server_address[1]}"
+    monkeypatch.setenv("IGSTATS_HTTP_URL", played.url)
+    monkeypatch.setenv("IGSTATS_CA", str(certificates.certificate))
+    yield played
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_log_that_holds_is_checked_and_it_is_said_what_is_not_proved(run: Run, gateway: PlayedGateway) -> None:
+    ran = run("log", "audit")
+    assert (ran.code, ran.error) == (0, "")
+    assert "igstats.test/evidence: 600 leaves" in ran.out
+    assert "the leaves 0 to 599 make the signed root" in ran.out
+    assert "not proved: whose keys signed" in ran.out
+    assert gateway.files["keys"].decode().splitlines() == [line.strip() for line in ran.out.splitlines()[-2:]]
+
+
+@pytest.mark.usefixtures("gateway")
+def test_a_reader_who_has_the_keys_pins_them(run: Run, small_log: Written) -> None:
+    pins = [part for key in small_log.signer.verifier_keys for part in ("--log-key", key)]
+    found = json.loads(run("log", "audit", "evidence", "--json", *pins).out)
+    assert (found["verified"], found["pinned"], found["size"], found["first"]) == (True, True, 600, 0)
+    forged = pins[1][:-8] + ("AAAAAAA=" if not pins[1].endswith("AAAAAAA=") else "BBBBBBB=")
+    assert run("log", "audit", "--log-key", forged).code == 1
+
+
+def test_a_changed_file_is_named(run: Run, gateway: PlayedGateway) -> None:
+    path = tile_path(0, 1)
+    gateway.files[path] = gateway.files[path][:-1] + bytes([gateway.files[path][-1] ^ 1])
+    ran = run("log", "audit")
+    assert ran.code == 1
+    assert ran.error.startswith(f"igstats: {path}: ")
+
+
+def test_what_the_log_has_forgotten_is_said(run: Run, gateway: PlayedGateway) -> None:
+    for level in (0, None):
+        del gateway.files[tile_path(level, 0)]
+    ran = run("log", "audit")
+    assert (ran.code, ran.error) == (0, "")
+    assert "the leaves 256 to 599 make the signed root" in ran.out
+    assert "gone: the leaves before 256" in ran.out
+    assert json.loads(run("log", "audit", "--json").out)["first"] == 256
+
+
+def test_a_missing_file_among_older_ones_is_no_end_of_retention(run: Run, gateway: PlayedGateway) -> None:
+    for level in (0, None):
+        del gateway.files[tile_path(level, 1)]
+    ran = run("log", "audit")
+    assert (ran.code, ran.error) == (1, "igstats: tile/entries/001: the log does not have it, but older ones\n")
+
+
+@pytest.mark.parametrize("missing", range(1, 6))
+def test_wherever_a_file_is_missing_nothing_older_is_passed_over(missing: int) -> None:
+    there = {tile_path(None, place): b"x" for place in range(6) if place != missing}
+    found: list[int] = []
+    with contextlib.suppress(TileError):
+        found.append(first_leaf(there.get, 6 * 256))
+    assert found in ([], [0])
+
+
+@pytest.mark.parametrize("gone", range(7))
+def test_the_first_leaf_that_is_there_is_found(gone: int) -> None:
+    read = dict.fromkeys((tile_path(None, place) for place in range(gone, 6)), b"x").get
+    assert first_leaf(read, 6 * 256 + 5) == gone * 256
+
+
+def test_who_is_asked_to_wait_waits_and_asks_again(gateway: PlayedGateway, certificates: Authority) -> None:
+    waited: list[float] = []
+    files = LogFiles(gateway.url, certificates.certificate, "evidence", waited.append)
+    gateway.first = [(429, "7")]
+    assert files.read("checkpoint") == gateway.files["checkpoint"]
+    assert waited == [7]
+    gateway.first = [(429, "3600")]
+    with pytest.raises(ApiError, match="HTTP 429"):
+        files.read("checkpoint")
+    gateway.first = [(500, "")]
+    with pytest.raises(ApiError, match="HTTP 500"):
+        files.read("checkpoint")
+    assert waited == [7]
+
+
+def test_what_cannot_be_read_is_told_in_words(
+    run: Run, gateway: PlayedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del gateway.files["keys"]
+    assert "has no file keys" in run("log", "audit").error
+    monkeypatch.setenv("IGSTATS_HTTP_URL", "https://127.0.0.1:1")
+    assert "cannot be read" in run("log", "audit").error
+    monkeypatch.setenv("IGSTATS_HTTP_URL", "http://127.0.0.1:1")
+    assert "IGSTATS_HTTP_URL" in run("log", "audit").error
