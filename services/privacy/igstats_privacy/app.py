@@ -32,7 +32,7 @@ from igstats_privacy.declarations import DECLARATIONS
 from igstats_privacy.events import CORRECTIONS, RECEIPTS, STREAMS
 from igstats_privacy.holder_tasks_servicer import HolderTasksServicer
 from igstats_privacy.ledger import Ledger
-from igstats_privacy.notices.room import NoticesRoom
+from igstats_privacy.letters.room import LettersRoom
 from igstats_privacy.packages.room import PackagesRoom
 from igstats_privacy.privacy_servicer import PrivacyServicer
 from igstats_privacy.proofs.room import ProofsRoom
@@ -56,8 +56,8 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     channels = Channels(config)
     core = Core(config, database, channels, clock)
     packages = PackagesRoom(core)
-    notices = NoticesRoom(config, core, packages.links)
-    proofs = ProofsRoom(config, core, channels, notices.post, packages.links)
+    letters = LettersRoom(config, core, packages.links)
+    proofs = ProofsRoom(config, core, channels, letters.post, packages.links)
     records = RecordsRoom(config, core)
     decisions = DecisionsRoom(config, core)
     reconciler = Reconciler(database, core.fanout, core.exports, core.changes, clock, proofs.fallback, decisions.holds)
@@ -93,7 +93,7 @@ async def build(config: PrivacyConfig) -> Lifecycle:
     lifecycle.background("triage", core.triage.run)
     lifecycle.background("reconciler", reconciler.run)
     lifecycle.background("ledger-guard", lambda: ledger.guard(partial(rpc.set_serving, serving=False)))
-    notices.attach(lifecycle)
+    letters.attach(lifecycle)
     records.attach(lifecycle)
     CanariesRoom(config, core, channels).attach(lifecycle)
     lifecycle.background("proofs", proofs.forgetting.run)

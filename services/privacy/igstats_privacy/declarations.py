@@ -5,7 +5,7 @@ from igstats_kit.tables import KIT_TABLES
 
 import igstats_privacy.canaries.tables
 import igstats_privacy.decisions.tables
-import igstats_privacy.notices.tables
+import igstats_privacy.letters.tables
 import igstats_privacy.proofs.tables
 import igstats_privacy.records.tables  # noqa: F401 - adds its tables to the metadata
 from igstats_privacy.events import STREAMS

@@ -36,7 +36,7 @@ from ulid import ULID
 
 from tests.integration.privacy.conftest import Office
 from tests.integration.privacy.served import Service
-from tests.integration.privacy.test_notices import ADA, Catcher, Mailroom
+from tests.integration.privacy.test_letters import ADA, Catcher, Mailroom
 
 EMAIL, USERNAME = Identifier("EMAIL", "Ada@Example.com"), Identifier("USERNAME", "ada")
 _LINK = re.compile(r"https://stats\.example/privacy/packages/([0-9a-z]+\.[0-9a-f]+)")

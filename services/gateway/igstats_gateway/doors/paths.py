@@ -5,7 +5,7 @@ CATEGORIES_PATH = "/privacy/categories"
 STYLE_PATH = "/privacy/style.css"
 REQUESTS_PATH = "/privacy/requests"
 PACKAGES_PATH = "/privacy/packages"
-"""Letters of privacy lead here (`notices/correspondence.py`)."""
+"""Letters of privacy lead here (`letters/correspondence.py`)."""
 LOGIN_PATH = "/privacy/login"
 """Where Instagram sends persons back to; privacy names the same path to Instagram (`proofs/room.py`)."""
 

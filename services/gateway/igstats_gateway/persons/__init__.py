@@ -1,1 +1,1 @@
-"""The persons at our customers, for privacy: to whom notices go, and whether stated facts are theirs."""
+"""The persons at our customers, for privacy: where letters go, and whether stated facts are theirs."""

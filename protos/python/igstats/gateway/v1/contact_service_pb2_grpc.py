@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ContactServiceStub(object):
-    """What privacy must know of customers and their contacts: to whom notices go, and whether facts match.
+    """What privacy must know of customers and their contacts: where letters go, and whether facts match.
     """
 
     def __init__(self, channel):
@@ -53,7 +53,7 @@ class ContactServiceStub(object):
 
 
 class ContactServiceServicer(object):
-    """What privacy must know of customers and their contacts: to whom notices go, and whether facts match.
+    """What privacy must know of customers and their contacts: where letters go, and whether facts match.
     """
 
     def ListAddresses(self, request, context):
@@ -104,7 +104,7 @@ def add_ContactServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ContactService(object):
-    """What privacy must know of customers and their contacts: to whom notices go, and whether facts match.
+    """What privacy must know of customers and their contacts: where letters go, and whether facts match.
     """
 
     @staticmethod

@@ -18,7 +18,7 @@ class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type:
     ...
 
 class ContactServiceStub:
-    """What privacy must know of customers and their contacts: to whom notices go, and whether facts match."""
+    """What privacy must know of customers and their contacts: where letters go, and whether facts match."""
 
     def __init__(self, channel: typing.Union[grpc.Channel, grpc.aio.Channel]) -> None: ...
     ListAddresses: grpc.UnaryUnaryMultiCallable[
@@ -40,7 +40,7 @@ class ContactServiceStub:
     """Puts a made-up person on file as account creation does, to be erased; the same address again is the same account."""
 
 class ContactServiceAsyncStub:
-    """What privacy must know of customers and their contacts: to whom notices go, and whether facts match."""
+    """What privacy must know of customers and their contacts: where letters go, and whether facts match."""
 
     ListAddresses: grpc.aio.UnaryUnaryMultiCallable[
         igstats.gateway.v1.contact_service_pb2.ListAddressesRequest,
@@ -61,7 +61,7 @@ class ContactServiceAsyncStub:
     """Puts a made-up person on file as account creation does, to be erased; the same address again is the same account."""
 
 class ContactServiceServicer(metaclass=abc.ABCMeta):
-    """What privacy must know of customers and their contacts: to whom notices go, and whether facts match."""
+    """What privacy must know of customers and their contacts: where letters go, and whether facts match."""
 
     @abc.abstractmethod
     def ListAddresses(

@@ -9,10 +9,10 @@ from igstats_kit.log import get_logger
 from igstats_kit.record import record
 from igstats_kit.sql import Database
 
-from igstats_privacy.notices import store
-from igstats_privacy.notices.outgoing import Outgoing
-from igstats_privacy.notices.relay import LetterRefusedError, Relay, RelayUnavailableError
-from igstats_privacy.notices.store import Mail
+from igstats_privacy.letters import store
+from igstats_privacy.letters.outgoing import Outgoing
+from igstats_privacy.letters.relay import LetterRefusedError, Relay, RelayUnavailableError
+from igstats_privacy.letters.store import Mail
 
 PATIENCE = timedelta(days=5)
 """RFC 5321 section 4.5.4.1: at least four to five days before a letter is given up."""

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from igstats_kit.mail import mail_address
+from igstats_privacy.letters.relay import message
+from igstats_privacy.letters.rendering import LANGUAGES, day, language_of, render
+from igstats_privacy.letters.rules import Letter, is_over, owed
 from igstats_privacy.lifecycle import FINAL
 from igstats_privacy.model import Regime, Request, Right, State, Wait
-from igstats_privacy.notices.letters import Letter, is_over, owed
-from igstats_privacy.notices.relay import message
-from igstats_privacy.notices.rendering import LANGUAGES, day, language_of, render
 from igstats_privacy.status.words import GROUNDS
 
 NOW = datetime(2027, 3, 1, 9, 30, tzinfo=UTC)

@@ -12,13 +12,13 @@ from igstats_kit.worker import regularly
 
 from igstats_privacy import store as core
 from igstats_privacy.identifiers import Identifiers
+from igstats_privacy.letters import rules, store
+from igstats_privacy.letters.outgoing import Outgoing
+from igstats_privacy.letters.rendering import day, language_of
+from igstats_privacy.letters.rules import EXPLAINED, Letter
+from igstats_privacy.letters.store import Correspondent
 from igstats_privacy.lifecycle import GROUNDS_APART
 from igstats_privacy.model import Request, Right, State
-from igstats_privacy.notices import letters, store
-from igstats_privacy.notices.letters import EXPLAINED, Letter
-from igstats_privacy.notices.outgoing import Outgoing
-from igstats_privacy.notices.rendering import day, language_of
-from igstats_privacy.notices.store import Correspondent
 from igstats_privacy.status_codes import StatusCodes
 from igstats_privacy.store import Connection
 from igstats_privacy.waits import continues
@@ -91,7 +91,7 @@ class Correspondence:
     async def _write(self, connection: Connection, correspondent: Correspondent) -> None:
         request = await store.request(connection, correspondent.request_id)
         address, language = self._identifiers.open_reply(request.request_id, correspondent.sealed)
-        owed = letters.owed(request, correspondent.written)
+        owed = rules.owed(request, correspondent.written)
         said = await core.explanations(connection, request.request_id) if owed else {}
         until = await self._held_until(connection, request)
         more = {"kept": until is not None, **await self._kin(connection, request)}
@@ -106,7 +106,7 @@ class Correspondence:
             now = self._clock.now()
             payload = {"letter": letter, "language": language_of(language)}
             await record(connection, "privacy", "letter.written", payload, now=now, request_id=request.request_id)
-        if letters.is_over(request, held=until is not None):
+        if rules.is_over(request, held=until is not None):
             await store.done(connection, request.request_id)
         else:
             await store.note(connection, correspondent, [*correspondent.written, *owed], until)

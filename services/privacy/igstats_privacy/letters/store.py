@@ -7,8 +7,8 @@ from datetime import datetime
 from sqlalchemy import select, text
 
 from igstats_privacy import store as core
+from igstats_privacy.letters.tables import mails
 from igstats_privacy.model import Request
-from igstats_privacy.notices.tables import mails
 from igstats_privacy.store import Connection
 
 # Whoever is to be written to, when the request is not as it was when we last looked.

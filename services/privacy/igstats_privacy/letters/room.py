@@ -6,13 +6,13 @@ from igstats_kit.lifecycle import Lifecycle
 
 from igstats_privacy.config import PrivacyConfig
 from igstats_privacy.core import Core
-from igstats_privacy.notices.correspondence import Correspondence, Links
-from igstats_privacy.notices.outgoing import Outgoing
-from igstats_privacy.notices.relay import Relay
-from igstats_privacy.notices.sender import Sender
+from igstats_privacy.letters.correspondence import Correspondence, Links
+from igstats_privacy.letters.outgoing import Outgoing
+from igstats_privacy.letters.relay import Relay
+from igstats_privacy.letters.sender import Sender
 
 
-class NoticesRoom:
+class LettersRoom:
     """Letters. Without a relay nothing is written and nobody waits for a letter."""
 
     def __init__(self, config: PrivacyConfig, core: Core, links: Links) -> None:

@@ -7,9 +7,9 @@ from igstats_kit.clock import Clock
 from igstats_kit.seal import Sealer
 from ulid import ULID
 
-from igstats_privacy.notices import store
-from igstats_privacy.notices.rendering import Rendered, render
-from igstats_privacy.notices.store import Mail
+from igstats_privacy.letters import store
+from igstats_privacy.letters.rendering import Rendered, render
+from igstats_privacy.letters.store import Mail
 from igstats_privacy.store import Connection
 
 

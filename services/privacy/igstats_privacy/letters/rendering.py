@@ -17,7 +17,7 @@ LANGUAGES = ("en", "de", "es")
 _LINK = re.compile(r"https?://[^\s<>\"]+[^\s<>\".,;:!?)]")
 
 _texts = Environment(
-    loader=PackageLoader("igstats_privacy", "notices/letters"),
+    loader=PackageLoader("igstats_privacy", "letters/texts"),
     autoescape=False,  # noqa: S701 - plain text; the HTML form is made from it by escaping
     undefined=StrictUndefined,
 )

@@ -15,14 +15,14 @@ from igstats.holder.v1.receipt_pb2 import Outcome
 from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_kit.sql import Database
 from igstats_kit.testing.processes import free_port
+from igstats_privacy.letters import relay, store
+from igstats_privacy.letters.correspondence import Correspondence
+from igstats_privacy.letters.outgoing import Outgoing
+from igstats_privacy.letters.relay import Relay
+from igstats_privacy.letters.rendering import Rendered, day
+from igstats_privacy.letters.sender import PATIENCE, Sender, pause
+from igstats_privacy.letters.tables import mails
 from igstats_privacy.model import Correction, Identifier, NewRequest, Right, State
-from igstats_privacy.notices import relay, store
-from igstats_privacy.notices.correspondence import Correspondence
-from igstats_privacy.notices.outgoing import Outgoing
-from igstats_privacy.notices.relay import Relay
-from igstats_privacy.notices.rendering import Rendered, day
-from igstats_privacy.notices.sender import PATIENCE, Sender, pause
-from igstats_privacy.notices.tables import mails
 from igstats_privacy.policy import Policy
 from igstats_privacy.tables import correspondents, requests
 from sqlalchemy import delete, select

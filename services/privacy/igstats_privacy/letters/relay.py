@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 import aiosmtplib
 from igstats_kit.mail import mail_address
 
-from igstats_privacy.notices.rendering import Rendered
+from igstats_privacy.letters.rendering import Rendered
 
 _SECONDS = 20
 _PERMANENT = 500
