@@ -74,6 +74,7 @@ def _show(found: Checked, console: Console) -> None:
     if found.first:
         console.print(f"gone: the leaves before {found.first}; the hashes above stand for them", markup=False)
     if not found.pinned:
-        console.print("not proved: whose keys signed. The log named them itself; keep them for --log-key:")
+        console.print("not proved: whose keys signed. The log named them itself; keep its file keys, for --log-key:")
         for key in found.keys:
-            console.print(f"  {key}", markup=False)
+            name, identity, _ = key.split("+", 2)
+            console.print(f"  {name}+{identity}", markup=False)  # no more: a key of ML-DSA fills the screen
