@@ -1,4 +1,7 @@
-"""What is stored of owners who took the permission back at Instagram goes when the time that is left to them is over.
+"""What is stored of owners who left goes when the time that is left to them is over.
+
+They took the permission back at Instagram, or the last connection to their profile is gone: a customer has deleted it,
+or is gone as well. Nobody could read such a profile, and no purpose would be left for it (GDPR 5(1)(e)).
 
 Until then they can come back and find it. Nobody is fenced: this is the end of a service, not the exercise of a right.
 A restriction forbids this, too (GDPR 18), until it is lifted; so does a hold, which restricts what it keeps.
@@ -12,7 +15,7 @@ from igstats_kit.worker import regularly
 
 from igstats_stats.store.departures import DepartureStore
 
-_BATCH = 100
+_BATCH = 500
 _LOOK_SECONDS = 3600.0
 
 _log = get_logger()
@@ -31,8 +34,14 @@ class Departures:
         await regularly(self._look, _LOOK_SECONDS, "departures wait")
 
     async def _look(self) -> None:
+        while await self.note():
+            pass
         while await self.run_once():
             pass
+
+    async def note(self) -> int:
+        """Starts the time of a batch of profiles that no customer is connected to any more; how many."""
+        return await self._store.note(self._clock.now(), _BATCH)
 
     async def run_once(self) -> int:
         """Removes a batch of profiles with all that belongs to them; how many."""

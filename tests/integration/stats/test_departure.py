@@ -1,18 +1,39 @@
 """An owner takes the permission back at Instagram: Meta names them by their id in our app."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.fence import lock
 from igstats_kit.subjects import Case
 from igstats_stats.departures import Departures
-from igstats_stats.model import ConnectionState
+from igstats_stats.model import Connection, ConnectionState
 from igstats_stats.store.connections import DEPARTED
 from igstats_stats.store.departures import DepartureStore
 from igstats_stats.tables import TABLES, connections, profile_samples, profiles
+from sqlalchemy import insert, text
 
 from tests.integration.stats.conftest import ACCOUNT, APP_ID
+
+_WAITING = text(
+    "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+    " WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted"
+)
+
+
+async def blocked(world: Any) -> None:
+    """Returns when somebody waits for the lock of a person."""
+    async with world.database.read() as connection:
+        while not await connection.scalar(_WAITING):
+            pass
+
+
+def made_row(made: Connection, profile_id: int) -> dict[str, Any]:
+    """A connection as it is written."""
+    row = {"connection_id": made.connection_id, "account_id": made.account_id, "profile_id": profile_id}
+    return {**row, "state": ConnectionState.ACTIVE, "problem": "", "created_at": made.created_at}
 
 
 def scoped(person: Any, app_id: str = APP_ID) -> tuple[str, str]:
@@ -154,3 +175,59 @@ async def test_who_has_come_back_is_kept(world: Any) -> None:
     await world.connect(person)
     world.clock.advance(timedelta(days=89))
     assert await departures.run_once() == 0
+
+
+def room(world: Any) -> Departures:
+    return Departures(DepartureStore(world.database), world.clock, stay=timedelta(days=90))
+
+
+async def test_what_no_customer_is_connected_to_any_more_goes_when_its_time_is_over(world: Any) -> None:
+    lonely, read = world.person(0), world.person(1)
+    made = await world.connect_and_sync(lonely)
+    await world.connect(lonely, "acc_02")
+    await world.connect_and_sync(read)
+    await world.connections.delete(ACCOUNT, made.connection_id)
+    departures = room(world)
+    assert await departures.note() == 0, "another customer is left"
+    async with world.database.transaction() as connection:
+        erased = await world.subjects.erase(connection, [world.account_case("acc_02")])
+    assert erased["req_1"].counts["connections"] == 1
+    assert (await departures.note(), await departures.note()) == (1, 0)
+    world.clock.advance(timedelta(days=90) - timedelta(seconds=1))
+    assert (await departures.note(), await departures.run_once()) == (0, 0)
+    world.clock.advance(timedelta(seconds=1))
+    assert (await departures.run_once(), await departures.run_once()) == (1, 0)
+    (left,) = await world.rows(profiles)
+    assert left.instagram_user_id == read.user_id
+    for table in TABLES:
+        if "profile_id" in table.c:
+            assert {row.profile_id for row in await world.rows(table)} <= {left.profile_id}
+
+
+async def test_a_customer_who_connects_it_meanwhile_keeps_it(world: Any) -> None:
+    person = world.person()
+    made = await world.connect(person)
+    await world.connections.delete(ACCOUNT, made.connection_id)
+    departures = room(world)
+    assert await departures.note() == 1
+    world.clock.advance(timedelta(days=89))
+    await world.connect(person, "acc_02")
+    world.clock.advance(timedelta(days=89))
+    assert (await departures.note(), await departures.run_once()) == (0, 0)
+
+
+async def test_a_connection_that_is_on_its_way_is_waited_for(world: Any) -> None:
+    person = world.person()
+    made = await world.connect(person)
+    await world.connections.delete(ACCOUNT, made.connection_id)
+    departures = room(world)
+    async with world.database.transaction() as connecting:
+        await lock(connecting, [world.tokens.of("INSTAGRAM_USER_ID", person.user_id)], exclusive=False)
+        noting = asyncio.create_task(departures.note())
+        await blocked(world)
+        (profile,) = await world.rows(profiles)
+        again = {**made_row(made, profile.profile_id), "account_token": b"t"}
+        await connecting.execute(insert(connections).values(again))
+    assert await noting == 0
+    (left,) = await world.rows(profiles)
+    assert left.departed_at is None

@@ -129,7 +129,7 @@ class ConnectionStore:
             return [_connection(row) for row in await connection.execute(wanted)]
 
     async def delete(self, account_id: str, connection_id: str) -> bool:
-        """Removes a connection with its token; the statistics stay."""
+        """Removes a connection with its token; the statistics stay for a time (`departures`) if it was the last one."""
         own = (connections.c.account_id == account_id, connections.c.connection_id == connection_id)
         async with self._database.transaction() as connection:
             return (await connection.execute(delete(connections).where(*own))).rowcount > 0
