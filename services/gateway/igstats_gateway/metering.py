@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Protocol
 
 from igstats_kit.clock import Clock, woken
 from igstats_kit.log import get_logger
@@ -21,11 +22,17 @@ _MICROSECOND = timedelta(microseconds=1)
 
 _log = get_logger()
 
-WriteRecords = Callable[[str, Sequence[CallRecord]], Awaitable[int]]
-"""Stores usage and event of a batch in one transaction; answers how many records lost their (fenced) person.
 
-The batch has an id: a batch whose commit is unknown is written again under the same one.
-"""
+class WriteRecords(Protocol):
+    """Stores usage and event of a batch in one transaction; answers how many records lost their (fenced) person.
+
+    The batch has an id: a batch whose commit is unknown is written again under the same one, and counts once. The batch
+    before has `settled`.
+    """
+
+    async def __call__(self, batch_id: str, records: Sequence[CallRecord], *, settled: str) -> int:
+        """Writes the batch, unless it was written before."""
+        ...
 
 
 def seal_client(sealer: Sealer, client: Client) -> bytes:
@@ -43,6 +50,7 @@ class Metering:
         self._clock = clock
         self._waiting: list[CallRecord] = []
         self._batch: list[CallRecord] = []
+        self._settled = ""
         self._writing = asyncio.Lock()
         self._noted = asyncio.Event()
         self._full = asyncio.Event()
@@ -98,6 +106,7 @@ class Metering:
     async def _flush_batch(self) -> None:
         if not self._batch:  # otherwise the last one failed, and goes again unchanged
             self._batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-        fenced = await self._write(self._batch[0].call_id, self._batch)
+        batch_id = self._batch[0].call_id
+        fenced = await self._write(batch_id, self._batch, settled=self._settled)
         ACCESS_RECORDS_REDUCED.labels(why="fenced").inc(fenced)
-        self._batch = []
+        self._batch, self._settled = [], batch_id

@@ -13,7 +13,7 @@ from igstats_kit.errors import DomainError, Reason
 from igstats_kit.fence import admit, admitted, lock
 from igstats_kit.outbox import enqueue
 from igstats_kit.record import record
-from igstats_kit.sql import Database, IntegrityError
+from igstats_kit.sql import Database
 from igstats_kit.tables import restrictions
 from igstats_kit.tokens import Tokens, email_sha256
 from sqlalchemy import Row, delete, insert, select, text, update
@@ -53,6 +53,11 @@ _SPEND = text(
     " SELECT true AS granted, full_at FROM moved, quick UNION ALL"
     " SELECT false, full_at FROM limits, quick"
     " WHERE account_id = :account_id AND policy = :policy AND NOT EXISTS (SELECT FROM moved)"
+)
+# The event's own row is no proof of a first attempt: it goes when the event is published.
+_TAKE_BATCH = text(
+    "WITH settled AS (DELETE FROM inbox WHERE consumer = 'gateway-metering' AND event_id = :settled)"
+    " INSERT INTO inbox (consumer, event_id) VALUES ('gateway-metering', :batch) ON CONFLICT DO NOTHING"
 )
 # In key order, so that two replicas never wait for each other in a circle.
 _MARK_USED = text(
@@ -231,16 +236,18 @@ class Store:
             rows = await connection.execute(wanted.order_by(usage_days.c.day.desc(), usage_days.c.method))
             return [Usage(row.day, row.method, row.calls, row.errors) for row in rows]
 
-    async def write_records(self, batch_id: str, records: Sequence[CallRecord]) -> int:
-        """Counts usage and sends the records; those of fenced or gone accounts lose their person. Answers how many."""
-        try:
-            async with self._database.transaction() as connection:
-                known = await self._admitted(connection, {call.account_id for call in records} - {""})
-                kept = [_impersonal(call) if call.account_id not in known else call for call in records]
-                await _count_usage(connection, kept)
-                await enqueue(connection, ACCESS_SUBJECT, access_recorded(kept), event_id=batch_id)
-        except IntegrityError:  # the commit of the first attempt had happened after all
-            return 0
+    async def write_records(self, batch_id: str, records: Sequence[CallRecord], *, settled: str = "") -> int:
+        """Counts usage and sends the records; those of fenced or gone accounts lose their person. Answers how many.
+
+        A batch that was written before changes nothing. Nobody writes the batch `settled` again: it is forgotten.
+        """
+        async with self._database.transaction() as connection:
+            if not (await connection.execute(_TAKE_BATCH, {"batch": batch_id, "settled": settled})).rowcount:
+                return 0
+            known = await self._admitted(connection, {call.account_id for call in records} - {""})
+            kept = [_impersonal(call) if call.account_id not in known else call for call in records]
+            await _count_usage(connection, kept)
+            await enqueue(connection, ACCESS_SUBJECT, access_recorded(kept), event_id=batch_id)
         return sum(bool(call.account_id) and call.account_id not in known for call in records)
 
     async def _admitted(self, connection: AsyncConnection, account_ids: set[str]) -> set[str]:

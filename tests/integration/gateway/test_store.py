@@ -19,10 +19,10 @@ from igstats_kit.errors import DomainError, Reason
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.subjects import Case, Subjects
-from igstats_kit.tables import outbox
+from igstats_kit.tables import inbox, outbox
 from igstats_kit.testing.clock import FakeClock
 from igstats_kit.tokens import Tokens
-from sqlalchemy import func, insert, select
+from sqlalchemy import delete, func, insert, select
 
 TOKENS = Tokens(b"t" * 32)
 PEPPER = Pepper(b"p" * 32)
@@ -288,6 +288,27 @@ async def test_a_batch_written_again_counts_once(world: World) -> None:
     day = world.clock.now().date()
     assert await world.store.usage(made.account_id, day) == [Usage(day, METHOD, 1, 0)]
     assert len(await world.records()) == 1
+
+
+async def test_a_batch_written_again_counts_once_even_when_its_event_has_been_published(world: World) -> None:
+    made = await world.register()
+    batch = [world.record(1, made)]
+    await world.store.write_records("b1", batch)
+    async with world.database.transaction() as connection:
+        await connection.execute(delete(outbox))
+    await world.store.write_records("b1", batch)
+    day = world.clock.now().date()
+    assert await world.store.usage(made.account_id, day) == [Usage(day, METHOD, 1, 0)]
+    assert await world.records() == []
+
+
+async def test_a_batch_leaves_nothing_behind_once_the_next_one_is_written(world: World) -> None:
+    made = await world.register()
+    for number in range(3):
+        before = f"b{number - 1}" if number else ""
+        await world.store.write_records(f"b{number}", [world.record(number, made)], settled=before)
+    async with world.database.read() as connection:
+        assert list((await connection.execute(select(inbox.c.event_id))).scalars()) == ["b2"]
 
 
 @pytest.mark.parametrize("fence", ["erased", "restricted"])

@@ -39,7 +39,8 @@ class World:
         self.spent.append((account_id, cost))
         return Spending(policy, cost <= self.left, cost, 0.0)
 
-    async def write(self, _batch_id: str, records: Sequence[CallRecord]) -> int:
+    async def write(self, batch_id: str, records: Sequence[CallRecord], *, settled: str) -> int:
+        assert batch_id != settled
         self.records += records
         return 0
 

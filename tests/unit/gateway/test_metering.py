@@ -28,12 +28,14 @@ class World:
         self.clock = FakeClock()
         self.written: list[tuple[str, list[str]]] = []
         self.records: list[CallRecord] = []
+        self.settled: list[str] = []
         self.failures = 0
         self.arrived = asyncio.Event()
         self.metering = Metering(self.write, SEALER, self.clock)
 
-    async def write(self, batch_id: str, records: Sequence[CallRecord]) -> int:
+    async def write(self, batch_id: str, records: Sequence[CallRecord], *, settled: str) -> int:
         await _turn()
+        self.settled.append(settled)
         if self.failures:
             self.failures -= 1
             raise DomainError(Reason.DEPENDENCY_UNAVAILABLE)
@@ -89,6 +91,17 @@ async def test_two_flushes_at_once_write_everything_once(world: World) -> None:
     world.note(1)
     await asyncio.gather(world.metering.flush(), world.metering.flush())
     assert world.written == [("req_1", ["req_1"])]
+
+
+async def test_a_batch_is_settled_with_the_one_after_it_and_not_while_it_may_be_written_again(world: World) -> None:
+    world.note(1)
+    world.failures = 1
+    with pytest.raises(DomainError):
+        await world.metering.flush()
+    await world.metering.flush()
+    world.note(2)
+    await world.metering.flush()
+    assert world.settled == ["", "", "req_1"]
 
 
 async def test_the_worker_writes_by_itself_and_outlives_failures(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
