@@ -7,10 +7,12 @@ at a time, so that messages come in order; should two follow nevertheless, the s
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple, Protocol
 
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.js.api import StreamInfo
 
 from igstats_kit.errors import DomainError, passes
 from igstats_kit.events import Bus, Event, Subscription, park, read_event
@@ -20,6 +22,7 @@ from igstats_kit.sql import Database, shielded
 from igstats_kit.telemetry import EVENTS_HANDLED
 
 _RETRY_SECONDS = 1.0
+_UNKNOWN = datetime.fromtimestamp(0, UTC)
 _PARK_AFTER = 8
 
 _log = get_logger()
@@ -47,8 +50,12 @@ class Sink(Protocol):
         """Goes past an event that cannot be handled."""
         ...
 
-    async def restart(self) -> None:
-        """Goes back to position 0: the stream was made anew."""
+    async def follows(self, made_at: datetime) -> bool:
+        """Whether the position counts in the stream that was made then. The first one that it hears of is its own."""
+        ...
+
+    async def restart(self, made_at: datetime) -> None:
+        """Goes back to position 0, in the stream that was made then."""
         ...
 
 
@@ -85,9 +92,7 @@ class Tail:
     async def _follow(self) -> None:
         wanted = self._subscription
         await self._bus.jetstream.add_consumer(wanted.stream, wanted.config())
-        if (await self._state())[1] < await self._sink.position():
-            _log.error("stream was made anew", consumer=wanted.durable)
-            await self._sink.restart()
+        await self._begin()
         pull = Pull(self._bus.client, wanted.stream, wanted.durable, self._batch)
         await pull.open()
         self._bus.reconnected.append(pull.ask)
@@ -98,10 +103,19 @@ class Tail:
             self._bus.reconnected.remove(pull.ask)
             await pull.close()
 
-    async def _state(self) -> tuple[int, int]:
-        """First and last position of the stream."""
-        state = (await self._bus.jetstream.stream_info(self._subscription.stream)).state
-        return state.first_seq, state.last_seq
+    async def _begin(self) -> None:
+        """Starts over in a stream that was made anew: a broker that lost its store counts from 1 again.
+
+        How long it is does not tell: the new one may have grown past the position while nobody followed.
+        """
+        stream = await self._stream()
+        made_at = stream.created or _UNKNOWN
+        if not await self._sink.follows(made_at) or stream.state.last_seq < await self._sink.position():
+            _log.error("stream was made anew", consumer=self._subscription.durable)
+            await self._sink.restart(made_at)
+
+    async def _stream(self) -> StreamInfo:
+        return await self._bus.jetstream.stream_info(self._subscription.stream)
 
     async def _take(self, messages: Sequence[Msg]) -> None:
         position = await self._sink.position()
@@ -116,7 +130,7 @@ class Tail:
 
     async def _after_gap(self, position: int) -> int:
         """Where to go on: what the stream no longer has, nobody will bring."""
-        first, _ = await self._state()
+        first = (await self._stream()).state.first_seq
         if first > position + 1:
             lost = first - 1 - position
             _log.error("events were lost before they came", consumer=self._subscription.durable, count=lost)

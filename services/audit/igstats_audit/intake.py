@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from igstats_kit.events import Event
@@ -51,9 +52,13 @@ class CallIntake:
         """Goes past an event that cannot be read."""
         await self._sequencer.deliver([], Delivery(PRODUCER, [], position))
 
-    async def restart(self) -> None:
-        """Goes back to position 0: the stream was made anew."""
-        await self._store.restart_stream()
+    async def follows(self, made_at: datetime) -> bool:
+        """Whether the position counts in the stream that was made then. The first one that it hears of is its own."""
+        return await self._store.follows_stream(made_at)
+
+    async def restart(self, made_at: datetime) -> None:
+        """Goes back to position 0, in the stream that was made then."""
+        await self._store.restart_stream(made_at)
 
     def _entry(self, call: CallRecord, position: int) -> NewCall:
         return NewCall(

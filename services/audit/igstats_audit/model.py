@@ -288,8 +288,12 @@ class LogStore(TreeStore, Protocol):
         """Writes the first head; does nothing when there is one."""
         ...
 
-    async def restart_stream(self) -> None:
-        """Forgets how far the stream behind the log has come."""
+    async def follows_stream(self, made_at: datetime) -> bool:
+        """Whether the stream behind the log was made then; the first one that is asked for is."""
+        ...
+
+    async def restart_stream(self, made_at: datetime) -> None:
+        """Forgets how far the stream behind the log had come: another one is behind it, made then."""
         ...
 
     def forget_days(self) -> None:

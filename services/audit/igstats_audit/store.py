@@ -7,7 +7,7 @@ import contextlib
 import functools
 import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, cast
 
 from igstats_kit.events import Event
@@ -65,7 +65,10 @@ _HANDLED = (
 )
 _ENTRIES = {Log.EVIDENCE: _EVIDENCE, Log.ACCESS: _ACCESS}
 _BIND = re.compile(r":([a-z_]+)")
-_RESTART = text("UPDATE heads SET stream_sequence = 0, epoch = epoch + 1 WHERE log = :log")
+_RESTART = text("UPDATE heads SET stream_sequence = 0, stream_made_at = :made_at, epoch = epoch + 1 WHERE log = :log")
+_FOLLOW = text(
+    "UPDATE heads SET stream_made_at = :made_at WHERE log = :log AND coalesce(stream_made_at, :made_at) = :made_at"
+)
 PARTITIONED = {Log.EVIDENCE: (TABLES[Log.EVIDENCE],), Log.ACCESS: (TABLES[Log.ACCESS], "calls")}
 
 
@@ -129,10 +132,15 @@ class SqlLog(EntryStore):
                     await connection.execute(text(_partition(table, day)))
         self._made |= set(missing)
 
-    async def restart_stream(self) -> None:
-        """Forgets how far the stream behind the log has come."""
+    async def follows_stream(self, made_at: datetime) -> bool:
+        """Whether the stream behind the log was made then; the first one that is asked for is."""
         async with self._database.statement() as connection:
-            await connection.execute(_RESTART, {"log": self.log})
+            return bool((await connection.execute(_FOLLOW, {"log": self.log, "made_at": made_at})).rowcount)
+
+    async def restart_stream(self, made_at: datetime) -> None:
+        """Forgets how far the stream behind the log had come: another one is behind it, made then."""
+        async with self._database.statement() as connection:
+            await connection.execute(_RESTART, {"log": self.log, "made_at": made_at})
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:

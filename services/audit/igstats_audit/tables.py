@@ -47,6 +47,7 @@ heads = Table(
     Column("minimum_index", BigInteger, nullable=False, info=plain()),
     Column("stream_sequence", BigInteger, nullable=False, info=plain()),
     Column("day", Date, nullable=False, info=plain()),
+    Column("stream_made_at", DateTime(timezone=True), info=plain()),
     info=impersonal("newest state of each log"),
 )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from prometheus_client import REGISTRY
 from sqlalchemy import Table, delete, insert
 
 from tests.integration.audit.conftest import MOMENT, TOKENS, call, placed
+
+MADE_AT = datetime(2026, 11, 1, tzinfo=UTC)
 
 World = Any
 """The world of conftest.py."""
@@ -98,10 +101,26 @@ async def test_an_event_that_cannot_be_read_is_passed_and_a_new_stream_starts_ov
         intake = world.intake()
         await intake.skip(7)
         assert await intake.position() == 7
-        await intake.restart()
+        await intake.restart(MADE_AT)
         await intake.handle([placed(1, call("req_1"))])
     assert await intake.position() == 1
     assert (await world.access.proofs.head()).tree.size == 1
+
+
+async def test_the_log_knows_the_stream_that_its_position_counts_in(world: World) -> None:
+    later = MADE_AT + timedelta(microseconds=1)
+    async with world.writing():
+        intake = world.intake()
+        assert await intake.follows(MADE_AT), "the first one is its own"
+        await intake.handle([placed(1, call("req_1"))])
+        assert await intake.follows(MADE_AT)
+        assert not await intake.follows(later)
+        assert await intake.position() == 1
+        await intake.restart(later)
+        assert (await intake.follows(MADE_AT), await intake.follows(later)) == (False, True)
+        assert await intake.position() == 0
+        await intake.handle([placed(1, call("req_2"))])
+    assert (await world.access.proofs.head()).tree.size == 2
 
 
 async def test_calls_of_a_fenced_account_leave_their_number_and_nothing_else(world: World) -> None:

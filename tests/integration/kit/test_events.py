@@ -24,6 +24,8 @@ from igstats_kit.events import (
 from igstats_kit.outbox import Relay, enqueue
 from igstats_kit.sql import Database
 from igstats_kit.tables import inbox, outbox, parked
+from igstats_kit.tail import Placed, Tail
+from igstats_kit.testing.certificates import Authority
 from igstats_kit.testing.nats import Nats
 from sqlalchemy import Table, func, select
 from structlog.testing import capture_logs
@@ -61,6 +63,39 @@ class Reader:
 
     async def until(self, count: int) -> None:
         while len(self.handled) < count:
+            self.news.clear()
+            await asyncio.wait_for(self.news.wait(), 30)
+
+
+class Log:
+    """Keeps its position itself, as the access log does."""
+
+    def __init__(self) -> None:
+        self.ids: list[str] = []
+        self.at = 0
+        self.made_at: datetime | None = None
+        self.news = asyncio.Event()
+
+    async def position(self) -> int:
+        return self.at
+
+    async def handle(self, events: Sequence[Placed]) -> None:
+        self.ids += [one.event.id for one in events]
+        await self.skip(events[-1].position)
+        self.news.set()
+
+    async def skip(self, position: int) -> None:
+        self.at = position
+
+    async def follows(self, made_at: datetime) -> bool:
+        self.made_at = self.made_at or made_at
+        return self.made_at == made_at
+
+    async def restart(self, made_at: datetime) -> None:
+        self.at, self.made_at = 0, made_at
+
+    async def until(self, *ids: str) -> None:
+        while self.ids != list(ids):
             self.news.clear()
             await asyncio.wait_for(self.news.wait(), 30)
 
@@ -137,6 +172,30 @@ async def test_an_event_delivered_twice_is_handled_once(database: MakeDatabase) 
     await reader.handle([event, event])
     await reader.handle([event])
     assert reader.handled == ["a"]
+
+
+async def test_a_stream_that_the_broker_lost_is_read_from_its_start_when_it_is_longer_than_before(
+    database: MakeDatabase, stats: Bus, nats: Nats, certificates: Authority
+) -> None:
+    log, kept = Log(), await database("stats")
+
+    async def publish(*ids: str) -> None:
+        for name in ids:
+            await stats.publish(Event(name, SUBJECT, "t", datetime.now(UTC), b""))
+
+    await publish("a", "b")
+    async with _running(Tail(stats, kept, READER, log).run):
+        await log.until("a", "b")
+    async with _running(Tail(stats, kept, READER, log).run):
+        await publish("c")
+        await log.until("a", "b", "c")
+    async with nats.operator(certificates.issue("operator")) as operator:
+        await operator.jetstream().delete_stream("SYNC")
+    await stats.ensure(SYNC)
+    await publish("d", "e", "f", "g")
+    async with _running(Tail(stats, kept, READER, log).run):
+        await log.until(*"abcdefg")
+    assert log.at == 4
 
 
 async def test_a_bad_event_is_parked_and_harms_no_other(

@@ -5,7 +5,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -98,7 +98,10 @@ class MemoryLog:
     async def create_head(self, head: Head) -> None:
         self.newest = self.newest or head
 
-    async def restart_stream(self) -> None:
+    async def follows_stream(self, made_at: datetime) -> bool:
+        raise NotImplementedError
+
+    async def restart_stream(self, made_at: datetime) -> None:
         raise NotImplementedError
 
     def forget_days(self) -> None:

@@ -1,6 +1,7 @@
 """Following a stream: in order, without a gap that the stream could still fill, whatever order messages come in."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ from igstats_kit.events import Subscription
 from igstats_kit.tail import Placed, Tail
 
 WANTED = Subscription("ACCESS", "audit-access", "igstats.gateway.v1.access.recorded")
+MADE_AT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class Sink:
@@ -19,6 +21,7 @@ class Sink:
         self.taken: list[int] = []
         self.at = 0
         self.bad: dict[int, Exception] = {}
+        self.made_at: datetime | None = None
 
     async def position(self) -> int:
         return self.at
@@ -33,8 +36,12 @@ class Sink:
     async def skip(self, position: int) -> None:
         self.at = position
 
-    async def restart(self) -> None:
-        self.at = 0
+    async def follows(self, made_at: datetime) -> bool:
+        self.made_at = self.made_at or made_at
+        return self.made_at == made_at
+
+    async def restart(self, made_at: datetime) -> None:
+        self.at, self.made_at = 0, made_at
 
 
 class Message:
@@ -54,9 +61,9 @@ class Message:
         self.end = "nak"
 
 
-def tail(sink: Sink, first: int = 1, last: int = 100) -> Tail:
+def tail(sink: Sink, first: int = 1, last: int = 100, made_at: datetime = MADE_AT) -> Tail:
     async def stream_info(_name: str) -> Any:
-        return SimpleNamespace(state=SimpleNamespace(first_seq=first, last_seq=last))
+        return SimpleNamespace(created=made_at, state=SimpleNamespace(first_seq=first, last_seq=last))
 
     bus: Any = SimpleNamespace(jetstream=SimpleNamespace(stream_info=stream_info))
     database: Any = None
@@ -67,6 +74,20 @@ async def take(sink: Sink, *messages: Message, first: int = 1) -> list[str]:
     given: Any = messages
     await tail(sink, first)._take(given)
     return [message.end for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("length", "made_later", "position"),
+    [(100, timedelta(0), 5), (4, timedelta(0), 0), (4, timedelta(days=1), 0), (100, timedelta(days=1), 0)],
+)
+async def test_a_stream_that_was_made_anew_is_read_from_its_start_however_long_it_is(
+    length: int, made_later: timedelta, position: int
+) -> None:
+    sink = Sink()
+    await tail(sink)._begin()
+    sink.at = 5
+    await tail(sink, last=length, made_at=MADE_AT + made_later)._begin()
+    assert sink.at == position
 
 
 async def test_messages_are_taken_in_order_whatever_order_they_come_in() -> None:
