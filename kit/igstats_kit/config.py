@@ -97,6 +97,21 @@ class ServiceConfig(BaseSettings):
         return {name: "" if value is None else _without_password(str(value)) for name, value in fields.items()}
 
 
+def database_url(service: str) -> str:
+    """The one setting that a command on a service's database needs: IGSTATS_<SERVICE>_DATABASE_URL.
+
+    Raises:
+        pydantic.ValidationError: It is missing or wrong. The text never shows its value.
+    """
+
+    class DatabaseConfig(BaseSettings):
+        model_config = SettingsConfigDict(hide_input_in_errors=True, env_prefix=f"IGSTATS_{service.upper()}_")
+
+        database_url: DatabaseUrl = Field(repr=False)
+
+    return DatabaseConfig().database_url  # type: ignore[call-arg]  # it comes from the environment
+
+
 def read_secret(path: Path) -> bytes:
     """Reads a key file exactly as it is.
 

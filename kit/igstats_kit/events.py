@@ -31,12 +31,14 @@ from igstats_kit.pull import Pull
 from igstats_kit.sql import Database, shielded
 from igstats_kit.tables import parked
 from igstats_kit.telemetry import EVENTS_HANDLED, EVENTS_PARKED
+from igstats_kit.worker import regularly
 
 _PUBLISH_SECONDS = 5.0
 _ACK_WAIT_SECONDS = 15.0
 _RECONNECT_SECONDS = 0.25
 _PARK_AFTER = 8
 _RETRY_DELAYS = (1.0, 2.0, 5.0, 15.0, 30.0, 60.0, 120.0)
+_AGAIN_SECONDS = 5.0
 _DUPLICATE_WINDOW_SECONDS = 120.0
 _TOO_FEW_SERVERS = (10005, 10074)  # JSClusterNoPeersErr, JSStreamReplicasNotSupportedErr of nats-server's errors.json
 
@@ -238,6 +240,16 @@ async def take_inbox(connection: AsyncConnection, consumer: str, events: Sequenc
     return [event for event in by_id.values() if event.id in fresh]
 
 
+_ASKED_FOR = text(
+    "SELECT event_id, subject, type, coalesce(time, created_at) AS time, data, attempts, sequence FROM parked"
+    " WHERE consumer = :consumer AND asked_at IS NOT NULL ORDER BY created_at, event_id LIMIT 1 FOR UPDATE SKIP LOCKED"
+)
+_FAILED_AGAIN = text(
+    "UPDATE parked SET asked_at = NULL, attempts = attempts + 1, error = :error"
+    " WHERE consumer = :consumer AND event_id = :event_id"
+)
+_UNPARK = text("DELETE FROM parked WHERE consumer = :consumer AND event_id = :event_id")
+
 Handler = Callable[[Sequence[Event]], Coroutine[Any, Any, None]]
 
 
@@ -291,6 +303,16 @@ class Consumer:
 
     async def run(self) -> None:
         """Consumes until cancelled; outlives restarts of the server and the wait for a stream not made yet."""
+        again = regularly(self._handle_parked, _AGAIN_SECONDS, "parked events wait")
+        both = [asyncio.ensure_future(self._listen()), asyncio.ensure_future(again)]
+        try:
+            await asyncio.gather(*both)
+        finally:
+            for one in both:
+                one.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+
+    async def _listen(self) -> None:
         while True:
             try:
                 await self._consume()
@@ -324,6 +346,33 @@ class Consumer:
             EVENTS_HANDLED.labels(consumer=self._subscription.durable).inc(len(messages))
             await asyncio.gather(*(message.ack() for message in messages))
 
+    async def _handle_parked(self) -> None:
+        """Hands parked events that somebody has asked for to the handler again; see `parking`."""
+        while await self._handle_one_parked():
+            pass
+
+    async def _handle_one_parked(self) -> bool:
+        # The row stays locked meanwhile, so that no replica takes it, and goes when the effect is committed: should
+        # the process die between the two, the event is handled once more, and its inbox row makes that harmless.
+        consumer = self._subscription.durable
+        async with self._database.transaction() as connection:
+            row = (await connection.execute(_ASKED_FOR, {"consumer": consumer})).one_or_none()
+            if row is None:
+                return False
+            event = Event(row.event_id, row.subject, row.type, row.time, bytes(row.data), row.attempts, row.sequence)
+            named = {"consumer": consumer, "event_id": event.id}
+            try:
+                await shielded(self._handle([event]))
+            except Exception as error:
+                if passes(error):
+                    raise
+                _log.exception("event failed again", **named)
+                await connection.execute(_FAILED_AGAIN, {**named, "error": type(error).__name__})
+            else:
+                await connection.execute(_UNPARK, named)
+                _log.info("parked event handled", **named)
+        return True
+
     async def _give_back(self, message: Msg, error: Exception) -> None:
         event = read_event(message)
         _log.warning("event failed", consumer=self._subscription.durable, event_id=event.id, error=type(error).__name__)
@@ -334,10 +383,11 @@ class Consumer:
         await message.ack()
 
 
-async def park(database: Database, consumer: str, event: Event, error: Exception) -> None:
-    """Puts an event aside that cannot be handled, where people see it."""
-    row: dict[str, object] = {"consumer": consumer, "event_id": event.id}
+async def park(database: Database, consumer: str, event: Event, error: Exception, *, repeatable: bool = True) -> None:
+    """Puts an event aside that cannot be handled, where people see it; `repeatable` when it can come out of order."""
+    row: dict[str, object] = {"consumer": consumer, "event_id": event.id, "repeatable": repeatable}
     row |= {"subject": event.subject, "type": event.type, "data": event.data}
+    row |= {"time": event.time, "sequence": event.sequence}
     row |= {"error": type(error).__name__, "attempts": event.attempts}
     async with database.transaction() as connection:
         await connection.execute(insert(parked).values(row).on_conflict_do_nothing())

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -69,6 +70,10 @@ parked = Table(
     Column("error", Text, nullable=False, info=plain()),
     Column("attempts", Integer, nullable=False, info=plain()),
     _when("created_at"),
+    Column("time", DateTime(timezone=True), info=plain()),
+    Column("sequence", BigInteger, nullable=False, server_default="0", info=plain()),
+    Column("repeatable", Boolean, nullable=False, server_default="true", info=plain()),
+    Column("asked_at", DateTime(timezone=True), info=plain()),
     PrimaryKeyConstraint("consumer", "event_id"),
     info=impersonal("events that could not be handled and wait for a person"),
 )

@@ -166,7 +166,7 @@ class Tail:
         _log.warning("event failed", consumer=durable, event_id=first.id, error=type(error).__name__)
         back = run
         if not passes(error) and first.attempts >= _PARK_AFTER:
-            await park(self._database, durable, first, error)
+            await park(self._database, durable, first, error, repeatable=False)
             await self._sink.skip(_position(run[0]))
             await run[0].ack()
             back = run[1:]

@@ -127,13 +127,15 @@ async def test_behind_an_event_that_fails_all_others_wait(error: Exception) -> N
 
 
 async def test_an_event_that_keeps_failing_is_parked_and_passed(monkeypatch: pytest.MonkeyPatch) -> None:
-    parked: list[str] = []
+    parked: list[tuple[str, bool]] = []
 
-    async def park(_database: object, _consumer: str, event: Any, _error: Exception) -> None:
-        parked.append(event.id)
+    async def park(
+        _database: object, _consumer: str, event: Any, _error: Exception, *, repeatable: bool = True
+    ) -> None:
+        parked.append((event.id, repeatable))
 
     monkeypatch.setattr("igstats_kit.tail.park", park)
     sink = Sink()
     sink.bad[2] = ValueError("bad")
     assert await take(sink, Message(1), Message(2, attempts=8), Message(3)) == ["ack", "ack", "nak"]
-    assert (parked, sink.at) == (["evt_2"], 2)
+    assert (parked, sink.at) == ([("evt_2", False)], 2)
