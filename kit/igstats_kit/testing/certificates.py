@@ -68,10 +68,12 @@ class Authority:
         self._key = self._read_key()
         self._authority = x509.load_pem_x509_certificate(self.certificate.read_bytes())
 
-    def issue(self, service: str, *, names: Sequence[str] = (), lifetime: timedelta = _YEAR) -> Certificate:
+    def issue(
+        self, service: str, *, names: Sequence[str] = (), lifetime: timedelta = _YEAR, age: timedelta = _CLOCK_SKEW
+    ) -> Certificate:
         """Makes a key and a certificate for `service`, good for server and client, and replaces earlier ones.
 
-        "operator/ada" names an officer.
+        "operator/ada" names an officer. `lifetime` counts from now, `age` is what it has been valid for.
         """
         host, file = service.partition("/")[0], service.replace("/", "-")
         key = generate_private_key(SECP256R1())
@@ -84,7 +86,7 @@ class Authority:
         )
         purposes = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         builder = (
-            self._builder(service, key, self._authority.subject, lifetime)
+            self._builder(service, key, self._authority.subject, lifetime, age)
             .add_extension(alternatives, critical=False)
             .add_extension(purposes, critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -115,7 +117,12 @@ class Authority:
         return key
 
     def _builder(
-        self, name: str, key: EllipticCurvePrivateKey, issuer: x509.Name, lifetime: timedelta
+        self,
+        name: str,
+        key: EllipticCurvePrivateKey,
+        issuer: x509.Name,
+        lifetime: timedelta,
+        age: timedelta = _CLOCK_SKEW,
     ) -> x509.CertificateBuilder:
         now = self._clock.now()
         return (
@@ -124,7 +131,7 @@ class Authority:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - _CLOCK_SKEW)
+            .not_valid_before(now - age)
             .not_valid_after(now + lifetime)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         )

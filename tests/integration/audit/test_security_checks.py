@@ -164,7 +164,7 @@ async def test_a_certificate_that_ends_soon_is_found_where_it_is_served(
     config: MakeConfig, certificates: Authority, nats: Nats
 ) -> None:
     settings = await config("audit")
-    certificates.issue("audit", lifetime=timedelta(days=2))
+    certificates.issue("audit", lifetime=timedelta(days=2), age=timedelta(days=60))
     async with serving(settings, nats) as served:
         assert await served.checked("certificates.expiry") == (Outcome.FOUND, {"audit served"})
 

@@ -3,6 +3,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from igstats_audit.checks.certificates import Certificate, Seen, age, expiry, identity, looks
 from igstats_audit.checks.report import NotPossibleError, Outcome, Severity, concluded
 from igstats_kit.testing.clock import FakeClock
@@ -11,7 +13,12 @@ CLOCK = FakeClock()
 NOW = CLOCK.now()
 DAY = timedelta(days=1)
 GOOD = Certificate("stats served", "stats", NOW - 5 * DAY, NOW + 60 * DAY, ("spiffe://igstats/stats",))
+HOUR = timedelta(hours=1)
 AUTHORITY = Certificate("authority", "", NOW - 5 * DAY, NOW + 1000 * DAY)
+
+
+def lasting(lifetime: timedelta, *, left: timedelta, of: Certificate = GOOD) -> Certificate:
+    return replace(of, not_before=NOW + left - lifetime, not_after=NOW + left)
 
 
 @pytest.mark.parametrize("rule", [expiry, age, identity])
@@ -22,17 +29,40 @@ def test_good_certificates_pass(rule: Callable[..., object]) -> None:
 @pytest.mark.parametrize(
     ("certificate", "severity"),
     [
-        (replace(GOOD, not_after=NOW), Severity.HIGH),
-        (replace(GOOD, not_after=NOW + 2 * DAY), Severity.HIGH),
-        (replace(GOOD, not_after=NOW + 13 * DAY), Severity.MEDIUM),
+        (lasting(90 * DAY, left=0 * DAY), Severity.HIGH),
+        (lasting(90 * DAY, left=2 * DAY), Severity.HIGH),
+        (lasting(90 * DAY, left=13 * DAY), Severity.MEDIUM),
+        (lasting(DAY, left=5 * HOUR), Severity.MEDIUM),
+        (lasting(DAY, left=2 * HOUR), Severity.HIGH),
         (replace(GOOD, not_before=NOW + DAY), Severity.HIGH),
-        (replace(AUTHORITY, not_after=NOW + 100 * DAY), Severity.MEDIUM),
-        (replace(AUTHORITY, not_after=NOW + 29 * DAY), Severity.HIGH),
+        (lasting(1000 * DAY, left=100 * DAY, of=AUTHORITY), Severity.MEDIUM),
+        (lasting(1000 * DAY, left=29 * DAY, of=AUTHORITY), Severity.HIGH),
     ],
 )
 def test_what_ends_soon_or_does_not_count_yet_is_found(certificate: Certificate, severity: Severity) -> None:
     (finding,) = expiry([certificate], NOW)
     assert (finding.severity, finding.place) == (severity, certificate.place)
+
+
+@pytest.mark.parametrize(("lifetime", "left"), [(DAY, 20 * HOUR), (DAY, 7 * HOUR), (90 * DAY, 15 * DAY)])
+def test_a_certificate_that_is_renewed_in_time_is_not_found_however_short_it_is(
+    lifetime: timedelta, left: timedelta
+) -> None:
+    assert list(expiry([lasting(lifetime, left=left)], NOW)) == []
+
+
+@given(st.timedeltas(timedelta(minutes=1), timedelta(days=4000)), st.floats(0, 1))
+def test_what_must_be_renewed_should_have_been_before_and_never_at_its_beginning(
+    lifetime: timedelta, share: float
+) -> None:
+    certificate = lasting(lifetime, left=lifetime * share)
+    soon, very_soon = certificate.warnings
+    assert timedelta(0) < very_soon <= soon < lifetime
+
+
+def test_what_is_left_of_a_short_one_is_told_in_hours() -> None:
+    found = [next(expiry([lasting(90 * DAY, left=left)], NOW)).detail for left in (10 * DAY, 30 * HOUR)]
+    assert found == ["expires in 10 days: issue a new one", "expires in 30 hours: issue a new one"]
 
 
 def test_a_certificate_in_use_for_too_long_is_found() -> None:

@@ -11,6 +11,8 @@ from igstats_audit.checks.report import Finding, Look, Looked, NotPossibleError,
 
 SOON, NOW = timedelta(days=14), timedelta(days=3)
 AUTHORITY_SOON, AUTHORITY_NOW = timedelta(days=180), timedelta(days=30)
+# A certificate for a day is renewed every day: what is left counts as a share of its own lifetime, too.
+SOON_SHARE, NOW_SHARE = 4, 10
 OLDEST, AUTHORITY_OLDEST = timedelta(days=90), timedelta(days=5 * 365)
 
 
@@ -30,6 +32,13 @@ class Certificate:
         """Whether others are signed with it."""
         return not self.service
 
+    @property
+    def warnings(self) -> tuple[timedelta, timedelta]:
+        """What is left of it when it should have been renewed, and when it must be: the smaller of time and share."""
+        soon, now = (AUTHORITY_SOON, AUTHORITY_NOW) if self.is_authority else (SOON, NOW)
+        lifetime = self.not_after - self.not_before
+        return min(soon, lifetime / SOON_SHARE), min(now, lifetime / NOW_SHARE)
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:
@@ -46,7 +55,7 @@ Rule = Callable[[Sequence[Certificate], datetime], Iterator[Finding]]
 def expiry(certificates: Sequence[Certificate], now: datetime) -> Iterator[Finding]:
     """Those that have ended, are about to, or do not count yet."""
     for one in certificates:
-        soon, very_soon = (AUTHORITY_SOON, AUTHORITY_NOW) if one.is_authority else (SOON, NOW)
+        soon, very_soon = one.warnings
         seen = evidence(not_before=one.not_before, not_after=one.not_after)
         left = one.not_after - now
         if left <= timedelta(0):
@@ -56,7 +65,11 @@ def expiry(certificates: Sequence[Certificate], now: datetime) -> Iterator[Findi
             yield Finding(Severity.HIGH, one.place, text, seen)
         elif left <= soon:
             severity = Severity.HIGH if left <= very_soon else Severity.MEDIUM
-            yield Finding(severity, one.place, f"expires in {left.days} days: issue a new one", seen)
+            yield Finding(severity, one.place, f"expires in {_spelled(left)}: issue a new one", seen)
+
+
+def _spelled(left: timedelta) -> str:
+    return f"{left.days} days" if left.days > 1 else f"{left // timedelta(hours=1)} hours"
 
 
 def age(certificates: Sequence[Certificate], now: datetime) -> Iterator[Finding]:
