@@ -14,8 +14,8 @@ from igstats_audit.checks.database import Catalogue, Entrance, Grant, Role
 from igstats_audit.checks.history import Signed, StoredAudit
 from igstats_audit.checks.logs import OpenFinding
 from igstats_audit.checks.report import Severity
-from igstats_audit.finding_tables import findings
-from igstats_audit.model import Place
+from igstats_audit.finding_tables import findings, monitor_looks
+from igstats_audit.model import Log, Place
 from igstats_audit.tables import calls
 
 _LOCK = text("SELECT pg_try_advisory_lock(hashtext('igstats-security-audit'))")
@@ -168,6 +168,13 @@ class FindingReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def looked_at(self) -> datetime | None:
+        """When it last looked at all of every log, as it has written down; None when one is missing."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(monitor_looks.c.log, monitor_looks.c.looked_at))
+            times = {Log(row.log): row.looked_at for row in rows}
+        return min(times.values()) if set(times) == set(Log) else None
 
     async def since(self, looked_at: datetime | None) -> Sequence[OpenFinding]:
         """What it saw when it last looked at everything, or later; everything that it ever saw if it has not."""

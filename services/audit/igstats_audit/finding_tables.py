@@ -24,3 +24,11 @@ findings = Table(
         "what is wrong with a log: kinds, places and numbers", retention=days(FINDING_DAYS, column="seen_at")
     ),
 )
+
+monitor_looks = Table(
+    "monitor_looks",
+    metadata,
+    Column("log", Text, primary_key=True, info=plain()),
+    Column("looked_at", DateTime(timezone=True), nullable=False, info=plain()),
+    info=impersonal("when the monitor last looked at all of each log"),
+)

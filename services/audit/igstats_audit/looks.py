@@ -1,8 +1,7 @@
 """Puts the checks of the security audit together: each rule with what gathers its facts."""
 
-import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,7 +22,6 @@ from igstats_audit.config import AuditConfig
 from igstats_audit.inspection import GatewayInspection
 from igstats_audit.logs import Logs
 from igstats_audit.model import Log
-from igstats_audit.monitor.memory import MemoryFiles
 
 _EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104 - where we listen, not what we open
 _NATS_PORT = 4222
@@ -66,29 +64,20 @@ def all_looks(
         **database.looks(CatalogueReader(own).read),
         **advisories.looks(config.advisories, clock),
         **key_files.looks(key_paths(config), key_ids, clock),
-        **logs.looks(states.read, watched(own, config.monitor_directory), clock),
+        **logs.looks(states.read, watched(own), clock),
         **nats.looks(config.nats_config, config.nats_operator),
     }
 
 
-def watched(own: Database, directory: Path | None) -> ReadWatched:
-    """What the monitor still sees; when it looked stands in its own files."""
+def watched(own: Database) -> ReadWatched:
+    """What the monitor still sees, and when it looked: both as it has written them into the database."""
     reader = FindingReader(own)
 
     async def read() -> Watched:
-        looked_at = await asyncio.to_thread(_looked_at, directory)
+        looked_at = await reader.looked_at()
         return Watched(looked_at, await reader.since(looked_at))
 
     return read
-
-
-def _looked_at(directory: Path | None) -> datetime | None:
-    """When the monitor last looked at all of every log."""
-    if directory is None or not directory.is_dir():
-        return None
-    memories = MemoryFiles(directory)
-    times = [memories.load(log).audited_at for log in Log]
-    return min((moment for moment in times if moment is not None), default=None) if None not in times else None
 
 
 def endpoints(config: AuditConfig) -> Iterator[Endpoint]:

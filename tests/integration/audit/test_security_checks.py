@@ -14,19 +14,24 @@ import pytest
 from cryptography import x509
 from igstats_audit.audit_store import CallIndexReader, CatalogueReader, SecurityAuditStore
 from igstats_audit.checks import calls as call_checks
-from igstats_audit.checks import certificates, database, nats
+from igstats_audit.checks import certificates, database, logs, nats
 from igstats_audit.checks.calls import Hour
 from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
 from igstats_audit.checks.history import Signed, StoredAudit
 from igstats_audit.checks.logged_calls import LoggedCalls
+from igstats_audit.checks.logs import Growth
 from igstats_audit.checks.report import Finding, Outcome, Severity, concluded
-from igstats_audit.model import CallRecord
+from igstats_audit.looks import watched
+from igstats_audit.model import CallRecord, Log
+from igstats_audit.monitor.finding_store import SqlFindings
+from igstats_audit.monitor.model import FindingKind, Observation
 from igstats_audit.tables import calls
 from igstats_kit.clock import SystemClock
 from igstats_kit.config import ServiceConfig
 from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
 from igstats_kit.testing.certificates import Authority
+from igstats_kit.testing.clock import FakeClock
 from igstats_kit.testing.nats import Nats
 from igstats_kit.testing.postgres import Postgres
 from sqlalchemy import insert, text
@@ -251,3 +256,26 @@ async def test_unsigned_calls_are_found_in_the_opened_entries_of_the_log(world: 
     looked = await check()
     (finding,) = looked.findings
     assert (looked.scope, finding.place, finding.evidence[0]) == ("3 calls of 24 hours", "/a.B/C", "calls=1")
+
+
+async def no_growth() -> list[Growth]:
+    return []
+
+
+async def test_the_audit_knows_what_the_monitor_sees_and_when_it_looked_at_everything(own: Database) -> None:
+    clock, monitor = FakeClock(), SqlFindings(own)
+    check = logs.looks(no_growth, watched(own), clock)["log.findings"]
+    await monitor.looked(Log.EVIDENCE, clock.now())
+    assert concluded("x", await check()).outcome is Outcome.NOT_POSSIBLE
+    await monitor.looked(Log.ACCESS, clock.now())
+    assert concluded("x", await check()).outcome is Outcome.PASSED
+    clock.advance(timedelta(hours=27))
+    assert concluded("x", await check()).outcome is Outcome.NOT_POSSIBLE
+    await monitor.save([Observation(Log.EVIDENCE, FindingKind.PAYLOAD_CHANGED, "entry 2", "")], clock.now())
+    for log in Log:
+        await monitor.looked(log, clock.now())
+    assert [found.place for found in (await check()).findings] == ["evidence log, entry 2"]
+    clock.advance(timedelta(hours=1))
+    for log in Log:
+        await monitor.looked(log, clock.now())
+    assert concluded("x", await check()).outcome is Outcome.PASSED

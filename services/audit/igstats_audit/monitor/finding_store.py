@@ -21,6 +21,10 @@ _SAVE = text(
     " ON CONFLICT (log, kind, place) DO UPDATE SET seen_at = greatest(f.seen_at, excluded.seen_at),"
     " detail = excluded.detail RETURNING f.*"
 )
+_LOOKED = text(
+    "INSERT INTO monitor_looks AS l (log, looked_at) VALUES (:log, :now)"
+    " ON CONFLICT (log) DO UPDATE SET looked_at = greatest(l.looked_at, excluded.looked_at)"
+)
 
 
 class SqlFindings:
@@ -52,6 +56,11 @@ class SqlFindings:
             for finding in new:
                 await record(connection, "audit", RAISED, _told(finding), now=now)
         return new
+
+    async def looked(self, log: Log, now: datetime) -> None:
+        """Notes that all of a log was looked at, for the security audit, which cannot read the monitor's memory."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_LOOKED, {"log": log.value, "now": now})
 
     async def page(self, before: str, limit: int) -> Sequence[Finding]:
         """Findings, the newest first, older than the one with an id if one is given."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.log import get_logger
 
+from igstats_audit.model import Log
 from igstats_audit.monitor.model import FindingPage, FindingStore, Observation
 from igstats_audit.telemetry import FINDINGS_RAISED
 
@@ -38,6 +39,14 @@ class Findings:
             FINDINGS_RAISED.labels(log=seen.log, kind=seen.kind).inc()
             _log.error("finding raised: see the runbook", store=seen.log, reason=seen.kind, record=seen.place)
         return len(new)
+
+    async def looked(self, log: Log, now: datetime) -> None:
+        """Notes that all of a log was looked at.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        await self._store.looked(log, now)
 
     async def page(self, page_size: int, page_token: str) -> FindingPage:
         """Findings, newest first.

@@ -150,6 +150,10 @@ class FindingStore(Protocol):
         """
         ...
 
+    async def looked(self, log: Log, now: datetime) -> None:
+        """Notes that all of a log was looked at, and that what was found is kept."""
+        ...
+
     async def page(self, before: str, limit: int) -> Sequence[Finding]:
         """Findings, the newest first, older than the one with an id if one is given."""
         ...

@@ -54,6 +54,8 @@ class Watch:
             found = await looker.look(now, whole=whole)
             found += looker.memory.counter.gaps(now, self._grace)
             new = await self._findings.tell(found, now)
+            if whole and looker.memory.audited_at is not None:
+                await self._findings.looked(log, looker.memory.audited_at)
         except DomainError as error:
             looker.memory = before
             LOOKS.labels(log=log, outcome="failed").inc()

@@ -26,6 +26,10 @@ class Shelf:
     def __init__(self) -> None:
         self.kept: dict[Observation, Finding] = {}
         self.closed = False
+        self.looks: dict[Log, datetime] = {}
+
+    async def looked(self, log: Log, now: datetime) -> None:
+        self.looks[log] = now
 
     async def save(self, observations: Collection[Observation], now: datetime) -> Sequence[Finding]:
         if self.closed:
@@ -74,6 +78,19 @@ async def test_an_old_entry_that_changes_is_found_within_a_day(world: World, she
     assert await watching.look() == 0
     clock.advance(timedelta(hours=1))
     assert await watching.look() == 1
+
+
+async def test_the_security_audit_is_told_of_whole_looks_only(world: World, shelf: Shelf, tmp_path: Path) -> None:
+    clock = FakeClock()
+    watching = watch(world, shelf, tmp_path, clock)
+    begun = clock.now()
+    assert await watching.look() == 0
+    clock.advance(timedelta(hours=23))
+    assert await watching.look() == 0
+    assert shelf.looks == {Log.EVIDENCE: begun}
+    clock.advance(timedelta(hours=1))
+    await watching.look()
+    assert shelf.looks == {Log.EVIDENCE: clock.now()}
 
 
 async def test_what_could_not_be_told_is_told_later(world: World, shelf: Shelf, tmp_path: Path) -> None:
