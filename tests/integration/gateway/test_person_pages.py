@@ -246,17 +246,37 @@ async def test_a_key_that_may_not_open_a_request_proves_nothing(gateway: Any) ->
     assert gateway.others.doorkeeper.accounts == []
 
 
+async def leaving(gateway: Any, where: str) -> tuple[dict[str, str], str]:
+    """Begins a sign-in: what the browser sends from now on when it comes back, and the page that leads away."""
+    page = await gateway.ask("POST", f"{where}/login")
+    return {"Cookie": page.headers["set-cookie"].partition(";")[0]}, page.text
+
+
+async def test_a_sign_in_counts_only_in_the_browser_that_began_it_and_another_does_not_use_it_up(gateway: Any) -> None:
+    attackers, other = await opened(gateway), await opened(gateway)
+    mine, _ = await leaving(gateway, attackers)
+    back = {"state": attackers.rpartition("/")[2], "code": "AQ1"}
+    theirs, _ = await leaving(gateway, other)
+    for headers in ({}, theirs, {"Cookie": "__Secure-igstats-login="}):
+        answer = await gateway.ask("GET", "/privacy/login", params=back, headers=headers, allow_redirects=False)
+        assert (answer.status, "was not begun in this browser" in answer.text) == (409, True)
+    assert gateway.others.doorkeeper.asked == [], "nothing was proved"
+    answer = await gateway.ask("GET", "/privacy/login", params=back, headers=mine, allow_redirects=False)
+    assert (answer.status, answer.headers["location"]) == (303, attackers)
+
+
 async def test_a_person_signs_in_with_instagram_and_comes_back(gateway: Any) -> None:
     where = await opened(gateway)
     code = where.rpartition("/")[2]
-    leave = (await gateway.ask("POST", f"{where}/login")).text
+    browser, leave = await leaving(gateway, where)
     assert f'href="https://instagram.test/?a=1&amp;state={code}" rel="noreferrer"' in leave
     back = {"state": code, "code": "AQ1"}
     ahead = await gateway.ask("HEAD", "/privacy/login", params=back)
     assert (ahead.status, gateway.others.doorkeeper.asked) == (409, [])
-    answer = await gateway.ask("GET", "/privacy/login", params=back, allow_redirects=False)
+    answer = await gateway.ask("GET", "/privacy/login", params=back, headers=browser, allow_redirects=False)
     assert (answer.status, answer.headers["location"]) == (303, where)
-    again = await gateway.ask("GET", "/privacy/login", params=back)
+    assert 'igstats-login="";' in answer.headers["set-cookie"]
+    again = await gateway.ask("GET", "/privacy/login", params=back, headers=browser)
     assert again.status == 409
     declined = await gateway.ask("GET", "/privacy/login", params={"error": "access_denied", "state": code})
     assert (declined.status, "LOGIN_STATE_INVALID" in declined.text) == (409, True)
@@ -292,7 +312,11 @@ async def test_who_can_sign_in_for_the_package_is_led_to_its_link_and_needs_no_l
     text = (await gateway.ask("GET", where)).text
     assert f'<form method="post" action="{where}/login">' in text
     code = where.rpartition("/")[2]
-    back = await gateway.ask("GET", f"/privacy/login?state={code}&code=good", allow_redirects=False)
+    browser, _ = await leaving(gateway, where)
+    path = f"/privacy/login?state={code}&code=good"
+    elsewhere = await gateway.ask("GET", path, allow_redirects=False)
+    assert (elsewhere.status, "ab12" in elsewhere.text) == (409, False)
+    back = await gateway.ask("GET", path, headers=browser, allow_redirects=False)
     assert (back.status, back.headers["location"]) == (303, f"/privacy/packages/{code}.ab12")
 
 

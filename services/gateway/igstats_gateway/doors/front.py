@@ -105,7 +105,7 @@ def is_own(headers: Mapping[str, str]) -> bool:
     """Whether a form comes from our own pages, as far as the browser says it.
 
     Sec-Fetch-Site decides where it is sent; else Origin must be the host that was asked; who sends neither is no
-    browser that could be misled. There are no cookies here: a foreign page could only borrow its visitor's address.
+    browser that could be misled. No form counts on a cookie: a foreign page could only borrow its visitor's address.
     """
     site = headers.get("sec-fetch-site", "")
     if site:

@@ -20,6 +20,7 @@ from igstats_gateway.doors.entry import Mistake
 from igstats_gateway.doors.front import Front, form
 from igstats_gateway.doors.identity import IdentityDesk
 from igstats_gateway.doors.paths import LOGIN_PATH, PACKAGES_PATH, REQUESTS_PATH, status_path
+from igstats_gateway.doors.sign_in import SignIns
 from igstats_gateway.model import Call, Client
 
 _LONGEST_POINT = 500
@@ -35,12 +36,19 @@ class ProofPages:
     """Shows and takes proofs."""
 
     def __init__(
-        self, front: Front, desk: Desk, identity: IdentityDesk, authentication: Authentication, clock: Clock
+        self,
+        front: Front,
+        desk: Desk,
+        identity: IdentityDesk,
+        authentication: Authentication,
+        sign_ins: SignIns,
+        clock: Clock,
     ) -> None:
         self._front = front
         self._desk = desk
         self._identity = identity
         self._authentication = authentication
+        self._sign_ins = sign_ins
         self._clock = clock
 
     def routes(self) -> Sequence[BaseRoute]:
@@ -107,16 +115,25 @@ class ProofPages:
         """Leads to Instagram by a link: a content policy would stop a form that is redirected to another site."""
         code = request.path_params["code"]
         url = await self._identity.start_login(code)
-        return self._front.pages.page("login", here=status_path(code), url=url)
+        page = self._front.pages.page("login", here=status_path(code), url=url)
+        self._sign_ins.begin(page, url)
+        return page
 
     async def finish_login(self, request: Request) -> Response:
-        """Takes a person back from Instagram. A look ahead (HEAD) must not use up the sign-in."""
+        """Takes a person back from Instagram, in the browser in which they left.
+
+        Neither a look ahead (HEAD) nor another browser uses up the sign-in.
+        """
         state, code = (request.query_params.get(name, "") for name in ("state", "code"))
         if request.method != "GET" or not (state and code):
             raise DomainError(Reason.LOGIN_STATE_INVALID)
+        if not self._sign_ins.is_own(request.cookies, state):
+            return self._front.pages.page("elsewhere", problem.status(DomainError(Reason.LOGIN_STATE_INVALID)))
         opened, secret = await self._identity.finish_login(state, code)
         package = f"{PACKAGES_PATH}/{opened.status_code}.{secret}"
-        return RedirectResponse(package if secret else status_path(opened.status_code), 303, rendering.SAFE)
+        back = RedirectResponse(package if secret else status_path(opened.status_code), 303, rendering.SAFE)
+        self._sign_ins.end(back)
+        return back
 
     async def _tried(
         self, name: str, code: str, typed: Mapping[str, str], field: str, prove: Callable[[], Awaitable[object]]

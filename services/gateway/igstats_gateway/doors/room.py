@@ -20,6 +20,7 @@ from igstats_gateway.doors.profiles import Profiles
 from igstats_gateway.doors.proof_pages import ProofPages
 from igstats_gateway.doors.rendering import Contact, Pages
 from igstats_gateway.doors.request_pages import RequestPages
+from igstats_gateway.doors.sign_in import SignIns
 from igstats_gateway.doors.signals import Signals
 from igstats_gateway.doors.signed_request import apps
 from igstats_gateway.doors.start_pages import StartPages
@@ -46,11 +47,12 @@ class DoorsRoom:
         machines = Front(Limits(AddressLimits(looks, clock), AddressLimits(looks, clock)), rendered)
         known = apps(read_secret(config.meta_apps).decode()) if config.meta_apps else ()
         profiles = Profiles(channels.to("stats", config.stats_address))
+        sign_ins = SignIns(read_secret(config.key_pepper))
         self._machines = Machines(config, self.desk, database, clock)
         self._doors = (
             StartPages(pages, self.desk),
             RequestPages(pages, self.desk),
-            ProofPages(pages, self.desk, IdentityDesk(privacy), authentication, clock),
+            ProofPages(pages, self.desk, IdentityDesk(privacy), authentication, sign_ins, clock),
             MetaDoor(machines, self.desk, profiles, known, config.public_url),
             self._machines,
         )

@@ -112,6 +112,7 @@ def test_every_other_page_is_there_in_every_language(chosen: str) -> None:
     here, mistakes = "/privacy/requests/ab12", (Mistake("email", "<b>"), Mistake("", "?"))
     for name in ("mail_code", "points", "account", "withdraw", "package"):
         rendered(name, chosen, here=here, points=POINTS, errors=mistakes)
+    rendered("elsewhere", chosen)
     rendered("login", chosen, here=here, url="https://instagram.test/?a=1&b=2")
     category = Category("usage data", ("user.telemetry",), ("you",), ("serve",), (), ("30 days",), sold=False)
     text = rendered("categories", chosen, disclosure=Disclosure((category, replace(category, category="odd")), CAME))
