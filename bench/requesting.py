@@ -57,7 +57,7 @@ class Requests:
 @asynccontextmanager
 async def requests(stack: Stack) -> AsyncIterator[Requests]:
     """The driver of a running stack."""
-    certificate = stack.layout.certificates["gateway"]
+    certificate = stack.layout.certificates["operator"]
     credentials = grpc.ssl_channel_credentials(
         stack.layout.authority.certificate.read_bytes(),
         certificate.key.read_bytes(),

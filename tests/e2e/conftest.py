@@ -4,7 +4,7 @@ import asyncio
 import io
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
@@ -58,13 +58,13 @@ async def _holds(condition: Callable[[], Coroutine[Any, Any, bool]]) -> bool:
 
 
 class World:
-    """A running stack, persons in it, and privacy as an officer's tool sees it."""
+    """A running stack, persons in it, and privacy as its customers and an officer's tool see it."""
 
-    def __init__(self, stack: Stack, channel: grpc.aio.Channel) -> None:
+    def __init__(self, stack: Stack, doors: grpc.aio.Channel, office: grpc.aio.Channel) -> None:
         self.stack = stack
         self.crowd = Crowd(stack)
-        self.privacy = cast("PrivacyServiceAsyncStub", PrivacyServiceStub(channel))
-        self.public = cast("RequestServiceAsyncStub", RequestServiceStub(channel))
+        self.privacy = cast("PrivacyServiceAsyncStub", PrivacyServiceStub(office))
+        self.public = cast("RequestServiceAsyncStub", RequestServiceStub(doors))
 
     async def delete(self, person: Somebody, *, key: str = "first") -> str:
         """Opens a deletion; returns the request id."""
@@ -208,9 +208,15 @@ def assert_proved(request: Request) -> None:
     assert not request.blocked
 
 
-def privacy_channel(stack: Stack) -> grpc.aio.Channel:
-    """A channel to privacy with the gateway's certificate."""
-    certificate = stack.layout.certificates["gateway"]
+@asynccontextmanager
+async def privacy_channels(stack: Stack) -> AsyncIterator[tuple[grpc.aio.Channel, grpc.aio.Channel]]:
+    """Channels to privacy with the gateway's certificate and with an officer's."""
+    async with _privacy_channel(stack, "gateway") as doors, _privacy_channel(stack, "operator") as office:
+        yield doors, office
+
+
+def _privacy_channel(stack: Stack, caller: str) -> grpc.aio.Channel:
+    certificate = stack.layout.certificates[caller]
     credentials = grpc.ssl_channel_credentials(
         stack.layout.authority.certificate.read_bytes(),
         certificate.key.read_bytes(),
@@ -224,10 +230,11 @@ def privacy_channel(stack: Stack) -> grpc.aio.Channel:
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     """The stack of this worker."""
     folder = tmp_path_factory.mktemp("stack")
-    async with running(folder, ConsoleReport(Console(file=io.StringIO()))) as stack, privacy_channel(stack) as channel:
-        made = World(stack, channel)
+    report = ConsoleReport(Console(file=io.StringIO()))
+    async with running(folder, report) as stack, privacy_channels(stack) as channels:
+        made = World(stack, *channels)
         yield made
         await made.crowd.close()
 
 
-__all__ = ["ROWS_A_PERSON", "World", "assert_proved", "eventually", "privacy_channel"]
+__all__ = ["ROWS_A_PERSON", "World", "assert_proved", "eventually", "privacy_channels"]

@@ -12,7 +12,7 @@ from igstats_dev.stack import Stack, running
 from rich.console import Console
 from sqlalchemy import text
 
-from tests.e2e.conftest import World, assert_proved, eventually, privacy_channel
+from tests.e2e.conftest import World, assert_proved, eventually, privacy_channels
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
 
@@ -32,9 +32,9 @@ async def test_a_deletion_is_clean_everywhere_and_an_undeclared_copy_is_named(
     monkeypatch.setenv("IGSTATS_DEEP_SWEEP_SECONDS", "1")
     async with (
         running(tmp_path, ConsoleReport(Console(file=io.StringIO()))) as stack,
-        privacy_channel(stack) as channel,
+        privacy_channels(stack) as channels,
     ):
-        world = World(stack, channel)
+        world = World(stack, *channels)
         await world.settle_down()
         gone, copied, *_ = await world.crowd.make(13)  # bench0 and bench1, beside bench10 to bench12
         (request,) = await world.until_closed([await world.delete(gone)])

@@ -16,7 +16,7 @@ from igstats_kit.tokens import email_sha256
 from rich.console import Console
 from sqlalchemy import func, insert, select, text
 
-from tests.e2e.conftest import World, eventually, privacy_channel
+from tests.e2e.conftest import World, eventually, privacy_channels
 
 pytestmark = [pytest.mark.xdist_group("doors"), pytest.mark.timeout(300)]
 
@@ -50,8 +50,8 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     monkeypatch.setenv("IGSTATS_GATEWAY_DROP_PULL_DAYS", "0.00001")
     monkeypatch.setenv("IGSTATS_GATEWAY_DROP_LOOK_SECONDS", "0.2")
     report = ConsoleReport(Console(file=io.StringIO()))
-    async with running(tmp_path, report) as stack, privacy_channel(stack) as channel:
-        made = World(stack, channel)
+    async with running(tmp_path, report) as stack, privacy_channels(stack) as channels:
+        made = World(stack, *channels)
         yield made
         await made.crowd.close()
 

@@ -8,7 +8,7 @@ from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import running
 from rich.console import Console
 
-from tests.e2e.conftest import World, assert_proved, eventually, privacy_channel
+from tests.e2e.conftest import World, assert_proved, eventually, privacy_channels
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
 
@@ -16,9 +16,9 @@ pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
 async def test_a_late_holder_gets_its_tasks_before_the_request_ends(tmp_path: Path) -> None:
     async with (
         running(tmp_path, ConsoleReport(Console(file=io.StringIO()))) as stack,
-        privacy_channel(stack) as channel,
+        privacy_channels(stack) as channels,
     ):
-        world = World(stack, channel)
+        world = World(stack, *channels)
         await world.settle_down()
         await stack.parts["audit"].stop()
         await stack.parts["gateway"].stop()

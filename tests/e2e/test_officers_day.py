@@ -21,7 +21,7 @@ from igstats_kit.testing.certificates import Certificate
 from rich.console import Console
 from sqlalchemy import text
 
-from tests.e2e.conftest import World, eventually, privacy_channel
+from tests.e2e.conftest import World, eventually, privacy_channels
 
 pytestmark = [pytest.mark.xdist_group("doors"), pytest.mark.timeout(300)]
 
@@ -92,8 +92,8 @@ async def office(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Worl
     report = ConsoleReport(Console(file=io.StringIO()))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("IGSTATS_PRIVACY_SECOND_PERSON_ROWS", "10")
-        async with running(tmp_path_factory.mktemp("office"), report) as stack, privacy_channel(stack) as channel:
-            world = World(stack, channel)
+        async with running(tmp_path_factory.mktemp("office"), report) as stack, privacy_channels(stack) as channels:
+            world = World(stack, *channels)
             yield world
             await world.crowd.close()
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from sqlalchemy import func, select, text
 from yarl import URL
 
-from tests.e2e.conftest import World, eventually, privacy_channel
+from tests.e2e.conftest import World, eventually, privacy_channels
 from tests.integration.gateway import test_drp as drp
 from tests.integration.gateway import test_iab as iab
 from tests.integration.gateway import test_ketch as ketch
@@ -124,10 +124,10 @@ async def market(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Mark
         patch.setenv("SSL_CERT_FILE", str(authority.certificate))
         async with serving_partner(authority) as partner:
             patch.setenv("IGSTATS_GATEWAY_PARTNERS", str(_file(folder, partner.host)))
-            async with running(folder, report) as stack, privacy_channel(stack) as channel:
+            async with running(folder, report) as stack, privacy_channels(stack) as channels:
                 connector = aiohttp.TCPConnector(ssl=context)
                 async with aiohttp.ClientSession(stack.layout.public_url, connector=connector) as http:
-                    world = World(stack, channel)
+                    world = World(stack, *channels)
                     yield Market(world, http, partner)
                     await world.crowd.close()
 

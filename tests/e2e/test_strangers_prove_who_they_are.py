@@ -23,7 +23,7 @@ from igstats_stats.tables import profiles
 from sqlalchemy import func, insert, select
 from yarl import URL
 
-from .conftest import World, eventually, privacy_channel
+from .conftest import World, eventually, privacy_channels
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.privacy.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
@@ -74,8 +74,8 @@ class Stranger:
 
 @pytest.fixture
 async def identity(world: World) -> AsyncIterator["IdentityServiceAsyncStub"]:
-    async with privacy_channel(world.stack) as channel:
-        yield cast("IdentityServiceAsyncStub", IdentityServiceStub(channel))
+    async with privacy_channels(world.stack) as (doors, _):
+        yield cast("IdentityServiceAsyncStub", IdentityServiceStub(doors))
 
 
 async def test_a_code_by_mail_opens_the_deletion_and_letters_tell_of_it(

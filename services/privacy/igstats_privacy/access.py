@@ -12,12 +12,11 @@ _PUBLIC = (
     *("CreateRequest", "GetRequest", "ListRequests", "WatchRequest"),
     *("WithdrawRequest", "GetEvidence", "GetEvidenceArchive", "GetExport", "ListNotices"),
 )
-_INTERNAL = (
-    *("OpenRequest", "GetRequest", "ListRequests", "ConfirmIdentity", "RetryTask", "WithdrawRequest"),
-    *("ListHolders", "SetHolderEnabled", "DescribeProcessing"),
+_OFFICERS = (
+    *("GetRequest", "ListRequests", "ConfirmIdentity", "RetryTask", "WithdrawRequest"),
+    *("ListHolders", "SetHolderEnabled", "DescribeProcessing", "OpenExcerpt", "ReadExcerpt"),
 )
-_EXCERPTS = ("OpenExcerpt", "ReadExcerpt")
-_DOORS = ("GetStatus", "WithdrawByCode", "GetOptOut", "DescribeCategories", "ReadEvidence")
+_DOORS = ("GetStatus", "WithdrawByCode", "DescribeCategories", "ReadEvidence")
 _DECISIONS = (
     *("PreviewRequest", "GetPreview", "ApproveRequest", "DenyRequest", "ExtendRequest"),
     *("PlaceHold", "ReleaseHold", "ListHolds"),
@@ -32,9 +31,10 @@ def access(holders: Collection[str]) -> AccessTable:
     holding = Access(frozenset(holders))
     return {
         **{f"/igstats.api.v1.RequestService/{method}": _GATEWAY for method in _PUBLIC},
-        **{f"/igstats.privacy.v1.PrivacyService/{method}": _OFFICE for method in _INTERNAL},
-        **{f"/igstats.privacy.v1.PrivacyService/{method}": _OPERATOR for method in _EXCERPTS},
+        "/igstats.privacy.v1.PrivacyService/OpenRequest": _OFFICE,
+        **{f"/igstats.privacy.v1.PrivacyService/{method}": _OPERATOR for method in _OFFICERS},
         **{f"/igstats.privacy.v1.StatusService/{method}": _OFFICE for method in _DOORS},
+        "/igstats.privacy.v1.StatusService/GetOptOut": _OPERATOR,
         "/igstats.privacy.v1.StatusService/ReadPackage": _GATEWAY,
         **{f"/igstats.privacy.v1.DecisionService/{method}": _OPERATOR for method in _DECISIONS},
         **{f"/igstats.privacy.v1.IdentityService/{method}": _GATEWAY for method in _PROOFS},

@@ -102,6 +102,10 @@ class Service:
         return StatusServiceStub(self.channel("gateway"))
 
     @property
+    def officers_status(self) -> Any:
+        return StatusServiceStub(self.channel("operator"))
+
+    @property
     def office(self) -> Any:
         return PrivacyServiceStub(self.channel("operator"))
 

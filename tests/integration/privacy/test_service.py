@@ -166,6 +166,8 @@ async def test_requests_of_another_account_and_wrong_fields_are_refused(service:
 
 async def test_callers_are_who_their_certificates_say(service: Service) -> None:
     holders: Any = HolderTasksServiceStub(service.channel("stats"))
+    doors: Any = PrivacyServiceStub(service.channel("gateway"))
+    confirmed = pb.ConfirmIdentityRequest(request_id="req_1", identity_proof="passport")
     calls: list[tuple[Reason, Any]] = [
         (Reason.CALLER_NOT_ALLOWED, PrivacyServiceStub(service.channel("stats")).ListHolders(pb.ListHoldersRequest())),
         (
@@ -173,6 +175,8 @@ async def test_callers_are_who_their_certificates_say(service: Service) -> None:
             RequestServiceStub(service.channel("stats")).ListRequests(api.ListRequestsRequest()),
         ),
         (Reason.CALLER_NOT_ALLOWED, service.requests.ListRequests(api.ListRequestsRequest())),
+        (Reason.CALLER_NOT_ALLOWED, doors.ConfirmIdentity(confirmed)),
+        (Reason.CALLER_NOT_ALLOWED, doors.SetHolderEnabled(pb.SetHolderEnabledRequest(holder="privacy"))),
         (
             Reason.TASK_NOT_OWNED,
             holders.LeaseTasks(holder_pb.LeaseTasksRequest(holder="privacy", task_ids=["req_1/privacy/FENCE"])),
@@ -242,5 +246,5 @@ async def test_categories_are_what_the_holders_declare(service: Service, gateway
 
 async def test_nobody_has_opted_out_who_has_not_said_so(service: Service) -> None:
     person = Identifier(kind=IdentifierKind.IDENTIFIER_KIND_EMAIL, value="eve@example.com")
-    found = await service.status.GetOptOut(GetOptOutRequest(identifiers=[person]))
+    found = await service.officers_status.GetOptOut(GetOptOutRequest(identifiers=[person]))
     assert (found.opted_out, found.objected, found.door) == (False, False, "")

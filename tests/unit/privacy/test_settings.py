@@ -54,3 +54,14 @@ def test_a_listed_holder_may_register_and_nothing_else(tmp_path: Path) -> None:
     allowed = {method for method, row in table.items() if "billing" in row.callers}
     assert {method.split("/")[1] for method in allowed} == {"igstats.holder.v1.HolderTasksService"}
     assert len(allowed) == 4
+
+
+def test_of_the_internal_services_the_gateway_may_call_only_what_its_doors_do() -> None:
+    allowed = {path.removeprefix("/igstats.privacy.v1.") for path, row in access(()).items() if "gateway" in row.callers}
+    assert {path for path in allowed if not path.startswith("/igstats.api.v1.")} == {
+        "PrivacyService/OpenRequest",
+        *(f"StatusService/{one}" for one in ("GetStatus", "WithdrawByCode", "DescribeCategories")),
+        *(f"StatusService/{one}" for one in ("ReadEvidence", "ReadPackage")),
+        *(f"IdentityService/{one}" for one in ("SendCode", "SubmitCode", "MatchPoints", "ProveAccount")),
+        *(f"IdentityService/{one}" for one in ("StartLogin", "FinishLogin")),
+    }
