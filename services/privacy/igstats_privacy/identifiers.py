@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 
 from igstats_kit.seal import Sealer
-from igstats_kit.tokens import Tokens, normalise
+from igstats_kit.tokens import Tokens, email_sha256, normalise
 
 from igstats_privacy.model import Correction, Identifier, Naming
 
@@ -74,6 +74,11 @@ class Identifiers:
     def tokens(self, identifiers: Sequence[Identifier]) -> tuple[bytes, ...]:
         """The keyed tokens of the identifiers, in their order."""
         return tuple(self._tokens.of(one.kind, one.value) for one in identifiers)
+
+    def mail_tokens(self, address: str) -> tuple[bytes, ...]:
+        """The keyed tokens of a mail address: by itself, and by its hash, which is all that some doors hand in."""
+        mail = normalise("EMAIL", address)
+        return self.tokens([Identifier("EMAIL", mail), Identifier("EMAIL_SHA256", email_sha256(mail))])
 
     def ledger_token(self, identifiers: Sequence[Identifier]) -> bytes:
         """The person in the request ledger, under its own key; b"" when nobody is named."""

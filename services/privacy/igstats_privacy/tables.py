@@ -35,6 +35,7 @@ metadata = MetaData()
 
 # CCPA 7101 asks for 24 months of records about requests.
 _LEDGER_DAYS = 730
+_MAILING_DAYS = 2
 _EXPORT_DAYS = 14
 _NOTICE_DAYS = 90
 
@@ -115,6 +116,22 @@ correspondents = Table(
     # When the address is needed until at the latest: where a hold keeps data back, its end.
     Column("needed_until", DateTime(timezone=True), nullable=False, server_default=text("now()"), info=plain()),
     info=of_requester("request_id", days(_LEDGER_DAYS, column="needed_until")),
+)
+
+mailings = Table(
+    "mailings",
+    metadata,
+    Column("channel", LargeBinary, nullable=False, info=plain()),
+    _time("day"),
+    Column("count", Integer, nullable=False, info=plain()),
+    PrimaryKeyConstraint("channel", "day"),
+    info=declared(
+        subjects=[anchor("requester", key="channel", tokens=["channel"])],
+        purpose="keep strangers from flooding a mailbox with letters",
+        legal_basis="legitimate_interest",
+        retention=days(_MAILING_DAYS, column="day"),
+        on_erase=expire(),
+    ),
 )
 
 request_tokens = Table(

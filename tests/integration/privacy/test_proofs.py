@@ -7,8 +7,10 @@ from datetime import timedelta
 import pytest
 from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_kit.errors import DomainError, Reason
+from igstats_privacy.mailing_store import MOST_A_DAY
 from igstats_privacy.model import Identifier, NewRequest, Regime, Right, State
 from igstats_privacy.proofs.accounts import SCOPE, Accounts
+from igstats_privacy.proofs.challenge import CODE_LIFE
 from igstats_privacy.proofs.codes import Codes
 from igstats_privacy.proofs.fetching import Fetching
 from igstats_privacy.proofs.forgetting import Forgetting
@@ -151,6 +153,13 @@ async def test_asked_twice_at_once_one_code_is_sent(desk: Desk) -> None:
     with pytest.raises(DomainError) as refused:
         await desk.mail.submit(status, desk.box.codes[0])
     assert refused.value.reason is Reason.PROOF_CODE_INVALID, "a new code ends the one before"
+
+
+async def test_an_address_gets_a_bounded_number_of_codes_a_day_and_the_answer_does_not_tell(desk: Desk) -> None:
+    for _ in range(MOST_A_DAY + 2):
+        status = await desk.waiting(MAIL)
+        assert await desk.mail.send(status) == desk.office.clock.now() + CODE_LIFE
+    assert len(desk.box.codes) == MOST_A_DAY
 
 
 async def test_five_wrong_answers_lock_even_for_the_right_one(desk: Desk) -> None:

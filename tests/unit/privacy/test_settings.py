@@ -57,7 +57,8 @@ def test_a_listed_holder_may_register_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_of_the_internal_services_the_gateway_may_call_only_what_its_doors_do() -> None:
-    allowed = {path.removeprefix("/igstats.privacy.v1.") for path, row in access(()).items() if "gateway" in row.callers}
+    table = access(()).items()
+    allowed = {path.removeprefix("/igstats.privacy.v1.") for path, row in table if "gateway" in row.callers}
     assert {path for path in allowed if not path.startswith("/igstats.api.v1.")} == {
         "PrivacyService/OpenRequest",
         *(f"StatusService/{one}" for one in ("GetStatus", "WithdrawByCode", "DescribeCategories")),

@@ -1,6 +1,7 @@
 """Writes what is owed to those who gave an address: a worker that compares each request with what was written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from igstats_kit.worker import regularly
 from igstats_privacy import store as core
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.letters import rules, store
+from igstats_privacy.letters.bounds import Bounds
 from igstats_privacy.letters.outgoing import Outgoing
 from igstats_privacy.letters.rendering import day, language_of
 from igstats_privacy.letters.rules import EXPLAINED, Letter
@@ -51,6 +53,18 @@ class Links(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class _Due:
+    """What is to be written to somebody now. `channel` counts letters to an address that nobody has proved."""
+
+    correspondent: Correspondent
+    request: Request
+    address: str
+    language: str
+    letters: Sequence[Letter]
+    channel: bytes | None
+
+
 class Correspondence:
     """Letters follow the state of requests: whatever was missed is written with the next look."""
 
@@ -64,6 +78,7 @@ class Correspondence:
         clock: Clock,
         public_url: str,
     ) -> None:
+        self._bounds = Bounds(identifiers, clock)
         self._database = database
         self._outgoing = outgoing
         self._identifiers = identifiers
@@ -83,19 +98,30 @@ class Correspondence:
     async def run_once(self) -> int:
         """Writes what is owed now; answers how many requests were looked at."""
         async with self._database.transaction() as connection:
-            found = await store.changed(connection, _BATCH)
+            found = [await self._due(connection, one) for one in await store.changed(connection, _BATCH)]
+            counted = (one.channel for one in found for _ in one.letters if one.channel is not None)
+            left = await self._bounds.take(connection, counted)
             for one in found:
-                await self._write(connection, one)
+                await self._write(connection, one, left)
         return len(found)
 
-    async def _write(self, connection: Connection, correspondent: Correspondent) -> None:
+    async def _due(self, connection: Connection, correspondent: Correspondent) -> _Due:
         request = await store.request(connection, correspondent.request_id)
         address, language = self._identifiers.open_reply(request.request_id, correspondent.sealed)
         owed = rules.owed(request, correspondent.written)
+        channel = await self._bounds.channel(connection, request, address) if owed else None
+        return _Due(correspondent, request, address, language, owed, channel)
+
+    async def _write(self, connection: Connection, due: _Due, left: dict[bytes, int]) -> None:
+        correspondent, request, address, language = due.correspondent, due.request, due.address, due.language
+        owed = due.letters
         said = await core.explanations(connection, request.request_id) if owed else {}
         until = await self._held_until(connection, request)
         more = {"kept": until is not None, **await self._kin(connection, request)}
         for letter in owed:
+            if due.channel is not None and not _taken(left, due.channel):
+                await self._withhold(connection, request, letter)
+                continue
             reason = said.get(EXPLAINED.get(letter, ""), "")
             values = {**self._values(request, language), **more, "reason": reason}
             if letter is Letter.PACKAGE:
@@ -110,6 +136,12 @@ class Correspondence:
             await store.done(connection, request.request_id)
         else:
             await store.note(connection, correspondent, [*correspondent.written, *owed], until)
+
+    async def _withhold(self, connection: Connection, request: Request, letter: Letter) -> None:
+        """Too many letters went to an address that nobody has proved. What this one would say is on the status page."""
+        payload = {"letter": letter, "why": "too many letters to an unproved address"}
+        now = self._clock.now()
+        await record(connection, "privacy", "letter.withheld", payload, now=now, request_id=request.request_id)
 
     async def _held_until(self, connection: Connection, request: Request) -> datetime | None:
         """Until when at the latest a hold may keep back what the person is to hear the end of."""
@@ -151,3 +183,11 @@ class Correspondence:
             "link": f"{self._public_url}/privacy/requests/{self._codes.of(request.request_id)}",
             "wait_until": day(request.wait_until, chosen),
         }
+
+
+def _taken(left: dict[bytes, int], channel: bytes) -> bool:
+    """Takes one of the letters that may still go to an address."""
+    if not left[channel]:
+        return False
+    left[channel] -= 1
+    return True

@@ -19,12 +19,10 @@ from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.record import record
 from igstats_kit.sql import Database
-from igstats_kit.tokens import email_sha256, normalise
 
 from igstats_privacy import export_store
 from igstats_privacy.exports import Contents, Exports
 from igstats_privacy.identifiers import Identifiers
-from igstats_privacy.model import Identifier
 from igstats_privacy.packages.packages import Packages
 from igstats_privacy.store import Connection
 
@@ -111,12 +109,11 @@ class Links:
 
     async def _names(self, connection: Connection, request_id: str, address: str) -> bool:
         try:
-            mail = normalise("EMAIL", address)
+            tokens = self._identifiers.mail_tokens(address)
         except DomainError:  # no address at all; whoever opened the request has to know
             return False
-        same = [Identifier("EMAIL", mail), Identifier("EMAIL_SHA256", email_sha256(mail))]
         named = await export_store.tokens_of(connection, request_id)
-        return not set(named).isdisjoint(self._identifiers.tokens(same))
+        return not set(named).isdisjoint(tokens)
 
 
 def _digest(secret: str) -> bytes:

@@ -1,24 +1,24 @@
 """Codes by mail. A code proves the address that it was sent to and nothing else.
 
 The answers are the same for every address, known here or not: a code goes to whatever address the request names, and
-what is held under it never enters. An address gets a bounded number of codes a day over all requests, so that nobody's
-mailbox can be flooded through here; the answer does not tell when the bound is reached.
+what is held under it never enters. An address gets a bounded number of letters a day over all requests, codes among
+them (`mailing_store.py`); the answer does not tell when the bound is reached.
 """
 
 from datetime import datetime
 
 from igstats_kit.errors import DomainError, Reason
 
+from igstats_privacy import mailing_store
 from igstats_privacy.model import Identifier, Shown
 from igstats_privacy.post import Post
-from igstats_privacy.proofs import challenge, rules, store
+from igstats_privacy.proofs import challenge, rules
 from igstats_privacy.proofs.challenge import Verdict
 from igstats_privacy.proofs.codes import Codes
 from igstats_privacy.proofs.errors import locked, not_available
 from igstats_privacy.proofs.proof import Method, Proof, ProofState, Tier
 from igstats_privacy.proofs.proving import Case, Proving
 
-MOST_A_DAY = 20
 LETTER = "code"
 
 
@@ -82,7 +82,8 @@ class MailCodes:
         secret = self._codes.of_code(case.request.request_id, proof.channel, code)
         after = challenge.sent(proof, secret, case.now)
         await self._proving.write(case, after)
-        if await store.count_mail(case.connection, proof.channel, case.now) <= MOST_A_DAY:
+        taken = await mailing_store.take(case.connection, {proof.channel: 1}, case.now, mailing_store.MOST_A_DAY)
+        if taken[proof.channel]:
             values = {"code": f"{code[:4]} {code[4:]}", "reference": case.request.reference}
             values["minutes"] = str(int(challenge.CODE_LIFE.total_seconds() // 60))
             to, language, request_id = address.value, case.naming.language, case.request.request_id

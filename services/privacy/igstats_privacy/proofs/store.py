@@ -22,11 +22,6 @@ _PUT = text(
     f" ON CONFLICT ({', '.join(_KEY)}) DO UPDATE SET "
     + ", ".join(f"{name} = excluded.{name}" for name in _NAMES if name not in _KEY)
 )
-_COUNT_MAIL = text(
-    "INSERT INTO mailings AS m (channel, day, count)"
-    " VALUES (:channel, date_trunc('day', CAST(:now AS timestamptz), 'UTC'), 1)"
-    " ON CONFLICT (channel, day) DO UPDATE SET count = m.count + 1 RETURNING count"
-)
 _RESEAL = text("UPDATE request_identifiers SET sealed = :sealed WHERE request_id = :request_id")
 _UNPROVED = text(
     'SELECT r.request_id, r."right", r.regime, r.door, i.sealed FROM requests r'
@@ -59,12 +54,6 @@ async def by_secret(connection: Connection, secret: bytes) -> Proof | None:
 async def put(connection: Connection, proof: Proof) -> None:
     """Writes a proof, new or changed."""
     await connection.execute(_PUT, asdict(proof) | {"covers": list(proof.covers)})
-
-
-async def count_mail(connection: Connection, channel: bytes, now: datetime) -> int:
-    """Counts a code that is to go to an address; answers how many that makes today, over all requests."""
-    count: int = (await connection.execute(_COUNT_MAIL, {"channel": channel, "now": now})).scalar_one()
-    return count
 
 
 async def reseal(connection: Connection, request_id: str, sealed: bytes) -> None:

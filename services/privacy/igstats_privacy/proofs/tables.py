@@ -1,6 +1,6 @@
 """What the room keeps while a request waits for its proof. No name and no code is in here: keyed tokens and digests."""
 
-from igstats_kit.declare import anchor, days, declared, expire, plain
+from igstats_kit.declare import days, plain
 from sqlalchemy import (
     ARRAY,
     Column,
@@ -17,7 +17,6 @@ from sqlalchemy import (
 from igstats_privacy.tables import metadata, of_requester
 
 _LONGEST_DAYS = 120  # a request waits at most three months; forgetting ends its proofs with it, this is the bar behind
-_MAILING_DAYS = 2
 
 proofs = Table(
     "proofs",
@@ -38,20 +37,4 @@ proofs = Table(
     PrimaryKeyConstraint("request_id", "method", "channel"),
     Index("proofs_secret", "secret", unique=True, postgresql_where=text("secret IS NOT NULL")),
     info=of_requester("request_id", days(_LONGEST_DAYS), erased=True),
-)
-
-mailings = Table(
-    "mailings",
-    metadata,
-    Column("channel", LargeBinary, nullable=False, info=plain()),
-    Column("day", DateTime(timezone=True), nullable=False, info=plain()),
-    Column("count", Integer, nullable=False, info=plain()),
-    PrimaryKeyConstraint("channel", "day"),
-    info=declared(
-        subjects=[anchor("requester", key="channel", tokens=["channel"])],
-        purpose="keep strangers from flooding a mailbox with codes",
-        legal_basis="legitimate_interest",
-        retention=days(_MAILING_DAYS, column="day"),
-        on_erase=expire(),
-    ),
 )
