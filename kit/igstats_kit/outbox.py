@@ -4,9 +4,11 @@ What ends in a log gets its producer's number in the same transaction: numbers h
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from itertools import accumulate
 from typing import Any
 
@@ -26,15 +28,18 @@ from igstats_kit.tables import outbox
 from igstats_kit.telemetry import OUTBOX_WAITING
 
 _BATCH = 256
-_IDLE_SECONDS = 5.0
 _RETRY_SECONDS = 0.5
 _REMOVE_SECONDS = 1.0
 _REMOVE_AT = 500
+_LOOK_SECONDS = 5.0
+_LEFT_AFTER = timedelta(seconds=5)
+_MOST = 20_000
 
 # Taken and removed in one statement; a crash before the commit leaves the row, and its id makes the repeat harmless.
 _TAKE = text(
     "DELETE FROM outbox WHERE position IN"
-    " (SELECT position FROM outbox ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING *"
+    " (SELECT position FROM outbox WHERE created_at <= now() - CAST(:age AS interval)"
+    " ORDER BY position LIMIT :limit FOR UPDATE SKIP LOCKED) RETURNING *"
 )
 _PUT_BACK = text(
     "INSERT INTO outbox (position, event_id, subject, type, data, created_at, sequence) OVERRIDING SYSTEM VALUE"
@@ -140,7 +145,9 @@ async def enqueue_all(connection: AsyncConnection, facts: Sequence[Posted]) -> N
 class Relay:
     """Publishes facts after their commit: at once those that this process wrote, from the table those left behind.
 
-    Replicas run side by side: rows are taken with SKIP LOCKED, and a fact published twice keeps its id.
+    Left behind is what a process wrote that has ended or was cancelled, and all that was committed while the server
+    did not answer: then the table alone remembers it. Replicas run side by side: rows are taken with SKIP LOCKED, and a
+    fact published twice keeps its id, which the server knows for two minutes.
     """
 
     def __init__(self, database: Database, bus: Bus, clock: Clock) -> None:
@@ -150,31 +157,44 @@ class Relay:
         self._awake = asyncio.Event()
         self._fresh: list[Posted] = []
         self._sent: list[str] = []
+        self._sweeping = self._behind = False
+        self._looked = self._sent_since = time.monotonic()
         database.after_commit.append(self._on_commit)
 
     def _on_commit(self, news: Sequence[Posted]) -> None:
-        self._fresh += news
+        if self._sweeping or len(self._fresh) >= _MOST:
+            self._behind = True  # the table has them
+        else:
+            self._fresh += news
         self._awake.set()
 
     async def run(self) -> None:
         """Publishes until cancelled. A failed publish leaves its row: unknown is retried with the same id."""
         await self._sweep()
         while True:
-            if not await woken(self._awake, _REMOVE_SECONDS if self._sent else _IDLE_SECONDS):
-                await (self._remove() if self._sent else self._sweep())
-                continue
-            self._awake.clear()
-            if not await self._publish_fresh():
-                await self._sweep()
+            if await woken(self._awake, _REMOVE_SECONDS if self._sent else _LOOK_SECONDS):
+                self._awake.clear()
+                if not await self._publish_fresh() or self._behind:
+                    await self._sweep()
+            await self._tidy()
 
     async def _publish_fresh(self) -> bool:
         """Publishes what was just committed, without asking the database for it."""
         fresh, self._fresh = self._fresh, []
         results = await asyncio.gather(*map(self._publish, fresh), return_exceptions=True)
+        if not self._sent:
+            self._sent_since = time.monotonic()
         self._sent += [posted.event_id for posted, result in zip(fresh, results, strict=True) if result is None]
-        if len(self._sent) >= _REMOVE_AT:
-            await self._remove()
         return all(result is None for result in results)
+
+    async def _tidy(self) -> None:
+        """Removes what is published, and looks for what was left behind, however many facts come."""
+        now = time.monotonic()
+        if self._sent and (len(self._sent) >= _REMOVE_AT or now >= self._sent_since + _REMOVE_SECONDS):
+            await self._remove()
+        if now >= self._looked + _LOOK_SECONDS:
+            await self._publish_left()
+            self._looked = now
 
     async def _remove(self) -> None:
         """Removes the rows of published facts, many at a time. After a crash they go out again, under the same ids."""
@@ -187,33 +207,57 @@ class Relay:
             _log.warning("outbox waits", reason=error.reason)
             await asyncio.sleep(_RETRY_SECONDS)
 
+    async def _publish_left(self) -> None:
+        try:
+            while await shielded(self.publish_batch(_LEFT_AFTER)) == _BATCH:
+                pass
+        except DomainError:
+            await self._sweep()
+
     async def _sweep(self) -> None:
-        """Publishes what is left in the table: after a start, and when a publish has failed."""
+        """Publishes what is in the table: after a start, and when a publish has failed.
+
+        News that come meanwhile are not kept, or an outage would fill the memory with what goes out from the table
+        anyway. They are kept again before the last look into the table, so that none falls between the two.
+        """
+        self._fresh, self._sweeping = [], True
         while True:
             try:
-                taken = await shielded(self.publish_batch())
+                taken = await self._publish_some()
             except DomainError as error:
                 _log.warning("outbox waits", reason=error.reason)
+                self._fresh, self._sweeping = [], True
                 await self._count()
                 await asyncio.sleep(_RETRY_SECONDS)
                 continue
+            if taken < _BATCH and not self._behind:
+                break
             if taken < _BATCH:
-                OUTBOX_WAITING.set(0)
-                return
+                self._sweeping = self._behind = False
+        self._sweeping = False
+        OUTBOX_WAITING.set(0)
+
+    async def _publish_some(self) -> int:
+        """A batch from the table, but nothing that was published before and whose row is still there."""
+        while self._sent:
+            await self._remove()
+        return await shielded(self.publish_batch())
 
     async def _count(self) -> None:
         with suppress(DomainError):
             async with self._database.read() as connection:
                 OUTBOX_WAITING.set(await connection.scalar(select(func.count()).select_from(outbox)) or 0)
 
-    async def publish_batch(self) -> int:
+    async def publish_batch(self, age: timedelta = timedelta(0)) -> int:
         """Publishes the oldest rows and removes those that the server acknowledged; returns how many were taken.
+
+        Rows younger than `age` are left to whoever has written them.
 
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE when a publish was not acknowledged; the acknowledged ones are gone.
         """
         async with self._database.transaction() as connection:
-            rows = (await connection.execute(_TAKE, {"limit": _BATCH})).all()
+            rows = (await connection.execute(_TAKE, {"limit": _BATCH, "age": age})).all()
             facts = [
                 Posted(row.event_id, row.subject, row.type, bytes(row.data), sequence=row.sequence) for row in rows
             ]

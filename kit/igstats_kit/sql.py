@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
+from asyncpg.transaction import Transaction
 from sqlalchemy import TextClause, event, text
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -257,9 +258,7 @@ class Database:
                         connection.info.pop(_AFTER_COMMIT, None)
                     await shielded(running.rollback())
                 raise
-            news = connection.info.pop(_AFTER_COMMIT, [])
-            await shielded(running.commit())
-        self._tell(news)
+            await shielded(self._commit(running, connection.info.pop(_AFTER_COMMIT, [])))
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
@@ -270,6 +269,11 @@ class Database:
             finally:
                 if not connection.invalidated and _is_spoiled(driver(connection)):
                     await connection.invalidate()
+
+    async def _commit(self, running: Transaction, news: Sequence[Any]) -> None:
+        """Whoever is cancelled meanwhile has committed all the same: what is committed is told."""
+        await running.commit()
+        self._tell(news)
 
     def _tell(self, news: Sequence[Any]) -> None:
         if news:
@@ -293,8 +297,8 @@ class Database:
             try:
                 yield connection
             finally:  # of a connection that died, what ended the block must come out
-                news = [] if connection.invalidated else connection.info.pop(_AFTER_COMMIT, [])
-        self._tell(news)
+                if not connection.invalidated:
+                    self._tell(connection.info.pop(_AFTER_COMMIT, []))
 
     @asynccontextmanager
     async def first(self, name: str) -> AsyncIterator[bool]:
