@@ -1,10 +1,14 @@
 """Erasure ledger at a holder: applied at every start, before the service is ready, and hourly.
 
 Each database remembers how far it has applied the ledger. A database restored from a backup remembers less, so it heals
-before it serves, without anyone telling it that it was restored.
+before it serves, without anyone telling it that it was restored. What a task of the request will erase is left to it,
+and fenced only: until then a hold may come, and the receipt counts what the task finds. The mark stays before such an
+entry: a backup of today must not take the erasure of tomorrow for done.
 """
 
 import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from igstats.holder.v1.holder_tasks_service_pb2 import Erasure, ListErasuresRequest
@@ -26,6 +30,7 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
 
 _PAGE = 500
 _HOUR_SECONDS = 3600.0
+_SEARCH_AFTER = timedelta(hours=1)
 
 _log = get_logger()
 
@@ -34,8 +39,15 @@ class LedgerReplay:
     """Applies erasures that this database has not seen."""
 
     def __init__(
-        self, holder: str, subjects: Subjects, database: Database, stub: "HolderTasksServiceAsyncStub", clock: Clock
+        self,
+        holder: str,
+        subjects: Subjects,
+        database: Database,
+        stub: "HolderTasksServiceAsyncStub",
+        clock: Clock,
+        search_after: timedelta = _SEARCH_AFTER,
     ) -> None:
+        self._search_after = search_after
         self._holder = holder
         self._subjects = subjects
         self._database = database
@@ -48,10 +60,12 @@ class LedgerReplay:
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE while privacy does not answer.
         """
-        applied = 0
-        while erasures := await self._next():
-            await self._apply(erasures)
-            applied += len(erasures)
+        after, applied, waiting = await self._sequence(), 0, False
+        while erasures := await self._next(after):
+            done = [one for one in erasures if not one.pending]
+            through = next((one.sequence - 1 for one in erasures if one.pending), erasures[-1].sequence)
+            await self._apply(erasures, done, None if waiting else through)
+            after, applied, waiting = erasures[-1].sequence, applied + len(done), waiting or len(done) < len(erasures)
         return applied
 
     async def run(self) -> None:
@@ -63,30 +77,41 @@ class LedgerReplay:
             except DomainError as error:
                 _log.warning("erasure ledger waits", reason=error.reason)
 
-    async def _next(self) -> list[Erasure]:
-        async with self._database.read() as connection:
-            after = await self._sequence(connection)
+    async def _next(self, after: int) -> list[Erasure]:
         request = ListErasuresRequest(holder=self._holder, after_sequence=after, page_size=_PAGE)
         return list((await self._stub.ListErasures(request)).erasures)
 
-    async def _sequence(self, connection: AsyncConnection) -> int:
+    async def _sequence(self) -> int:
         wanted = select(holder_state.c.erasure_sequence).where(holder_state.c.holder == self._holder)
-        return await connection.scalar(wanted) or 0
+        async with self._database.read() as connection:
+            return await connection.scalar(wanted) or 0
 
-    async def _apply(self, erasures: list[Erasure]) -> None:
-        cases = [
-            Case(erasure.request_id, tuple(erasure.tokens), holds=holds_of(erasure.holds, self._holder))
-            for erasure in erasures
-        ]
+    async def _apply(self, erasures: Sequence[Erasure], done: Sequence[Erasure], through: int | None) -> None:
+        """Fences all, erases what is done: what is found again is searched for again, too."""
         async with self._database.transaction() as connection:
-            results = await self._subjects.erase(connection, cases)
-            mark = {"holder": self._holder, "erasure_sequence": erasures[-1].sequence}
-            state = insert(holder_state).values(mark)
-            await connection.execute(state.on_conflict_do_update(index_elements=["holder"], set_=mark))
-            for erasure in erasures:
-                counts = results[erasure.request_id].counts
-                if counts:
+            fresh = await self._subjects.fence(connection, list(map(self._case, erasures)), found_only=True)
+            results = await self._subjects.erase(connection, list(map(self._case, done)))
+            await self._forget(connection, [one.request_id for one in done if one.ended], fresh)
+            for erasure in done:
+                if counts := results[erasure.request_id].counts:
                     await self._record(connection, erasure, counts)
+            if through is not None:
+                await self._mark(connection, through)
+
+    def _case(self, erasure: Erasure) -> Case:
+        return Case(erasure.request_id, tuple(erasure.tokens), holds=holds_of(erasure.holds, self._holder))
+
+    async def _forget(self, connection: AsyncConnection, ended: Sequence[str], fresh: frozenset[str]) -> None:
+        """No ATTEST comes any more to take the keys, and to plan the search for what was here again."""
+        await self._subjects.let_go(connection, ended)
+        if found := [name for name in ended if name in fresh]:
+            now = self._clock.now()
+            await self._subjects.forget(connection, found, now, now + self._search_after)
+
+    async def _mark(self, connection: AsyncConnection, through: int) -> None:
+        mark = {"holder": self._holder, "erasure_sequence": through}
+        state = insert(holder_state).values(mark)
+        await connection.execute(state.on_conflict_do_update(index_elements=["holder"], set_=mark))
 
     async def _record(self, connection: AsyncConnection, erasure: Erasure, counts: dict[str, int]) -> None:
         # The request's own ERASE task may still come: its receipt must count what the replay erased.

@@ -42,8 +42,18 @@ _FOUND = text(
 )
 _KEEP_NEEDLES = text(
     "INSERT INTO needles (request_id, sealed) SELECT * FROM unnest(CAST(:requests AS text[]), CAST(:sealed AS bytea[]))"
-    " ON CONFLICT DO NOTHING"
+    " ON CONFLICT DO NOTHING RETURNING request_id"
 )
+_KEPT_NEEDLES = text(
+    "SELECT request_id, sealed FROM needles WHERE request_id = ANY(CAST(:requests AS text[]))"
+    " ORDER BY request_id FOR UPDATE"
+)
+_CHANGE_NEEDLES = text(
+    "UPDATE needles AS n SET sealed = g.sealed"
+    " FROM unnest(CAST(:requests AS text[]), CAST(:sealed AS bytea[])) AS g(request_id, sealed)"
+    " WHERE n.request_id = g.request_id"
+)
+_LET_GO = text("DELETE FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))")
 _FORGET = text(
     "WITH k AS (DELETE FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))),"
     " n AS (UPDATE needles SET erased_at = :now, next_at = :search_at"
@@ -106,15 +116,39 @@ class Subjects:
         self._exports = Exports(declarations, openers)
         self._corrections = Corrections(declarations, Pins(sealer))
 
-    async def fence(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
-        """Installs tombstones, finds the subjects, and keeps the values that the sweep will search for."""
+    async def fence(
+        self, connection: AsyncConnection, cases: Sequence[Case], *, found_only: bool = False
+    ) -> frozenset[str]:
+        """Installs tombstones, finds the subjects, and keeps the values that the sweep will search for.
+
+        Answers of which requests such values are kept for the first time; with `found_only`, of persons who are here.
+        """
         keys = await self._fenced(connection, cases)
         values: dict[str, set[str]] = {case.request_id: set(case.values) for case in cases}
         for anchor, key, value in await self._run(connection, self._needles, keys):
             for request_id in keys[anchor, key]:
                 values[request_id].add(value)
+        return await self._keep({name: one for name, one in values.items() if one or not found_only}, connection)
+
+    async def _keep(self, values: Mapping[str, set[str]], connection: AsyncConnection) -> frozenset[str]:
+        kept = frozenset(row.request_id for row in await fetch(connection, _KEEP_NEEDLES, self._sealed(values)))
+        if more := {name: one for name, one in values.items() if name not in kept}:
+            await self._keep_more(more, connection)
+        return kept
+
+    async def _keep_more(self, values: Mapping[str, set[str]], connection: AsyncConnection) -> None:
+        """Adds to what is kept already: a replay of the ledger came before the fence, or the fence comes again."""
+        rows = await fetch(connection, _KEPT_NEEDLES, {"requests": list(values)})
+        known = {row.request_id: self._needles_of(row) for row in rows}
+        more = {name: one | values[name] for name, one in known.items() if values[name] - one}
+        await fetch(connection, _CHANGE_NEEDLES, self._sealed(more))
+
+    def _sealed(self, values: Mapping[str, set[str]]) -> dict[str, list[Any]]:
         sealed = [self._sealer.seal(json.dumps(sorted(found)).encode(), name) for name, found in values.items()]
-        await fetch(connection, _KEEP_NEEDLES, {"requests": list(values), "sealed": sealed})
+        return {"requests": list(values), "sealed": sealed}
+
+    def _needles_of(self, row: Any) -> set[str]:  # noqa: ANN401 - a row of needles
+        return set(json.loads(self._sealer.open(bytes(row.sealed), row.request_id)))
 
     async def _fenced(self, connection: AsyncConnection, cases: Sequence[Case]) -> Keys:
         pairs = _pairs(cases)
@@ -202,12 +236,16 @@ class Subjects:
     def _needle_owners(self, rows: Iterable[Any], cases: Sequence[Case]) -> dict[str, set[str]]:
         owners: dict[str, set[str]] = defaultdict(set)
         for row in rows:
-            for value in json.loads(self._sealer.open(bytes(row.sealed), row.request_id)):
+            for value in self._needles_of(row):
                 owners[value].add(row.request_id)
         for case in cases:
             for value in case.values:
                 owners[value].add(case.request_id)
         return owners
+
+    async def let_go(self, connection: AsyncConnection, requests: Sequence[str]) -> None:
+        """Removes the keys of requests to which no task comes any more."""
+        await fetch(connection, _LET_GO, {"requests": list(requests)})
 
     async def forget(
         self, connection: AsyncConnection, requests: Sequence[str], now: datetime, search_at: datetime

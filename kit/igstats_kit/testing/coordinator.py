@@ -105,11 +105,23 @@ class Coordinator:
             tokens=[self.tokens.of(kind, value) for kind, value in person.identifiers.items()],
         )
 
-    def erased(self, request_id: str, person: Person, holds: Iterable[Hold] = ()) -> None:
-        """Writes an erasure into the ledger."""
+    def erased(
+        self,
+        request_id: str,
+        person: Person,
+        holds: Iterable[Hold] = (),
+        *,
+        pending: bool = False,
+        ended: bool = False,
+    ) -> Erasure:
+        """Writes an erasure into the ledger; how it stands at the holder can be changed afterwards."""
         tokens = [self.tokens.of(kind, value) for kind, value in person.identifiers.items()]
         sequence = len(self.erasures) + 1
-        self.erasures.append(Erasure(sequence=sequence, request_id=request_id, tokens=tokens, holds=holds))
+        entry = Erasure(
+            sequence=sequence, request_id=request_id, tokens=tokens, holds=holds, pending=pending, ended=ended
+        )
+        self.erasures.append(entry)
+        return entry
 
     async def RegisterHolder(self, request: RegisterHolderRequest) -> RegisterHolderResponse:  # noqa: N802 - gRPC name
         """Keeps the public key."""

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from igstats_privacy.model import Erasure, Holder
 from igstats_privacy.store import Connection
-from igstats_privacy.tables import erasure_ledger, holder_keys, holders
+from igstats_privacy.tables import holder_keys, holders
 
 # Accepting a request reads the registry and writes tasks for what it read; registering writes the registry and reads
 # the open requests. The lock keeps either from missing the other.
@@ -19,6 +19,13 @@ _SEEN = text(
     "UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)) WHERE holder = :holder RETURNING holder"
 )
 _HEAD = text("SELECT max(sequence) FROM ledger_head")
+# Tasks that retention has removed were settled long ago.
+_ERASURES = text(
+    "SELECT e.*, EXISTS (SELECT FROM tasks t WHERE t.request_id = e.request_id AND t.holder = :holder"
+    " AND t.phase = 'ERASE' AND t.state <> 'SETTLED') AS pending, NOT EXISTS (SELECT FROM tasks t"
+    " WHERE t.request_id = e.request_id AND t.holder = :holder AND t.state <> 'SETTLED') AS ended"
+    " FROM erasure_ledger e WHERE e.sequence > :after ORDER BY e.sequence LIMIT :limit"
+)
 _WITHOUT = text(
     "SELECT request_id FROM requests r WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))"
     " AND NOT EXISTS (SELECT FROM tasks t WHERE t.request_id = r.request_id AND t.holder = :holder)"
@@ -99,8 +106,10 @@ async def ledger_head(connection: Connection) -> int:
     return await connection.scalar(_HEAD) or 0
 
 
-async def erasures(connection: Connection, after: int, limit: int) -> list[Erasure]:
-    """Ledger entries after a sequence number, in order."""
-    wanted = select(erasure_ledger).where(erasure_ledger.c.sequence > after)
-    rows = await connection.execute(wanted.order_by(erasure_ledger.c.sequence).limit(limit))
-    return [Erasure(row.sequence, row.request_id, tuple(row.tokens), row.accepted_at) for row in rows]
+async def erasures(connection: Connection, holder: str, after: int, limit: int) -> list[Erasure]:
+    """Ledger entries after a sequence number, in order, and how their requests stand at a holder."""
+    rows = await connection.execute(_ERASURES, {"holder": holder, "after": after, "limit": limit})
+    return [
+        Erasure(row.sequence, row.request_id, tuple(row.tokens), row.accepted_at, (), row.pending, row.ended)
+        for row in rows
+    ]

@@ -40,7 +40,7 @@ class Ledger:
             head = await holder_store.ledger_head(connection)
             if sequence > head:
                 await self._note(connection, holder, sequence, head)
-            found = await holder_store.erasures(connection, sequence, min(page_size or _PAGE, _PAGE))
+            found = await holder_store.erasures(connection, holder, sequence, min(page_size or _PAGE, _PAGE))
             ids = [one.request_id for one in found]
             ends = (found[0].sequence, found[-1].sequence) if found else (0, 0)
             holds = await hold_store.of_erasures(connection, holder, ends, ids, self._clock.now()) if found else {}

@@ -241,6 +241,8 @@ def erasure(one: Erasure, holder: str) -> holder_tasks_service_pb2.Erasure:
         tokens=one.tokens,
         accepted_time=stamp(one.accepted_at),
         holds=[_hold(hold, holder) for hold in one.holds],
+        pending=one.pending,
+        ended=one.ended,
     )
 
 

@@ -357,13 +357,15 @@ class Holder:
 
 @dataclass(frozen=True)
 class Erasure:
-    """One entry of the erasure ledger: keyed tokens only."""
+    """One entry of the erasure ledger: keyed tokens only; how its request stands at the holder that reads it."""
 
     sequence: int
     request_id: str
     tokens: tuple[bytes, ...]
     accepted_at: datetime
     holds: tuple[Hold, ...] = ()
+    pending: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import json
 import pytest
 from igstats.event.v1.events_pb2 import RecordMade
 from igstats_kit.errors import DomainError, Reason
+from igstats_privacy import messages
 from igstats_privacy.model import Identifier, Right
 
 from tests.integration.privacy.conftest import Office
@@ -42,6 +43,22 @@ async def test_numbers_have_no_gaps_and_readers_page_through_them(office: Office
     entries = [*first, *rest]
     assert [entry.sequence for entry in entries] == list(range(1, 21))
     assert {entry.request_id for entry in entries} == set(opened)
+
+
+async def test_a_holder_reads_whether_its_task_will_erase_and_whether_it_has_given_its_last_word(
+    office: Office,
+) -> None:
+    await office.register("gateway", "stats")
+    await office.accepted()
+    stands = []
+    for _ in ("FENCE", "ERASE", "SWEEP", "ATTEST"):
+        (mine,) = await office.ledger.after("stats", 0, 0)
+        stands.append((mine.pending, mine.ended))
+        await office.work(rounds=1)
+    (mine,) = await office.ledger.after("stats", 0, 0)
+    assert stands == [(True, False), (True, False), (False, False), (False, False)]
+    assert (mine.pending, mine.ended) == (False, True)
+    assert messages.erasure(mine, "stats").ended
 
 
 async def test_a_stranger_reads_nothing(office: Office) -> None:

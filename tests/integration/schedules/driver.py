@@ -141,7 +141,7 @@ class Schedule:
         holder = self.world.holders[name]
         await self.world.restore(holder, self.backups.pop(name))
         self.done["restore"] += 1
-        self.held = {(held, number) for held, number in self.held if held != name}  # what it erases now is replayed
+        self.held = {(held, number) for held, number in self.held if held != name}  # what it erases now may be replayed
         await holder.get_ready()
 
     async def _settle(self) -> None:

@@ -283,10 +283,16 @@ class Erasure(google.protobuf.message.Message):
     TOKENS_FIELD_NUMBER: builtins.int
     ACCEPTED_TIME_FIELD_NUMBER: builtins.int
     HOLDS_FIELD_NUMBER: builtins.int
+    PENDING_FIELD_NUMBER: builtins.int
+    ENDED_FIELD_NUMBER: builtins.int
     sequence: builtins.int
     """Place in the ledger, from 1, without gaps visible to a reader."""
     request_id: builtins.str
     """The request."""
+    pending: builtins.bool
+    """The holder has not stated yet that it erased: a task will do it, so the person is fenced and nothing destroyed."""
+    ended: builtins.bool
+    """The holder has given its last word on the request: no task comes any more."""
     @property
     def tokens(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.bytes]:
         """Keyed tokens of the person's identifiers."""
@@ -307,8 +313,10 @@ class Erasure(google.protobuf.message.Message):
         tokens: collections.abc.Iterable[builtins.bytes] | None = ...,
         accepted_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         holds: collections.abc.Iterable[igstats.holder.v1.task_pb2.Hold] | None = ...,
+        pending: builtins.bool = ...,
+        ended: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["accepted_time", b"accepted_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accepted_time", b"accepted_time", "holds", b"holds", "request_id", b"request_id", "sequence", b"sequence", "tokens", b"tokens"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accepted_time", b"accepted_time", "ended", b"ended", "holds", b"holds", "pending", b"pending", "request_id", b"request_id", "sequence", b"sequence", "tokens", b"tokens"]) -> None: ...
 
 global___Erasure = Erasure
