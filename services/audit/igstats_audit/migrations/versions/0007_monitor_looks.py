@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "audit_0006"
-down_revision = "audit_0005"
+revision = "audit_0007"
+down_revision = "audit_0006"
 branch_labels = None
 depends_on = None
 
