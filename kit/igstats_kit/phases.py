@@ -17,6 +17,7 @@ from igstats_kit.holds import holds_of, unknown
 from igstats_kit.outbox import enqueue
 from igstats_kit.subjects import Case, Kept, Result, Subjects
 
+_WISHES = (Right.RIGHT_OBJECTION, Right.RIGHT_OPT_OUT)
 # Phases whose outcome is no last word on a request: they prepare or check.
 _PREPARING = frozenset({Phase.PHASE_FENCE, Phase.PHASE_SWEEP})
 
@@ -127,11 +128,12 @@ class Phases:
     async def _object(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
         for right in sorted({task.right for task in tasks}):
             cases = [case_of(task) for task in tasks if task.right == right]
-            await self._subjects.object_to(connection, cases, Right.Name(right).removeprefix("RIGHT_"))
+            await self._subjects.object_to(connection, cases, _word(right))
         return [self.receipt(task, Outcome.OUTCOME_OPTED_OUT) for task in tasks]
 
     async def _resume(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
-        await self._subjects.resume(connection, list(map(case_of, tasks)))
+        for rights, some in _by_ended(tasks).items():
+            await self._subjects.resume(connection, list(map(case_of, some)), rights)
         return [self.receipt(task, Outcome.OUTCOME_OPTED_IN) for task in tasks]
 
     async def _sweep(self, connection: AsyncConnection, tasks: Sequence[Task]) -> list[Receipt]:
@@ -187,6 +189,18 @@ class Phases:
         made.corrected.extend(decisive.corrected)
         made.earlier_digests.extend(hashlib.sha256(raw).digest() for raw, _ in before)
         return made
+
+
+def _by_ended(tasks: Sequence[Task]) -> dict[tuple[str, ...], list[Task]]:
+    """Tasks together by the wishes that they end."""
+    found: dict[tuple[str, ...], list[Task]] = defaultdict(list)
+    for task in tasks:
+        found[tuple(_word(right) for right in sorted(task.ended_rights or _WISHES))].append(task)
+    return found
+
+
+def _word(right: Right.ValueType) -> str:
+    return Right.Name(right).removeprefix("RIGHT_")
 
 
 def _decisive(earlier: Iterable[bytes]) -> Receipt | None:

@@ -35,7 +35,9 @@ _OBJECT = text(
     'INSERT INTO objections (token, "right", request_id) SELECT token, CAST(:right AS text), request_id'
     " FROM unnest(CAST(:tokens AS bytea[]), CAST(:requests AS text[])) AS s(token, request_id) ON CONFLICT DO NOTHING"
 )
-_RESUME = text("DELETE FROM objections WHERE token = ANY(CAST(:tokens AS bytea[]))")
+_RESUME = text(
+    'DELETE FROM objections WHERE token = ANY(CAST(:tokens AS bytea[])) AND "right" = ANY(CAST(:rights AS text[]))'
+)
 _FOUND = text(
     "SELECT request_id, store, key, NULL AS sealed FROM subject_keys WHERE request_id = ANY(CAST(:requests AS text[]))"
     " UNION ALL SELECT request_id, NULL, NULL, sealed FROM needles WHERE request_id = ANY(CAST(:requests AS text[]))"
@@ -282,9 +284,9 @@ class Subjects:
         await lock(connection, pairs["tokens"], exclusive=True)
         await connection.execute(_OBJECT, pairs | {"right": right})
 
-    async def resume(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
-        """Takes objections and opt-outs away."""
-        await connection.execute(_RESUME, {"tokens": _pairs(cases)["tokens"]})
+    async def resume(self, connection: AsyncConnection, cases: Sequence[Case], rights: Iterable[str]) -> None:
+        """Takes the persons' wishes by these rights away: objections, opt-outs, or both."""
+        await connection.execute(_RESUME, {"tokens": _pairs(cases)["tokens"], "rights": list(rights)})
 
     async def restrict(self, connection: AsyncConnection, cases: Sequence[Case]) -> None:
         """Installs restrictions: the data stays and is not used (GDPR 18)."""

@@ -80,13 +80,15 @@ class Coordinator:
         *,
         corrections: Iterable[Correction] = (),
         holds: Iterable[Hold] = (),
+        ended: Iterable[Right.ValueType] = (),
     ) -> list[str]:
         """Makes the tasks of a request; returns their ids in phase order."""
         made = [self._task(holder, request_id, person, phase, right) for phase in phases]
-        corrections, holds = list(corrections), list(holds)
+        corrections, holds, ended = list(corrections), list(holds), list(ended)
         for task in made:
             task.corrections.extend(corrections)
             task.holds.extend(holds)
+            task.ended_rights.extend(ended)
         self.tasks |= {task.task_id: task for task in made}
         return [task.task_id for task in made]
 

@@ -10,6 +10,7 @@ from igstats_privacy.changes import Changes
 from igstats_privacy.errors import holder_unknown, task_not_owned
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.model import Hold, Lease, Naming, Phase, Right, TaskKey
+from igstats_privacy.regimes import ended_by_opt_in
 from igstats_privacy.task_store import Leased
 
 # What was fenced while nobody knew the person's id was fenced by the handle: whoever takes it away names that, too.
@@ -64,8 +65,9 @@ class Leases:
     def _lease(self, one: Leased, naming: Naming, holds: tuple[Hold, ...]) -> Lease:
         every = one.task.phase in _TAKING_AWAY
         tokens = self._identifiers.tokens_of(naming) if every else self._identifiers.lasting_tokens_of(naming)
+        ended = ended_by_opt_in(one.regime) if one.task.phase is Phase.RESUME else ()
         return Lease(
-            one.task, one.right, naming.identifiers, tokens, one.attempt, one.due_at, naming.corrections, holds
+            one.task, one.right, naming.identifiers, tokens, one.attempt, one.due_at, naming.corrections, holds, ended
         )
 
 

@@ -218,6 +218,7 @@ def task(lease: Lease) -> task_pb2.Task:
         due_time=stamp(lease.due_at),
         corrections=[task_pb2.Correction(field=one.field, value=one.value) for one in lease.corrections],
         holds=[_hold(one, lease.task.holder) for one in lease.holds],
+        ended_rights=[_RIGHT_NUMBERS[one] for one in lease.ended],
     )
 
 

@@ -339,6 +339,8 @@ class Lease:
     due_at: datetime
     corrections: tuple[Correction, ...] = ()
     holds: tuple[Hold, ...] = ()
+    ended: tuple[Right, ...] = ()
+    """What an opt-in ends."""
 
 
 @dataclass(frozen=True)

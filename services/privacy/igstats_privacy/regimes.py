@@ -43,6 +43,16 @@ class Clocks:
     """The due time after an extension; None when the law knows none."""
 
 
+def ended_by_opt_in(regime: Regime) -> tuple[Right, ...]:
+    """What an opt-in ends. Under CCPA, and without a law, it is about sale and sharing: `sale:opt-in` of an agent.
+
+    An objection is a right of GDPR (article 21): who consents to a sale has not taken it back, nor could an agent whom
+    the person has authorised under CCPA do that for them.
+    """
+    gdpr = regime in {Regime.GDPR, Regime.GDPR_AND_CCPA}
+    return (Right.OPT_OUT, Right.OBJECTION) if gdpr else (Right.OPT_OUT,)
+
+
 @cache
 def _free_days(country: str, subdivision: str, year: int) -> frozenset[date]:
     return frozenset(holidays.country_holidays(country, subdiv=subdivision or None, years=[year]))

@@ -21,6 +21,7 @@ from igstats_privacy.model import (
     Outcome,
     Phase,
     Receipt,
+    Regime,
     Right,
     State,
     Task,
@@ -119,14 +120,15 @@ _LEASE = text(
     " state = CASE WHEN t.state = 'BLOCKED' THEN t.state ELSE 'LEASED' END FROM picked p"
     " WHERE t.request_id = p.request_id AND t.holder = p.holder AND t.phase = p.phase"
     " RETURNING t.request_id, t.phase, t.attempts, t.offered_at),"
-    " named AS (SELECT l.request_id, l.phase, l.attempts, r.right, r.due_at, r.sealed,"
+    " named AS (SELECT l.request_id, l.phase, l.attempts, r.right, r.regime, r.due_at, r.sealed,"
     f" {HELD.format(request_id='l.request_id')} AS held FROM leased l CROSS JOIN LATERAL"
-    " (SELECT q.right, q.due_at, i.sealed FROM requests q JOIN request_identifiers i USING (request_id)"
+    " (SELECT q.right, q.regime, q.due_at, i.sealed FROM requests q JOIN request_identifiers i USING (request_id)"
     " WHERE q.request_id = l.request_id OFFSET 0) r),"
     " seen AS (UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)),"
     " leased_through = greatest(leased_through, (SELECT max(offered_at) FROM leased))"
     " WHERE holder = :holder RETURNING holder)"
-    " SELECT n.request_id, n.phase, n.right, n.attempts, n.due_at, n.sealed, n.held FROM seen LEFT JOIN named n ON true"
+    " SELECT n.request_id, n.phase, n.right, n.regime, n.attempts, n.due_at, n.sealed, n.held"
+    " FROM seen LEFT JOIN named n ON true"
 )
 _WORDS = text(
     "SELECT request_id, holder, outcome, receipt_digest FROM tasks"
@@ -332,6 +334,7 @@ class Leased:
 
     task: TaskKey
     right: Right
+    regime: Regime
     attempt: int
     due_at: datetime
     sealed: bytes
@@ -345,7 +348,7 @@ async def lease(connection: Connection, holder: str, tasks: Sequence[TaskKey], n
     if not rows:
         return None
     return [
-        Leased(TaskKey(row.request_id, holder, PHASE[row.phase]), RIGHT[row.right], *row[3:])
+        Leased(TaskKey(row.request_id, holder, PHASE[row.phase]), RIGHT[row.right], Regime(row.regime), *row[4:])
         for row in rows
         if row.request_id is not None
     ]

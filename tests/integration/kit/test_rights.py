@@ -30,9 +30,12 @@ async def exercise(
     *,
     corrections: Sequence[Correction] = (),
     holds: Sequence[Hold] = (),
+    ended: Sequence[Right.ValueType] = (),
 ) -> dict[str, Receipt]:
     """Runs a request of Ann phase by phase; receipts by phase."""
-    tasks = holder.coordinator.plan("toy", request, ANN, phases, right, corrections=corrections, holds=holds)
+    tasks = holder.coordinator.plan(
+        "toy", request, ANN, phases, right, corrections=corrections, holds=holds, ended=ended
+    )
     for task in tasks:
         await holder.offer(task)
     return {Phase.Name(one.phase)[6:]: one for one in await holder.receipts() if one.request_id == request}
@@ -283,6 +286,26 @@ async def test_an_objection_ends_disclosure_until_the_person_opts_in(holder: Toy
     assert receipts["ATTEST"].outcome == Outcome.OUTCOME_OPTED_IN
     async with holder.database.transaction() as connection:
         assert await may_disclose(connection, [token]) == {token}
+
+
+@pytest.mark.parametrize(
+    ("ended", "left"),
+    [
+        ([Right.RIGHT_OPT_OUT], ["OBJECTION"]),
+        ([Right.RIGHT_OBJECTION], ["OPT_OUT"]),
+        ([Right.RIGHT_OPT_OUT, Right.RIGHT_OBJECTION], []),
+        ([], []),
+    ],
+)
+async def test_an_opt_in_ends_the_wishes_that_its_task_names_and_all_of_them_when_it_names_none(
+    holder: ToyHolder, ended: list[Right.ValueType], left: list[str]
+) -> None:
+    await exercise(holder, "req_1", plans.OBJECTION, Right.RIGHT_OBJECTION)
+    await exercise(holder, "req_2", plans.OBJECTION, Right.RIGHT_OPT_OUT)
+    receipts = await exercise(holder, "req_3", plans.OPT_IN, Right.RIGHT_OPT_IN, ended=ended)
+    assert receipts["ATTEST"].outcome == Outcome.OUTCOME_OPTED_IN
+    async with holder.database.read() as connection:
+        assert list((await connection.execute(select(objections.c.right))).scalars()) == left
 
 
 async def test_categories_are_answered_by_the_digest_of_the_description(holder: ToyHolder) -> None:

@@ -1,10 +1,12 @@
 """Identifiers leave privacy by a lease only, and only to the holder of the task."""
 
 import pytest
+from igstats.holder.v1.task_pb2 import Right as Sent
 from igstats_kit.errors import DomainError, Reason
-from igstats_privacy.model import Identifier, Phase, Right, State, TaskState
+from igstats_privacy import messages
+from igstats_privacy.model import Identifier, NewRequest, Phase, Regime, Right, State, TaskState
 
-from tests.integration.privacy.conftest import NOTICE, Office
+from tests.integration.privacy.conftest import ACCOUNT, NOTICE, Office
 
 
 async def test_a_lease_carries_identifiers_tokens_and_the_attempt(office: Office) -> None:
@@ -44,6 +46,29 @@ async def test_whoever_takes_a_fence_away_takes_the_one_on_the_handle_too(office
     (lease,) = await office.leases.lease("stats", offers)
     assert len(lease.identifiers) == 2
     assert lease.tokens == office.identifiers.tokens(lease.identifiers)
+
+
+@pytest.mark.parametrize(
+    ("regime", "ended"),
+    [
+        (Regime.CCPA, (Right.OPT_OUT,)),
+        (Regime.VOLUNTARY, (Right.OPT_OUT,)),
+        (Regime.GDPR, (Right.OPT_OUT, Right.OBJECTION)),
+        (Regime.GDPR_AND_CCPA, (Right.OPT_OUT, Right.OBJECTION)),
+    ],
+)
+async def test_an_opt_in_ends_what_the_law_that_it_names_is_about(
+    office: Office, regime: Regime, ended: tuple[Right, ...]
+) -> None:
+    await office.register("stats")
+    person = (Identifier("ACCOUNT_ID", ACCOUNT),)
+    await office.requests.open(NewRequest(Right.OPT_IN, "drp", ACCOUNT, person, "key-1", regime=regime))
+    await office.triage.run_once()
+    (offers,) = (await office.offered()).values()
+    (lease,) = await office.leases.lease("stats", offers)
+    assert lease.ended == ended
+    sent = messages.task(lease)
+    assert [Sent.Name(one) for one in sent.ended_rights] == [f"RIGHT_{one}" for one in ended]
 
 
 async def test_settled_planned_unknown_and_malformed_tasks_are_left_out(office: Office) -> None:

@@ -71,7 +71,7 @@ async def test_nothing_is_disclosed_about_an_owner_who_objects_until_the_owner_o
     assert [one.username for one in listed] == [world.person(1).username]
     assert await world.profiles.withheld(ACCOUNT) == 1
     async with world.database.transaction() as connection:
-        await world.subjects.resume(connection, [case])
+        await world.subjects.resume(connection, [case], [right])
     assert (await world.profiles.get(ACCOUNT, name)).username == name
     assert await world.profiles.withheld(ACCOUNT) == 0
 

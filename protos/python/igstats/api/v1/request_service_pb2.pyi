@@ -45,7 +45,7 @@ class _RequestKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     REQUEST_KIND_OPT_OUT: _RequestKind.ValueType  # 8
     """Opt-out of sale and sharing."""
     REQUEST_KIND_OPT_IN: _RequestKind.ValueType  # 9
-    """End of an opt-out or objection."""
+    """End of an opt-out or objection. Where the law named is not GDPR, of the opt-out alone."""
     REQUEST_KIND_CATEGORIES: _RequestKind.ValueType  # 10
     """Disclosure of categories, sources, purposes and recipients."""
 
@@ -71,7 +71,7 @@ REQUEST_KIND_OBJECTION: RequestKind.ValueType  # 7
 REQUEST_KIND_OPT_OUT: RequestKind.ValueType  # 8
 """Opt-out of sale and sharing."""
 REQUEST_KIND_OPT_IN: RequestKind.ValueType  # 9
-"""End of an opt-out or objection."""
+"""End of an opt-out or objection. Where the law named is not GDPR, of the opt-out alone."""
 REQUEST_KIND_CATEGORIES: RequestKind.ValueType  # 10
 """Disclosure of categories, sources, purposes and recipients."""
 global___RequestKind = RequestKind

@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from igstats.holder.v1 import identifier_pb2 as igstats_dot_holder_dot_v1_dot_identifier__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cigstats/holder/v1/task.proto\x12\x11igstats.holder.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"igstats/holder/v1/identifier.proto\"Y\n\nCorrection\x12\x32\n\x05\x66ield\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^[a-z_]{1,63}\\.[a-z_]{1,63}$\x12\x17\n\x05value\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"w\n\x04Hold\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x0e\n\x06stores\x18\x03 \x03(\t\x12\x0e\n\x06ground\x18\x04 \x01(\t\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xf5\x02\n\x04Task\x12\x18\n\x07task_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\'\n\x05right\x18\x04 \x01(\x0e\x32\x18.igstats.holder.v1.Right\x12\'\n\x05phase\x18\x05 \x01(\x0e\x32\x18.igstats.holder.v1.Phase\x12\x32\n\x0bidentifiers\x18\x06 \x03(\x0b\x32\x1d.igstats.holder.v1.Identifier\x12\x0e\n\x06tokens\x18\x07 \x03(\x0c\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12,\n\x08\x64ue_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0b\x63orrections\x18\n \x03(\x0b\x32\x1d.igstats.holder.v1.Correction\x12&\n\x05holds\x18\x0b \x03(\x0b\x32\x17.igstats.holder.v1.Hold*\xfd\x01\n\x05Right\x12\x15\n\x11RIGHT_UNSPECIFIED\x10\x00\x12\x10\n\x0cRIGHT_ACCESS\x10\x01\x12\x11\n\rRIGHT_ERASURE\x10\x02\x12\x15\n\x11RIGHT_RESTRICTION\x10\x03\x12\x11\n\rRIGHT_LIFTING\x10\x04\x12\x14\n\x10RIGHT_CORRECTION\x10\x05\x12\x15\n\x11RIGHT_PORTABILITY\x10\x06\x12\x13\n\x0fRIGHT_OBJECTION\x10\x07\x12\x11\n\rRIGHT_OPT_OUT\x10\x08\x12\x10\n\x0cRIGHT_OPT_IN\x10\t\x12\x14\n\x10RIGHT_CATEGORIES\x10\n\x12\x11\n\rRIGHT_PREVIEW\x10\x0b*\xe3\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPHASE_FENCE\x10\x01\x12\x0f\n\x0bPHASE_ERASE\x10\x02\x12\x0f\n\x0bPHASE_SWEEP\x10\x03\x12\x10\n\x0cPHASE_ATTEST\x10\x04\x12\x10\n\x0cPHASE_EXPORT\x10\x05\x12\x12\n\x0ePHASE_RESTRICT\x10\x06\x12\x0e\n\nPHASE_LIFT\x10\x07\x12\x11\n\rPHASE_CORRECT\x10\x08\x12\x10\n\x0cPHASE_OBJECT\x10\t\x12\x10\n\x0cPHASE_RESUME\x10\n\x12\x11\n\rPHASE_PREVIEW\x10\x0b\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cigstats/holder/v1/task.proto\x12\x11igstats.holder.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\"igstats/holder/v1/identifier.proto\"Y\n\nCorrection\x12\x32\n\x05\x66ield\x18\x01 \x01(\tB#\xbaH r\x1e\x32\x1c^[a-z_]{1,63}\\.[a-z_]{1,63}$\x12\x17\n\x05value\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\"w\n\x04Hold\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x0e\n\x06stores\x18\x03 \x03(\t\x12\x0e\n\x06ground\x18\x04 \x01(\t\x12.\n\nuntil_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa5\x03\n\x04Task\x12\x18\n\x07task_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x10\x01\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0e\n\x06holder\x18\x03 \x01(\t\x12\'\n\x05right\x18\x04 \x01(\x0e\x32\x18.igstats.holder.v1.Right\x12\'\n\x05phase\x18\x05 \x01(\x0e\x32\x18.igstats.holder.v1.Phase\x12\x32\n\x0bidentifiers\x18\x06 \x03(\x0b\x32\x1d.igstats.holder.v1.Identifier\x12\x0e\n\x06tokens\x18\x07 \x03(\x0c\x12\x0f\n\x07\x61ttempt\x18\x08 \x01(\x05\x12,\n\x08\x64ue_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0b\x63orrections\x18\n \x03(\x0b\x32\x1d.igstats.holder.v1.Correction\x12&\n\x05holds\x18\x0b \x03(\x0b\x32\x17.igstats.holder.v1.Hold\x12.\n\x0c\x65nded_rights\x18\x0c \x03(\x0e\x32\x18.igstats.holder.v1.Right*\xfd\x01\n\x05Right\x12\x15\n\x11RIGHT_UNSPECIFIED\x10\x00\x12\x10\n\x0cRIGHT_ACCESS\x10\x01\x12\x11\n\rRIGHT_ERASURE\x10\x02\x12\x15\n\x11RIGHT_RESTRICTION\x10\x03\x12\x11\n\rRIGHT_LIFTING\x10\x04\x12\x14\n\x10RIGHT_CORRECTION\x10\x05\x12\x15\n\x11RIGHT_PORTABILITY\x10\x06\x12\x13\n\x0fRIGHT_OBJECTION\x10\x07\x12\x11\n\rRIGHT_OPT_OUT\x10\x08\x12\x10\n\x0cRIGHT_OPT_IN\x10\t\x12\x14\n\x10RIGHT_CATEGORIES\x10\n\x12\x11\n\rRIGHT_PREVIEW\x10\x0b*\xe3\x01\n\x05Phase\x12\x15\n\x11PHASE_UNSPECIFIED\x10\x00\x12\x0f\n\x0bPHASE_FENCE\x10\x01\x12\x0f\n\x0bPHASE_ERASE\x10\x02\x12\x0f\n\x0bPHASE_SWEEP\x10\x03\x12\x10\n\x0cPHASE_ATTEST\x10\x04\x12\x10\n\x0cPHASE_EXPORT\x10\x05\x12\x12\n\x0ePHASE_RESTRICT\x10\x06\x12\x0e\n\nPHASE_LIFT\x10\x07\x12\x11\n\rPHASE_CORRECT\x10\x08\x12\x10\n\x0cPHASE_OBJECT\x10\t\x12\x10\n\x0cPHASE_RESUME\x10\n\x12\x11\n\rPHASE_PREVIEW\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,14 +40,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CORRECTION'].fields_by_name['value']._serialized_options = b'\272H\005r\003\030\320\017'
   _globals['_TASK'].fields_by_name['task_id']._loaded_options = None
   _globals['_TASK'].fields_by_name['task_id']._serialized_options = b'\272H\004r\002\020\001'
-  _globals['_RIGHT']._serialized_start=738
-  _globals['_RIGHT']._serialized_end=991
-  _globals['_PHASE']._serialized_start=994
-  _globals['_PHASE']._serialized_end=1221
+  _globals['_RIGHT']._serialized_start=786
+  _globals['_RIGHT']._serialized_end=1039
+  _globals['_PHASE']._serialized_start=1042
+  _globals['_PHASE']._serialized_end=1269
   _globals['_CORRECTION']._serialized_start=149
   _globals['_CORRECTION']._serialized_end=238
   _globals['_HOLD']._serialized_start=240
   _globals['_HOLD']._serialized_end=359
   _globals['_TASK']._serialized_start=362
-  _globals['_TASK']._serialized_end=735
+  _globals['_TASK']._serialized_end=783
 # @@protoc_insertion_point(module_scope)

@@ -46,7 +46,7 @@ class _RightEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumType
     RIGHT_OPT_OUT: _Right.ValueType  # 8
     """CCPA: no sale or sharing of the person's data."""
     RIGHT_OPT_IN: _Right.ValueType  # 9
-    """End of an opt-out or an objection, by the person."""
+    """End of an opt-out or an objection, by the person. Where the law of the request is not GDPR, of the opt-out alone."""
     RIGHT_CATEGORIES: _Right.ValueType  # 10
     """CCPA right to know categories, sources, purposes and recipients; no copy of data."""
     RIGHT_PREVIEW: _Right.ValueType  # 11
@@ -74,7 +74,7 @@ RIGHT_OBJECTION: Right.ValueType  # 7
 RIGHT_OPT_OUT: Right.ValueType  # 8
 """CCPA: no sale or sharing of the person's data."""
 RIGHT_OPT_IN: Right.ValueType  # 9
-"""End of an opt-out or an objection, by the person."""
+"""End of an opt-out or an objection, by the person. Where the law of the request is not GDPR, of the opt-out alone."""
 RIGHT_CATEGORIES: Right.ValueType  # 10
 """CCPA right to know categories, sources, purposes and recipients; no copy of data."""
 RIGHT_PREVIEW: Right.ValueType  # 11
@@ -108,7 +108,7 @@ class _PhaseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumType
     PHASE_OBJECT: _Phase.ValueType  # 9
     """Install the objection or the opt-out: no disclosure to third parties any more."""
     PHASE_RESUME: _Phase.ValueType  # 10
-    """Take the objection or the opt-out away."""
+    """Take the objection or the opt-out away, or both; the task says which."""
     PHASE_PREVIEW: _Phase.ValueType  # 11
     """Count what an erasure would touch."""
 
@@ -136,7 +136,7 @@ PHASE_CORRECT: Phase.ValueType  # 8
 PHASE_OBJECT: Phase.ValueType  # 9
 """Install the objection or the opt-out: no disclosure to third parties any more."""
 PHASE_RESUME: Phase.ValueType  # 10
-"""Take the objection or the opt-out away."""
+"""Take the objection or the opt-out away, or both; the task says which."""
 PHASE_PREVIEW: Phase.ValueType  # 11
 """Count what an erasure would touch."""
 global___Phase = Phase
@@ -219,6 +219,7 @@ class Task(google.protobuf.message.Message):
     DUE_TIME_FIELD_NUMBER: builtins.int
     CORRECTIONS_FIELD_NUMBER: builtins.int
     HOLDS_FIELD_NUMBER: builtins.int
+    ENDED_RIGHTS_FIELD_NUMBER: builtins.int
     task_id: builtins.str
     """"<request_id>/<holder>/<phase>": the same in every delivery."""
     request_id: builtins.str
@@ -251,6 +252,10 @@ class Task(google.protobuf.message.Message):
     def holds(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___Hold]:
         """For ERASE, SWEEP and PREVIEW, and for ATTEST of an erasure: what stays at this holder."""
 
+    @property
+    def ended_rights(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[global___Right.ValueType]:
+        """For RESUME: which wishes end, OPT_OUT or OBJECTION. None named: both, as releases before understood it."""
+
     def __init__(
         self,
         *,
@@ -265,8 +270,9 @@ class Task(google.protobuf.message.Message):
         due_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         corrections: collections.abc.Iterable[global___Correction] | None = ...,
         holds: collections.abc.Iterable[global___Hold] | None = ...,
+        ended_rights: collections.abc.Iterable[global___Right.ValueType] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["due_time", b"due_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "corrections", b"corrections", "due_time", b"due_time", "holder", b"holder", "holds", b"holds", "identifiers", b"identifiers", "phase", b"phase", "request_id", b"request_id", "right", b"right", "task_id", b"task_id", "tokens", b"tokens"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["attempt", b"attempt", "corrections", b"corrections", "due_time", b"due_time", "ended_rights", b"ended_rights", "holder", b"holder", "holds", b"holds", "identifiers", b"identifiers", "phase", b"phase", "request_id", b"request_id", "right", b"right", "task_id", b"task_id", "tokens", b"tokens"]) -> None: ...
 
 global___Task = Task
