@@ -35,8 +35,12 @@ class Provenance(StrEnum):
     AGGREGATE = "aggregate"  # about many persons at once
 
 
-# What a person can take along (GDPR 20): what they provided, observation included (WP 242, section III.A).
-PORTABLE = frozenset({Provenance.PROVIDED, Provenance.OBSERVED})
+def taken_along(provenance: str) -> bool:
+    """Whether a person takes values of this provenance along (GDPR 20): what they provided, observation included.
+
+    WP 242, section III.A. Columns without personal meaning, whose provenance is empty, go along with the others.
+    """
+    return provenance in {"", Provenance.PROVIDED, Provenance.OBSERVED}
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,8 @@ class Field:
 
     @property
     def portable(self) -> bool:
-        """Whether a portability export includes it; columns without personal meaning go along with the others."""
-        return self.exported and (self.provenance is None or self.provenance in PORTABLE)
+        """Whether a portability export includes it."""
+        return self.exported and taken_along(self.provenance or "")
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,12 @@
 from collections.abc import Iterable, Iterator
 
 from igstats.holder.v1.description_pb2 import FieldDescription, HolderDescription, StoreDescription
+from igstats_kit.declare import taken_along
 
 from igstats_privacy import messages
 from igstats_privacy.categories import Held
 from igstats_privacy.model import Right
 from igstats_privacy.packages.dataset import Dataset, Field
-
-# What a person can take along (GDPR 20; WP 242): what was provided or observed, and plain columns beside it.
-_PORTABLE = frozenset({"", "provided", "observed"})
 
 
 def dataset(description: bytes, holder: str, store: str, right: Right) -> Dataset:
@@ -31,7 +29,7 @@ def _dataset(holder: str, store: StoreDescription, right: Right) -> Dataset:
 
 
 def _goes_along(field: FieldDescription, right: Right) -> bool:
-    return right is not Right.PORTABILITY or field.provenance in _PORTABLE
+    return right is not Right.PORTABILITY or taken_along(field.provenance)
 
 
 def held(descriptions: Iterable[bytes]) -> Iterator[Held]:

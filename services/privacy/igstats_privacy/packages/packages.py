@@ -7,11 +7,12 @@ import json
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from igstats_privacy import sheets
 from igstats_privacy.categories import Held, disclosed
 from igstats_privacy.export_store import Heap
 from igstats_privacy.exports import Contents, Exports
 from igstats_privacy.model import Right
-from igstats_privacy.packages import activities, page, sheets
+from igstats_privacy.packages import activities, page
 from igstats_privacy.packages.archive import Archive
 from igstats_privacy.packages.dataset import Dataset, schema
 

@@ -1,13 +1,12 @@
 """The register as JSON, CSV and a page that needs nothing but itself. Pure."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from igstats_privacy import sheets
 from igstats_privacy.records.activities import Activity, Register
 
 _FIELDS = (
@@ -15,7 +14,6 @@ _FIELDS = (
     *("recipients", "retention", "erasure", "stores"),
 )
 _CONTROLLER = ("name", "email", "form", "address", "dpo_email", "dpo_phone")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 _pages = Environment(
     loader=PackageLoader("igstats_privacy", "records"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -30,27 +28,19 @@ def as_json(register: Register) -> bytes:
 
 def as_csv(register: Register) -> bytes:
     """One line an activity, the controller on each: RFC 4180, UTF-8. Several values in a cell are parted by "; "."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow([*_FIELDS, "transfers", "security", *(f"controller_{name}" for name in _CONTROLLER), "made_at"])
+    names = [*_FIELDS, "transfers", "security", *(f"controller_{name}" for name in _CONTROLLER), "made_at"]
     always = [
         *map("; ".join, (register.transfers, register.security)),
         *(getattr(register.controller, name) for name in _CONTROLLER),
         register.made_at.isoformat(),
     ]
-    for activity in register.activities:
-        writer.writerow(map(_cell, [*_values(activity), *always]))
-    return text.getvalue().encode()
+    lines = [dict(zip(names, [*_values(one), *always], strict=True)) for one in register.activities]
+    return sheets.header(names) + b"".join(sheets.row(names, line) for line in lines)
 
 
 def _values(activity: Activity) -> list[str]:
     found = [getattr(activity, name) for name in _FIELDS]
     return [one if isinstance(one, str) else "; ".join(one) for one in found]
-
-
-def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def as_html(register: Register) -> bytes:

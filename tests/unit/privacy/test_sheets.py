@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from igstats_privacy.packages import sheets
+from igstats_privacy import sheets
 
 ODD = st.one_of(
     st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"])),
