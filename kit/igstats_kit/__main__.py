@@ -1,4 +1,4 @@
-"""python -m igstats_kit nats-users [--operator NAME] | parked SERVICE list | parked SERVICE again EVENT."""
+"""python -m igstats_kit nats-users | parked SERVICE list | parked SERVICE again EVENT | tombstones SERVICE."""
 
 import sys
 

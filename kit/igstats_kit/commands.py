@@ -1,4 +1,4 @@
-"""What an operator asks of any service's image: the users of NATS, and parked events."""
+"""What an operator asks of any service's image: the users of NATS, parked events, erasures that it remembers."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from typing import Any
 
 from igstats_kit.clock import SystemClock
 from igstats_kit.config import database_url
+from igstats_kit.ledger import remembered
 from igstats_kit.parking import Parking
 from igstats_kit.permissions import authorization
 from igstats_kit.sql import Database
@@ -18,6 +19,8 @@ def command(argv: Sequence[str]) -> Coroutine[Any, Any, None]:
     given = _parser().parse_args(argv)
     if given.command == "nats-users":
         return _users(given.operator)
+    if given.command == "tombstones":
+        return _tombstones(given.service)
     return _parked(given.service, given.event_id if given.action == "again" else "")
 
 
@@ -26,6 +29,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     users = commands.add_parser("nats-users", help="print the users that NATS must have")
     users.add_argument("--operator", default="", help="name of a person's certificate that may do anything")
+    tombstones = commands.add_parser("tombstones", help="print which erasures a holder remembers, as privacy reads it")
+    tombstones.add_argument("service", help="whose, by the setting IGSTATS_<SERVICE>_DATABASE_URL")
     parked = commands.add_parser("parked", help="events that a service could not handle")
     parked.add_argument("service", help="whose, by the setting IGSTATS_<SERVICE>_DATABASE_URL")
     actions = parked.add_subparsers(dest="action", required=True)
@@ -37,6 +42,15 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _users(operator: str) -> None:
     sys.stdout.write(authorization(operator=operator))
+
+
+async def _tombstones(service: str) -> None:
+    database = Database(database_url(service), pool_size=1)
+    try:
+        for line in await remembered(database, service):
+            sys.stdout.write(json.dumps(line) + "\n")
+    finally:
+        await database.close()
 
 
 async def _parked(service: str, event_id: str) -> None:

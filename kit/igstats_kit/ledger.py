@@ -12,7 +12,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from igstats.holder.v1.holder_tasks_service_pb2 import Erasure, ListErasuresRequest
-from sqlalchemy import select
+from igstats.holder.v1.task_pb2 import Phase
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,7 +24,7 @@ from igstats_kit.log import get_logger
 from igstats_kit.record import record
 from igstats_kit.sql import Database
 from igstats_kit.subjects import Case, Subjects
-from igstats_kit.tables import holder_state, replayed_erasures
+from igstats_kit.tables import holder_state, replayed_erasures, task_receipts
 
 if TYPE_CHECKING:  # the generated types name it, the generated code does not
     from igstats.holder.v1.holder_tasks_service_pb2_grpc import HolderTasksServiceAsyncStub
@@ -31,6 +32,12 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
 _PAGE = 500
 _HOUR_SECONDS = 3600.0
 _SEARCH_AFTER = timedelta(hours=1)
+
+_REMEMBERED = text(
+    "SELECT request_id, array_agg(encode(token, 'hex') ORDER BY token) AS tokens,"
+    " to_char(min(created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') AS since"
+    " FROM tombstones GROUP BY request_id ORDER BY min(created_at), request_id"
+)
 
 _log = get_logger()
 
@@ -89,17 +96,22 @@ class LedgerReplay:
     async def _apply(self, erasures: Sequence[Erasure], done: Sequence[Erasure], through: int | None) -> None:
         """Fences all, erases what is done: what is found again is searched for again, too."""
         async with self._database.transaction() as connection:
-            fresh = await self._subjects.fence(connection, list(map(self._case, erasures)), found_only=True)
-            results = await self._subjects.erase(connection, list(map(self._case, done)))
+            own = await _erased_by_task(connection, [one.request_id for one in erasures])
+            fresh = await self._subjects.fence(connection, self._cases(erasures, own), found_only=True)
+            results = await self._subjects.erase(connection, self._cases(done, own))
             await self._forget(connection, [one.request_id for one in done if one.ended], fresh)
             for erasure in done:
-                if counts := results[erasure.request_id].counts:
+                if erasure.request_id in results and (counts := results[erasure.request_id].counts):
                     await self._record(connection, erasure, counts)
             if through is not None:
                 await self._mark(connection, through)
 
-    def _case(self, erasure: Erasure) -> Case:
-        return Case(erasure.request_id, tuple(erasure.tokens), holds=holds_of(erasure.holds, self._holder))
+    def _cases(self, erasures: Sequence[Erasure], own: set[str]) -> list[Case]:
+        return [
+            Case(one.request_id, tuple(one.tokens), holds=holds_of(one.holds, self._holder))
+            for one in erasures
+            if one.request_id not in own
+        ]
 
     async def _forget(self, connection: AsyncConnection, ended: Sequence[str], fresh: frozenset[str]) -> None:
         """No ATTEST comes any more to take the keys, and to plan the search for what was here again."""
@@ -123,3 +135,22 @@ class LedgerReplay:
         payload = {"sequence": erasure.sequence, "counts": dict(counts)}
         now = self._clock.now()
         await record(connection, self._holder, "erasure.replayed", payload, now=now, request_id=erasure.request_id)
+
+
+async def remembered(database: Database, holder: str) -> list[dict[str, object]]:
+    """What a holder knows of the ledger: how far it has applied it, then each erasure with its tokens in hex."""
+    async with database.read() as connection:
+        applied = select(holder_state.c.erasure_sequence).where(holder_state.c.holder == holder)
+        first: dict[str, object] = {"holder": holder, "applied": await connection.scalar(applied) or 0}
+        rows = (await connection.execute(_REMEMBERED)).mappings()
+        return [first, *(dict(row) for row in rows)]
+
+
+async def _erased_by_task(connection: AsyncConnection, request_ids: list[str]) -> set[str]:
+    """Requests that this database knows to have erased itself, with the holds of that time.
+
+    A ledger that was rebuilt brings them once more, and may no longer know what a hold kept.
+    """
+    acted = task_receipts.c.phase.in_([Phase.PHASE_ERASE, Phase.PHASE_ATTEST])  # the last word may have erased anew
+    named = (task_receipts.c.request_id.in_(request_ids), acted)
+    return set((await connection.execute(select(task_receipts.c.request_id).where(*named))).scalars())

@@ -1,6 +1,6 @@
 """SQL of the holder registry and of the erasure ledger."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from igstats_kit.sql import fetch
@@ -9,7 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 
 from igstats_privacy.model import Erasure, Holder
 from igstats_privacy.store import Connection
-from igstats_privacy.tables import holder_keys, holders
+from igstats_privacy.tables import erasure_ledger, holder_keys, holders
+from igstats_privacy.tables import ledger_head as ledger_head_table
 
 # Accepting a request reads the registry and writes tasks for what it read; registering writes the registry and reads
 # the open requests. The lock keeps either from missing the other.
@@ -26,6 +27,7 @@ _ERASURES = text(
     " WHERE t.request_id = e.request_id AND t.holder = :holder AND t.state <> 'SETTLED') AS ended"
     " FROM erasure_ledger e WHERE e.sequence > :after ORDER BY e.sequence LIMIT :limit"
 )
+_LOCK_HEAD = text("SELECT sequence FROM ledger_head FOR UPDATE")
 _WITHOUT = text(
     "SELECT request_id FROM requests r WHERE closed_at IS NULL AND state = ANY(CAST(:states AS text[]))"
     " AND NOT EXISTS (SELECT FROM tasks t WHERE t.request_id = r.request_id AND t.holder = :holder)"
@@ -104,6 +106,33 @@ async def seen(connection: Connection, holder: str, now: datetime) -> bool:
 async def ledger_head(connection: Connection) -> int:
     """The last number that the ledger has given."""
     return await connection.scalar(_HEAD) or 0
+
+
+async def lock_ledger(connection: Connection) -> int:
+    """Keeps the ledger as it is until the transaction ends; answers its last number."""
+    return await connection.scalar(_LOCK_HEAD) or 0
+
+
+async def in_ledger(connection: Connection, request_ids: Iterable[str]) -> set[str]:
+    """Those of the requests that the ledger knows."""
+    wanted = select(erasure_ledger.c.request_id).where(erasure_ledger.c.request_id.in_(list(request_ids)))
+    return set((await connection.execute(wanted)).scalars())
+
+
+async def add_to_ledger(connection: Connection, found: Sequence[Erasure], head: int) -> None:
+    """Writes entries that were lost, and the last number."""
+    rows = [
+        {
+            "sequence": one.sequence,
+            "request_id": one.request_id,
+            "tokens": list(one.tokens),
+            "accepted_at": one.accepted_at,
+        }
+        for one in found
+    ]
+    if rows:
+        await connection.execute(insert(erasure_ledger), rows)
+    await connection.execute(ledger_head_table.update().values(sequence=head))
 
 
 async def erasures(connection: Connection, holder: str, after: int, limit: int) -> list[Erasure]:

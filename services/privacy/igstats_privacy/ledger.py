@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import timedelta
 
 from igstats_kit.clock import Clock
 from igstats_kit.log import get_logger
@@ -12,6 +13,7 @@ from igstats_kit.sql import Database
 from igstats_privacy import hold_store, holder_store
 from igstats_privacy.errors import holder_unknown, ledger_behind
 from igstats_privacy.model import Erasure
+from igstats_privacy.remembered import Memory
 from igstats_privacy.store import Connection
 
 _PAGE = 500
@@ -56,6 +58,22 @@ class Ledger:
             _log.error("erasure ledger went back", holder=holder, sequence=head)
         self._ahead.add(holder)
         self._went_back.set()
+
+    async def rebuild(self, memory: Memory, kept: timedelta) -> tuple[int, int]:
+        """Writes what a restored ledger lacks and holders remember; answers how many entries, and the last number.
+
+        They get numbers that no holder has seen, so that every one applies them: a holder that has done its own task
+        skips it (`igstats_kit.ledger`), and a restored one erases. Doing it again adds nothing.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            head = await holder_store.lock_ledger(connection)
+            known = await holder_store.in_ledger(connection, [one.request_id for one in memory.erasures])
+            lost, last = memory.missing(known, head, now - kept)
+            await holder_store.add_to_ledger(connection, lost, last)
+            payload = {"added": len(lost), "head": head, "new_head": last, "applied": memory.applied}
+            await record(connection, "privacy", "ledger.rebuilt", payload, now=now)
+        return len(lost), last
 
     async def guard(self, stop: Callable[[], Awaitable[object]]) -> None:
         """Runs until cancelled; calls `stop` once it shows that erasures are missing: nobody should be served then."""

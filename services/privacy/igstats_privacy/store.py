@@ -87,7 +87,10 @@ _ACCEPT = text(
     " SELECT request_id, token, CAST(:now AS timestamptz) FROM tokens ON CONFLICT DO NOTHING),"
     " erased AS (SELECT request_id, array_agg(token ORDER BY token) AS tokens,"
     " row_number() OVER (ORDER BY request_id) AS place FROM tokens"
-    " WHERE request_id = ANY(CAST(:erasures AS text[])) AND lasting GROUP BY request_id),"
+    " WHERE request_id = ANY(CAST(:erasures AS text[])) AND lasting"
+    # A ledger that was rebuilt may know a request that a restored database accepts once more.
+    " AND request_id NOT IN (SELECT request_id FROM erasure_ledger WHERE request_id = ANY(CAST(:erasures AS text[])))"
+    " GROUP BY request_id),"
     " head AS (UPDATE ledger_head SET sequence = sequence + (SELECT count(*) FROM erased)"
     " WHERE EXISTS (SELECT FROM erased) RETURNING sequence)"
     " INSERT INTO erasure_ledger (sequence, request_id, tokens, accepted_at)"

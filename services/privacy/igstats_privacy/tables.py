@@ -34,7 +34,7 @@ from sqlalchemy import (
 metadata = MetaData()
 
 # CCPA 7101 asks for 24 months of records about requests.
-_LEDGER_DAYS = 730
+LEDGER_DAYS = 730
 _MAILING_DAYS = 2
 _EXPORT_DAYS = 14
 _NOTICE_DAYS = 90
@@ -93,7 +93,7 @@ requests = Table(
     Index("requests_open", "request_id", postgresql_where=text("closed_at IS NULL")),
     Index("requests_parent_id", "parent_id", postgresql_where=text("parent_id <> ''")),
     Index("requests_settling", "effective_at", postgresql_where=text("state = 'SETTLING'")),
-    info=of_requester("request_id", days(_LEDGER_DAYS, column="received_at")),
+    info=of_requester("request_id", days(LEDGER_DAYS, column="received_at")),
 )
 
 request_identifiers = Table(
@@ -102,7 +102,7 @@ request_identifiers = Table(
     Column("request_id", Text, primary_key=True, info=plain()),
     Column("sealed", LargeBinary, nullable=False, info=personal("user.unique_id", exported=False)),
     _time("created_at"),
-    info=of_requester("request_id", days(_LEDGER_DAYS)),
+    info=of_requester("request_id", days(LEDGER_DAYS)),
 )
 
 correspondents = Table(
@@ -115,7 +115,7 @@ correspondents = Table(
     _time("created_at"),
     # When the address is needed until at the latest: where a hold keeps data back, its end.
     Column("needed_until", DateTime(timezone=True), nullable=False, server_default=text("now()"), info=plain()),
-    info=of_requester("request_id", days(_LEDGER_DAYS, column="needed_until")),
+    info=of_requester("request_id", days(LEDGER_DAYS, column="needed_until")),
 )
 
 mailings = Table(
@@ -146,7 +146,7 @@ request_tokens = Table(
         subjects=[anchor("requester", key="request_id", tokens=["token"])],
         purpose="find a person's requests without keeping the person's names",
         legal_basis="legal_obligation",
-        retention=days(_LEDGER_DAYS),
+        retention=days(LEDGER_DAYS),
         on_erase=expire(),
     ),
 )
@@ -179,7 +179,7 @@ idempotency = Table(
     Column("request_id", Text, nullable=False, index=True, info=plain()),
     _time("created_at"),
     # As long as the request: what a partner, Meta or a signal repeats must find it, however late.
-    info=of_requester("request_id", days(_LEDGER_DAYS)),
+    info=of_requester("request_id", days(LEDGER_DAYS)),
 )
 
 tasks = Table(
@@ -202,7 +202,7 @@ tasks = Table(
     _time("effective_at", nullable=True),
     Column("receipt_digest", LargeBinary, info=plain()),
     PrimaryKeyConstraint("request_id", "holder", "phase"),
-    info=impersonal("who must do what for a request", retention=days(_LEDGER_DAYS)),
+    info=impersonal("who must do what for a request", retention=days(LEDGER_DAYS)),
 )
 
 receipts = Table(
@@ -217,7 +217,7 @@ receipts = Table(
     _text("key_id"),
     _time("received_at"),
     PrimaryKeyConstraint("request_id", "holder", "phase", "digest"),
-    info=impersonal("what holders signed: ids, counts, digests", retention=days(_LEDGER_DAYS, column="received_at")),
+    info=impersonal("what holders signed: ids, counts, digests", retention=days(LEDGER_DAYS, column="received_at")),
 )
 
 holders = Table(
@@ -253,7 +253,7 @@ erasure_ledger = Table(
     Column("request_id", Text, nullable=False, unique=True, info=plain()),
     Column("tokens", ARRAY(LargeBinary), nullable=False, info=plain()),
     _time("accepted_at"),
-    info=of_requester("request_id", days(_LEDGER_DAYS, column="accepted_at")),
+    info=of_requester("request_id", days(LEDGER_DAYS, column="accepted_at")),
 )
 
 holds = Table(
@@ -276,7 +276,7 @@ holds = Table(
         subjects=[through("hold_tokens", "hold_id")],
         purpose="keep data from erasure where the law asks for it, and let it go when the law does",
         legal_basis="legal_obligation",
-        retention=days(_LEDGER_DAYS, column="until_at"),
+        retention=days(LEDGER_DAYS, column="until_at"),
         on_erase=expire(),
     ),
 )
@@ -293,7 +293,7 @@ hold_tokens = Table(
         subjects=[anchor("requester", key="hold_id", tokens=["token"])],
         purpose="find the holds on a person's data without keeping the person's names",
         legal_basis="legal_obligation",
-        retention=days(_LEDGER_DAYS, column="until_at"),
+        retention=days(LEDGER_DAYS, column="until_at"),
         on_erase=expire(),
     ),
 )

@@ -230,6 +230,26 @@ async def test_a_restored_database_keeps_what_a_hold_keeps(holder: ToyHolder) ->
     assert (await holder.count(toy.people), await holder.count(toy.notes)) == (1, 0)
 
 
+@pytest.mark.parametrize("phases", [plans.ERASURE, plans.ERASURE[-1:]])
+async def test_a_rebuilt_ledger_that_has_forgotten_a_hold_destroys_nothing_that_it_keeps(
+    holder: ToyHolder, phases: Sequence[Phase.ValueType]
+) -> None:
+    await holder.seed(1)
+    await exercise(holder, "req_1", phases, Right.RIGHT_ERASURE, holds=[hold("people")])
+    holder.coordinator.erased("req_1", ANN)
+    assert await holder.replay.apply() == 1
+    assert await holder.replay.apply() == 0
+    assert (await holder.count(toy.people), await holder.count(toy.notes)) == (1, 0)
+
+
+async def test_an_erasure_that_got_no_farther_than_its_fence_is_ended_by_the_ledger(holder: ToyHolder) -> None:
+    await holder.seed(1)
+    await exercise(holder, "req_1", plans.ERASURE[:1], Right.RIGHT_ERASURE)
+    holder.coordinator.erased("req_1", ANN)
+    assert await holder.replay.apply() == 1
+    assert (await holder.count(toy.people), await holder.count(toy.notes)) == (0, 0)
+
+
 async def test_a_holder_restored_before_its_last_word_keeps_what_a_hold_keeps(holder: ToyHolder) -> None:
     await holder.seed(1)
     receipts = await exercise(holder, "req_1", plans.ERASURE[-1:], Right.RIGHT_ERASURE, holds=[hold("people")])
