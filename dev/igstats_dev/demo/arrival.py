@@ -22,7 +22,7 @@ from igstats_dev.demo.scene import Person, Scene, until
 
 
 async def connect(scene: Scene) -> tuple[Person, Connection]:
-    """Connects the first profile that no earlier telling has erased."""
+    """Connects the first profile that is not erased yet."""
     scene.say.chapter("A customer connects the Instagram account of a person")
     return await _connect(scene)
 
@@ -44,7 +44,7 @@ async def _connect(scene: Scene) -> tuple[Person, Connection]:
             return person, connection
         if answer.body.get("reason") != "SUBJECT_ERASED":
             raise StoryError(f"the connection was refused: {answer.text[:500]}")
-        scene.say.answer(f"{person.username} was erased by an earlier telling and stays erased; the next one")
+        scene.say.answer(f"{person.username} was erased before and stays erased; the next one")
     raise StoryError("every profile of the emulator has been erased; remove the data folder to begin again")
 
 
