@@ -11,6 +11,8 @@ from igstats_privacy.model import Identifier, Right
 
 ACCOUNT_PROOF = "account"
 CONNECTION_PROOF = "account connection"
+KEY_PROOF = "account key"
+"""An account's key, shown at a page: which account it was is not kept."""
 UNNEEDED_PROOF = "none needed"
 
 UNVERIFIED = frozenset({Right.OPT_OUT, Right.CATEGORIES})
@@ -55,6 +57,15 @@ def proof(identifiers: Sequence[Identifier], account_id: str, *, connected: bool
 def unneeded(right: Right) -> str:
     """What stands for the proof of a right that asks for none; "" for the others."""
     return UNNEEDED_PROOF if right in UNVERIFIED else ""
+
+
+def asker(request_id: str, account_token: bytes, identity_proof: str) -> bytes:
+    """Whose request it is, as far as one of theirs may tell of another: an account's, or b"" for persons themselves.
+
+    Several accounts may speak for one profile, and its owner besides. Who showed an account's key at a page is like
+    nobody else.
+    """
+    return request_id.encode() if not account_token and KEY_PROOF in identity_proof else account_token
 
 
 def merged(given: Iterable[Identifier], found: Iterable[Identifier]) -> tuple[Identifier, ...]:

@@ -73,12 +73,14 @@ class _Finding:
     subject_class: SubjectClass
     tokens: tuple[bytes, ...]
     recipients: tuple[str, ...]
+    asker: bytes
 
     @cached_property
     def named(self) -> Named:
         """As kinship of requests sees it."""
         one = self.request
-        return Named(one.request_id, one.right, frozenset(self.tokens), one.due_at, bool(one.parent_id))
+        child = bool(one.parent_id)
+        return Named(one.request_id, one.right, frozenset(self.tokens), one.due_at, child, self.asker)
 
     @property
     def case(self) -> Case:
@@ -176,7 +178,9 @@ class Triage:
         proof = proof or identity.unneeded(request.right)
         completed = replace(naming, identifiers=normalised(identity.merged(given, found.identifiers)))
         kind = subject_class(given, connected=found.connected)
-        return _Finding(request, completed, proof, kind, self._identifiers.tokens_of(completed), found.recipients)
+        tokens = self._identifiers.tokens_of(completed)
+        asker = identity.asker(request.request_id, self._identifiers.account_token(account_id), proof)
+        return _Finding(request, completed, proof, kind, tokens, found.recipients, asker)
 
     async def _resolve(self, profiles: Mapping[str, Naming]) -> dict[str, Resolution]:
         if not profiles or self._unreachable:
@@ -289,4 +293,5 @@ class Triage:
 
 
 def _named(other: Other) -> Named:
-    return Named(other.request_id, other.right, frozenset(other.tokens), other.due_at, bool(other.parent_id))
+    asker = identity.asker(other.request_id, other.account_token, other.identity_proof)
+    return Named(other.request_id, other.right, frozenset(other.tokens), other.due_at, bool(other.parent_id), asker)

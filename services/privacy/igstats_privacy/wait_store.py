@@ -27,13 +27,14 @@ _LOCK_SEEN = text(
 )
 # Each token is looked up by itself (OFFSET keeps the planner from comparing every one with every row).
 _OTHERS = text(
-    "SELECT g.request_id AS mine, r.request_id, r.right, r.state, r.due_at, r.parent_id, array_agg(g.token) AS tokens"
+    "SELECT g.request_id AS mine, r.*, array_agg(g.token) AS tokens"
     " FROM unnest(CAST(:owners AS text[]), CAST(:tokens AS bytea[])) AS g(request_id, token)"
     " CROSS JOIN LATERAL (SELECT request_id FROM request_tokens WHERE token = g.token OFFSET 0) t"
-    ' CROSS JOIN LATERAL (SELECT q.request_id, q."right", q.state, q.due_at, q.parent_id FROM requests q'
+    ' CROSS JOIN LATERAL (SELECT q.request_id, q."right", q.state, q.due_at, q.parent_id, q.account_token,'
+    " q.identity_proof FROM requests q"
     " WHERE q.request_id = t.request_id AND q.closed_at IS NULL OFFSET 0) r"
     " WHERE r.request_id <> g.request_id"
-    ' GROUP BY g.request_id, r.request_id, r."right", r.state, r.due_at, r.parent_id'
+    ' GROUP BY g.request_id, r.request_id, r."right", r.state, r.due_at, r.parent_id, r.account_token, r.identity_proof'
 )
 _WAIT = text(
     "UPDATE requests SET wait = g.wait, wait_until = g.until FROM unnest(CAST(:ids AS text[]), CAST(:waits AS text[]),"
@@ -93,6 +94,8 @@ class Other:
     state: State
     due_at: datetime
     parent_id: str
+    account_token: bytes
+    identity_proof: str
     tokens: tuple[bytes, ...]
 
 
@@ -107,6 +110,8 @@ async def others(connection: Connection, persons: Mapping[str, Iterable[bytes]])
             State(row.state),
             row.due_at,
             row.parent_id,
+            bytes(row.account_token),
+            row.identity_proof,
             tuple(map(bytes, row.tokens)),
         )
         for row in rows

@@ -159,19 +159,24 @@ class Named:
     tokens: frozenset[bytes]
     due_at: datetime
     is_child: bool = False
+    asker: bytes = b""
+    """Whose it is (`identity.asker`)."""
 
 
 def repeats(request: Named, others: Iterable[Named]) -> Named | None:
-    """The oldest live request that asks for the same about the same person and came before; both are proved.
+    """The oldest live request of the same asker that asks for the same about the same person and came before.
 
-    It must name everybody that this one names. Nobody learns of it whose own identity is not proved.
+    Both are proved, and it must name everybody that this one names. That there is one, and when it is due, is told:
+    so nobody learns of it whose own identity is not proved, and no account of the request of another or of the owner.
     """
     if request.is_child or request.right not in REPEATABLE:
         return None
     older = [
         one
         for one in others
-        if one.request_id < request.request_id and one.right is request.right and request.tokens <= one.tokens
+        if one.request_id < request.request_id
+        and (one.right, one.asker) == (request.right, request.asker)
+        and request.tokens <= one.tokens
     ]
     return min((one for one in older if not one.is_child), key=lambda one: one.request_id, default=None)
 

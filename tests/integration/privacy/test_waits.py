@@ -262,53 +262,6 @@ async def test_an_approval_while_triage_looks_is_not_lost(office_with: MakeOffic
     assert await office.state(request_id) is State.FENCING
 
 
-async def test_a_duplicate_shares_the_due_time_and_proves_itself(office_with: MakeOffice) -> None:
-    office = await office_with(Policy())
-    first = await office.accepted(Right.ERASURE, HANDLE)
-    due = (await office.show(first)).request.due_at
-    office.clock.advance(timedelta(days=3))
-    office.profiles.connected = False
-    second = await office.accepted(Right.ERASURE, HANDLE)
-    request = (await office.show(second)).request
-    assert (request.state, request.duplicate_of, request.due_at > due) == (State.IDENTITY_PENDING, "", True)
-    await office.requests.confirm_identity(second, "passport seen")
-    await office.triage.run_once()
-    request = (await office.show(second)).request
-    assert (request.state, request.duplicate_of, request.due_at) == (State.FENCING, first, due)
-    assert request.identity_proof == "passport seen"
-
-
-async def test_a_duplicate_goes_its_own_way_when_the_first_ends(office_with: MakeOffice) -> None:
-    policy = Policy(approve=frozenset({Right.ERASURE}))
-    office = await office_with(policy)
-    first, second = await office.accepted(Right.ERASURE, HANDLE), await office.accepted(Right.ERASURE, HANDLE)
-    assert (await office.show(second)).request.duplicate_of == first
-    desk = deciding(office, policy)
-    await desk.deny(first, "ada", "TOO_MANY_REQUESTS", "asked twice")
-    await desk.approve(second, "ada")
-    await office.triage.run_once()
-    await office.work()
-    office.clock.advance(timedelta(days=8))
-    await office.reconciler.end_settled()
-    assert [await office.state(one) for one in (first, second)] == [State.DENIED, State.FULFILLED]
-
-
-async def test_two_requests_that_come_together_are_first_and_duplicate(office_with: MakeOffice) -> None:
-    office = await office_with(Policy())
-    first, second = await office.open(Right.ERASURE, HANDLE), await office.open(Right.ERASURE, HANDLE)
-    other = await office.open(Right.ACCESS, HANDLE)
-    await office.triage.run_once()
-    found = [(await office.show(one)).request.duplicate_of for one in (first, second, other)]
-    assert found == ["", first, ""]
-
-
-async def test_what_names_more_persons_than_the_first_is_no_duplicate(office_with: MakeOffice) -> None:
-    office = await office_with(Policy())
-    await office.accepted(Right.ERASURE, HANDLE)
-    wider = await office.accepted(Right.ERASURE, HANDLE, Identifier("CONTACT_ID", f"con_{ULID_TEXT}_1"))
-    assert (await office.show(wider)).request.duplicate_of == ""
-
-
 @pytest.mark.parametrize(
     ("identifier", "connected", "expected"),
     [

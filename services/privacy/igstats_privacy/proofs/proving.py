@@ -14,6 +14,7 @@ from igstats_privacy import store as core
 from igstats_privacy.changes import Changes
 from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers
+from igstats_privacy.identity import KEY_PROOF
 from igstats_privacy.lifecycle import Move, movable, moved
 from igstats_privacy.model import Identifier, Naming, Request, Shown
 from igstats_privacy.proofs import rules, store
@@ -26,7 +27,7 @@ WORDS = {
     Method.MAIL_CODE: "mail code",
     Method.POINTS: "matched points",
     Method.LOGIN: rules.BY_LOGIN,
-    Method.ACCOUNT: "account key",
+    Method.ACCOUNT: KEY_PROOF,
 }
 """How a proof is named on the request, where it stays after the proof itself is forgotten."""
 

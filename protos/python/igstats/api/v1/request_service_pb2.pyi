@@ -235,7 +235,7 @@ class PrivacyRequest(google.protobuf.message.Message):
     wait: builtins.str
     """What it waits for before acceptance: APPROVAL, SECOND_APPROVAL, WINDOW, or empty."""
     duplicate_of: builtins.str
-    """Live request of the same person and right that this one repeats."""
+    """Live request of the same account about the same person and right that this one repeats; never that of another."""
     status_code: builtins.str
     """Opens the public status page, /privacy/requests/<status code>."""
     extension_reasons: builtins.str

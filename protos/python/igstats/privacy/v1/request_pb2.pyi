@@ -288,7 +288,9 @@ class Request(google.protobuf.message.Message):
     parent_id: builtins.str
     """Request that this one continues, previews or restricts for; empty for none."""
     duplicate_of: builtins.str
-    """Live request of the same person and right that this one repeats; it shares that one's due time."""
+    """Live request of the same asker, person and right that this one repeats; it shares that one's due time. What others
+    have asked about the person goes its own way.
+    """
     wait: global___Wait.ValueType
     """What it waits for before acceptance."""
     identity_proof: builtins.str
