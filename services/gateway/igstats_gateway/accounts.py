@@ -74,7 +74,8 @@ class Accounts:
         """The account after the change.
 
         Raises:
-            DomainError: FIELD_INVALID, ACCOUNT_NOT_FOUND, SUBJECT_ERASED, SUBJECT_RESTRICTED.
+            DomainError: FIELD_INVALID, also for a contact that may not be stored; RATE_LIMITED after too many of those;
+                ACCOUNT_NOT_FOUND, SUBJECT_ERASED, SUBJECT_RESTRICTED.
         """
         _require_addresses(change.contacts)
         try:

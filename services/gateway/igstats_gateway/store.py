@@ -20,6 +20,7 @@ from sqlalchemy import Row, delete, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from igstats_gateway import refusal_store
 from igstats_gateway.events import ACCESS_SUBJECT, SERVICE, access_recorded
 from igstats_gateway.model import (
     Account,
@@ -163,19 +164,26 @@ class Store:
         """Applies a change whose new contacts have no id; numbers those. None when there is no such account.
 
         Raises:
-            DomainError: SUBJECT_ERASED or SUBJECT_RESTRICTED for the account or a contact.
+            DomainError: SUBJECT_ERASED or SUBJECT_RESTRICTED for the account; FIELD_INVALID for contacts whose persons
+                are, RATE_LIMITED after too many of those.
             LookupError: The account has no contact with a given id; the argument is its position.
         """
-        tokens = [self._account_token(account_id), *self._contact_tokens(change.contacts)]
+        own, given = self._account_token(account_id), self._contact_tokens(change.contacts)
         async with self._database.transaction() as connection:
-            await admit(connection, tokens)
-            made = await _change_head(connection, account_id, change)
-            if made is None:
-                return None
-            await self._change_contacts(connection, account_id, change.contacts, made, now)
-            if change.billing is not None:
-                await _change_billing(connection, account_id, change.billing)
-            return await _read_account(connection, account_id)
+            if await refusal_store.welcome(connection, account_id, own, given, now):
+                return await self._change(connection, account_id, change, now)
+        raise refusal_store.refused()
+
+    async def _change(
+        self, connection: AsyncConnection, account_id: str, change: AccountChange, now: datetime
+    ) -> Account | None:
+        made = await _change_head(connection, account_id, change)
+        if made is None:
+            return None
+        await self._change_contacts(connection, account_id, change.contacts, made, now)
+        if change.billing is not None:
+            await _change_billing(connection, account_id, change.billing)
+        return await _read_account(connection, account_id)
 
     async def _change_contacts(
         self, connection: AsyncConnection, account_id: str, changes: Sequence[Contact], made: int, now: datetime

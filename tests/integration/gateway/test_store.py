@@ -129,17 +129,6 @@ async def test_numbers_of_erased_contacts_are_not_given_again(world: World) -> N
     assert [contact.contact_id[-2:] for contact in account.contacts] == ["_2"]
 
 
-async def test_an_erased_person_is_not_taken_back_as_a_contact(world: World) -> None:
-    made = await world.register()
-    await world.erase("EMAIL", "ann@example.com")
-    change = AccountChange(contacts=[Contact("", "Ann@Example.com", "Ann")])
-    with pytest.raises(DomainError) as caught:
-        await world.store.change_account(made.account_id, change, world.clock.now())
-    assert caught.value.reason is Reason.SUBJECT_ERASED
-    with pytest.raises(DomainError):
-        await world.register()
-
-
 async def test_a_restricted_contact_is_left_out_and_the_account_says_so(world: World) -> None:
     made = await world.register()
     await world.restrict("EMAIL", "ann@example.com")

@@ -89,7 +89,8 @@ class AccountServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateAccount(self, request, context):
-        """Changes company, contacts and billing details; empty fields stay as they are.
+        """Changes company, contacts and billing details; empty fields stay as they are. Contacts whose persons do not want to be
+        stored are refused with FIELD_INVALID, without saying which; after ten such refusals in a day with RATE_LIMITED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -31,7 +31,9 @@ class AccountServiceStub:
         igstats.api.v1.account_service_pb2.UpdateAccountRequest,
         igstats.api.v1.account_service_pb2.UpdateAccountResponse,
     ]
-    """Changes company, contacts and billing details; empty fields stay as they are."""
+    """Changes company, contacts and billing details; empty fields stay as they are. Contacts whose persons do not want to be
+    stored are refused with FIELD_INVALID, without saying which; after ten such refusals in a day with RATE_LIMITED.
+    """
 
     CreateKey: grpc.UnaryUnaryMultiCallable[
         igstats.api.v1.account_service_pb2.CreateKeyRequest,
@@ -82,7 +84,9 @@ class AccountServiceAsyncStub:
         igstats.api.v1.account_service_pb2.UpdateAccountRequest,
         igstats.api.v1.account_service_pb2.UpdateAccountResponse,
     ]
-    """Changes company, contacts and billing details; empty fields stay as they are."""
+    """Changes company, contacts and billing details; empty fields stay as they are. Contacts whose persons do not want to be
+    stored are refused with FIELD_INVALID, without saying which; after ten such refusals in a day with RATE_LIMITED.
+    """
 
     CreateKey: grpc.aio.UnaryUnaryMultiCallable[
         igstats.api.v1.account_service_pb2.CreateKeyRequest,
@@ -137,7 +141,9 @@ class AccountServiceServicer(metaclass=abc.ABCMeta):
         request: igstats.api.v1.account_service_pb2.UpdateAccountRequest,
         context: _ServicerContext,
     ) -> typing.Union[igstats.api.v1.account_service_pb2.UpdateAccountResponse, collections.abc.Awaitable[igstats.api.v1.account_service_pb2.UpdateAccountResponse]]:
-        """Changes company, contacts and billing details; empty fields stay as they are."""
+        """Changes company, contacts and billing details; empty fields stay as they are. Contacts whose persons do not want to be
+        stored are refused with FIELD_INVALID, without saying which; after ten such refusals in a day with RATE_LIMITED.
+        """
 
     @abc.abstractmethod
     def CreateKey(
