@@ -16,20 +16,22 @@ from igstats_gateway.doors.drop.platform import Platform
 from igstats_gateway.doors.drop.rules import LONGEST, Outcome, Rhythm
 from igstats_gateway.doors.drop.store import DropStore
 from igstats_gateway.doors.drop.tables import drop_items, drop_pulls
-from igstats_gateway.doors.model import Opened, Regime, Right, State, Status, Wish
+from igstats_gateway.doors.model import Identifier, Kind, Opened, Regime, Right, State, Status, Wish
 from igstats_gateway.keys import Pepper
 from igstats_gateway.model import Contact
 from igstats_gateway.store import Store
+from igstats_gateway.tables import contacts
 from igstats_gateway.telemetry import DROP_DAYS
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.tables import outbox
 from igstats_kit.testing.clock import FakeClock
-from igstats_kit.tokens import Tokens
-from sqlalchemy import func, select, text
+from igstats_kit.tokens import Tokens, email_sha256
+from sqlalchemy import func, select, text, update
 
 MakeDatabase = Callable[[str], Awaitable[Database]]
 KEY = "a broker's key"
+TOKENS = Tokens(b"t" * 32)
 NOON = datetime(2026, 11, 4, 20, tzinfo=UTC)
 EVERY = timedelta(days=30)
 
@@ -105,10 +107,9 @@ class World:
         self.database, self.emulator = database, emulator
         self.clock = FakeClock(NOON)
         self.privacy = Privacy()
-        tokens = Tokens(b"t" * 32)
-        self.store = DropStore(database, tokens, Sealer(b"s" * 32))
+        self.store = DropStore(database, TOKENS, Sealer(b"s" * 32))
         self.platform = Platform(session, url, KEY)
-        self._registration = Registration(Store(database, tokens), Pepper(b"p" * 32), self.clock)
+        self._registration = Registration(Store(database, TOKENS), Pepper(b"p" * 32), self.clock)
 
     async def register(self, email: str, name: str) -> None:
         await self._registration.create("Engines", Contact("", email, name), ["stats:read"])
@@ -141,6 +142,18 @@ async def world(database: MakeDatabase) -> AsyncIterator[World]:
     emulator = Emulator(FakeClock(NOON), KEY)
     async with emulator.listening() as url, aiohttp.ClientSession() as session:
         yield World(await database("gateway"), emulator, session, url)
+
+
+async def test_an_address_on_file_that_no_door_would_take_any_more_is_asked_for_by_its_hash(world: World) -> None:
+    await world.register("ada@example.com", "Ada")
+    old = "ada@localhost"
+    found = {"email_token": TOKENS.of("EMAIL", old), "hash_token": TOKENS.of("EMAIL_SHA256", email_sha256(old))}
+    async with world.database.transaction() as connection:
+        await connection.execute(update(contacts).values(email=old, **found))
+    world.emulator.lists.ask(old)
+    await world.work()
+    ((wish, _),) = world.privacy.requests.values()
+    assert wish.identifiers == (Identifier(Kind.EMAIL_SHA256, email_sha256(old)),)
 
 
 async def test_everybody_on_the_list_is_answered_by_what_became_of_them(world: World) -> None:

@@ -7,6 +7,8 @@ from typing import Protocol
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
+from igstats_kit.mail import mail_address
+from igstats_kit.tokens import email_sha256
 
 from igstats_gateway import telemetry
 from igstats_gateway.doors.drop import rules
@@ -107,7 +109,7 @@ class Broker:
                     door=DOOR,
                     idempotency_key=f"{pull}/{match.item_id}",
                     right=match.wish,
-                    identifiers=(Identifier(Kind.EMAIL, match.address),),
+                    identifiers=(_identifier(match.address),),
                     identity_proof=PROOF,
                     regime=Regime.CCPA,
                 )
@@ -162,3 +164,10 @@ class Broker:
                 await self._store.amended(one)
             else:
                 _log.error("DROP refuses a file of answers: docs/runbooks/drop.md")
+
+
+def _identifier(address: str) -> Identifier:
+    """How privacy is told of an address on file: by its hash if it is from before addresses were checked."""
+    if mail_address(address) is None:
+        return Identifier(Kind.EMAIL_SHA256, email_sha256(address))
+    return Identifier(Kind.EMAIL, address)
