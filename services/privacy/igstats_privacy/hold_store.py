@@ -34,11 +34,20 @@ _KEPT_BACK = text(
     "SELECT h.*, h.kept_back AS concerned FROM holds h WHERE h.kept_back && CAST(:ids AS text[])"
     " AND :holder = ANY(h.holders)"
 )
+# The tokens of the ledger are fewer than those of a request, but all that there is of one whose rows were lost. Such a
+# request has no task that would note what a hold keeps of it.
 _OF_ERASURES = text(
-    "SELECT h.*, ARRAY(SELECT DISTINCT e.request_id FROM hold_tokens k JOIN request_tokens t USING (token)"
-    " JOIN erasure_ledger e USING (request_id)"
-    " WHERE k.hold_id = h.hold_id AND e.sequence BETWEEN :first AND :last) AS concerned FROM holds h"
-    " WHERE h.released_at IS NULL AND h.until_at > :now AND :holder = ANY(h.holders)"
+    "WITH read AS (SELECT e.request_id, e.tokens, NOT EXISTS (SELECT FROM tasks t WHERE t.request_id = e.request_id)"
+    " AS alone FROM erasure_ledger e WHERE e.sequence BETWEEN :first AND :last),"
+    " named AS (SELECT request_id, alone, unnest(tokens) AS token FROM read UNION"
+    " SELECT e.request_id, e.alone, t.token FROM read e JOIN request_tokens t USING (request_id)),"
+    " met AS (SELECT k.hold_id, array_agg(DISTINCT n.request_id) AS requests,"
+    " coalesce(array_agg(DISTINCT n.request_id) FILTER (WHERE n.alone), '{}') AS alone"
+    " FROM named n JOIN hold_tokens k USING (token) GROUP BY k.hold_id)"
+    " UPDATE holds h SET kept_back = (SELECT coalesce(array_agg(DISTINCT one ORDER BY one), '{}')"
+    " FROM unnest(h.kept_back || m.alone) AS one) FROM met m"
+    " WHERE h.hold_id = m.hold_id AND h.released_at IS NULL AND h.until_at > :now AND :holder = ANY(h.holders)"
+    " RETURNING h.*, m.requests AS concerned"
 )
 _TOO_LATE = text(
     "SELECT DISTINCT r.request_id, r.state FROM request_tokens t JOIN requests r USING (request_id)"
@@ -96,7 +105,10 @@ async def leased(
 async def of_erasures(
     connection: Connection, holder: str, sequences: tuple[int, int], request_ids: Sequence[str], now: datetime
 ) -> dict[str, list[Hold]]:
-    """What stays at a holder now, by erasure of the ledger between two numbers."""
+    """What stays at a holder now, by erasure of the ledger between two numbers.
+
+    An erasure without tasks, whose request was lost or is long gone, is written down at each hold here.
+    """
     binds = {"first": sequences[0], "last": sequences[1], "holder": holder, "now": now}
     return _by_request(await connection.execute(_OF_ERASURES, binds), request_ids)
 

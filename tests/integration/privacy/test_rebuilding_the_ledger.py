@@ -13,10 +13,14 @@ from igstats_kit.sql import Database
 from igstats_kit.tables import holder_state, tombstones
 from igstats_privacy.model import Erasure, Right, State
 from igstats_privacy.remembered import Memory
-from igstats_privacy.tables import erasure_ledger
-from sqlalchemy import insert, select, text
+from igstats_privacy.tables import erasure_ledger, request_tokens, requests, tasks
+from sqlalchemy import delete, insert, select, text
 
+from tests.integration.privacy import test_holds
 from tests.integration.privacy.conftest import Office
+from tests.integration.privacy.test_holds import HANDLE, new_hold, step
+
+held_office = test_holds.held_office
 
 KEPT = timedelta(days=730)
 MakeConfig = Callable[[str], Awaitable[Any]]
@@ -70,6 +74,29 @@ async def test_a_restored_request_that_the_ledger_knows_again_is_accepted_once_m
     ]
     await office.work()
     assert await office.state(request_id) is State.SETTLING
+
+
+async def test_a_hold_that_the_backup_has_keeps_data_from_an_erasure_that_it_lacks_and_its_release_goes_on(
+    held_office: Office,
+) -> None:
+    office = held_office
+    hold = await office.holds.place(new_hold(office), "ada")
+    lost = await office.accepted(Right.ERASURE, HANDLE)
+    await step(office, "FENCE")
+    known_to_stats = await office.ledger.after("stats", 0, 0)
+    await restore(office, head=0)
+    async with office.database.transaction() as connection:
+        for table in (tasks, request_tokens, requests):
+            await connection.execute(delete(table))
+    await office.ledger.rebuild(remembered(*known_to_stats, applied=0), KEPT)
+    (elsewhere,) = await office.ledger.after("gateway", 0, 0)
+    (entry,) = await office.ledger.after("stats", 0, 0)
+    assert (entry.request_id, entry.pending, [one.hold_id for one in entry.holds]) == (lost, False, [hold.hold_id])
+    assert elsewhere.holds == ()
+    (resumed,) = (await office.holds.release(hold.hold_id, "ada")).resumed
+    await office.triage.run_once()
+    assert (await step(office, "FENCE"))["stats"].tokens == office.identifiers.tokens([HANDLE])
+    assert (await office.show(resumed)).request.parent_id == lost
 
 
 async def _run(*arguments: str, given: str = "") -> tuple[int | None, str, str]:
