@@ -1,9 +1,9 @@
 """Erasure ledger at a holder: applied at every start, before the service is ready, and hourly.
 
 Each database remembers how far it has applied the ledger. A database restored from a backup remembers less, so it heals
-before it serves, without anyone telling it that it was restored. What a task of the request will erase is left to it,
-and fenced only: until then a hold may come, and the receipt counts what the task finds. The mark stays before such an
-entry: a backup of today must not take the erasure of tomorrow for done.
+before it serves, without anyone telling it that it was restored. What a task will erase that is not offered yet is left
+to it, and fenced only: until then a hold may come, and the receipt counts what the task finds. The mark stays before
+such an entry: a backup of today must not take the erasure of tomorrow for done.
 """
 
 import asyncio

@@ -20,10 +20,11 @@ _SEEN = text(
     "UPDATE holders SET seen_at = greatest(seen_at, CAST(:now AS timestamptz)) WHERE holder = :holder RETURNING holder"
 )
 _HEAD = text("SELECT max(sequence) FROM ledger_head")
+# Once an ERASE is offered its receipt may be under way, from before a restore: then nobody else would erase again.
 # Tasks that retention has removed were settled long ago.
 _ERASURES = text(
     "SELECT e.*, EXISTS (SELECT FROM tasks t WHERE t.request_id = e.request_id AND t.holder = :holder"
-    " AND t.phase = 'ERASE' AND t.state <> 'SETTLED') AS pending, NOT EXISTS (SELECT FROM tasks t"
+    " AND t.phase = 'ERASE' AND t.state = 'PLANNED') AS pending, NOT EXISTS (SELECT FROM tasks t"
     " WHERE t.request_id = e.request_id AND t.holder = :holder AND t.state <> 'SETTLED') AS ended"
     " FROM erasure_ledger e WHERE e.sequence > :after ORDER BY e.sequence LIMIT :limit"
 )

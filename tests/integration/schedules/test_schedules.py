@@ -37,3 +37,41 @@ async def test_nothing_is_lost_nothing_comes_back_and_nothing_succeeds_without_e
     finally:
         sys.stdout.write(f"seeds {first} to {seed}: {dict(sorted(done.items()))}\n")
         await world.close()
+
+
+async def test_a_receipt_under_way_from_before_a_restore_hides_nothing_from_the_replay(
+    postgres: Postgres, databases: Databases
+) -> None:
+    """It settles the ERASE, so that no task would erase what the restored database has again."""
+    world = await World.make(postgres, databases)
+    try:
+        west = world.holders["west"]
+        assert await world.sync(west, 1)
+        request_id = await world.open(1, "once")
+        backup = await world.copy(west)
+        await world.office.triage.run_once()
+        await _turn(world)
+        await _turn(world)
+        assert await world.states([request_id]) == {"EXECUTING"}
+        await world.publish(world.privacy)
+        await world.deliver(*world.wire)
+        assert await west.rows_of(1) == 0
+        world.wire = []
+        await world.publish(west)
+        await world.publish(world.holders["east"])
+        await world.restore(west, backup)
+        await west.get_ready()
+        for _ in range(6):
+            await _turn(world)
+        assert await world.states([request_id]) == {"SETTLING"}
+        assert await west.rows_of(1) == 0
+    finally:
+        await world.close()
+
+
+async def _turn(world: World) -> None:
+    """Everybody publishes, and then everybody gets it."""
+    for process in (world.privacy, *world.holders.values()):
+        await world.publish(process)
+    waiting, world.wire = world.wire, []
+    await world.deliver(*waiting)

@@ -290,7 +290,7 @@ class Erasure(google.protobuf.message.Message):
     request_id: builtins.str
     """The request."""
     pending: builtins.bool
-    """The holder has not stated yet that it erased: a task will do it, so the person is fenced and nothing destroyed."""
+    """No ERASE was offered to the holder yet: a task will do it and a hold may still come, so the holder fences and destroys nothing."""
     ended: builtins.bool
     """The holder has given its last word on the request: no task comes any more."""
     @property
