@@ -76,6 +76,11 @@ class Archive:
         self._zip.writestr(self._info(MANIFEST), json.dumps(manifest, indent=2, ensure_ascii=False))
         self._zip.close()
 
+    def abandon(self) -> None:
+        """Closes what a torn download has left open; after `close` there is nothing."""
+        self._end()
+        self._zip.close()
+
     def taken(self) -> bytes:
         """What was written since the last call."""
         return self._sink.taken()

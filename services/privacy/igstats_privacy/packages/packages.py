@@ -51,10 +51,13 @@ class Packages:
     async def packed(self, contents: Contents) -> AsyncIterator[bytes]:
         """The ZIP of a package that its reader may have, in pieces."""
         packing = _Packing(contents, self._descriptions)
-        async for _ in packing.steps():
-            if piece := packing.archive.taken():
-                yield piece
-        yield packing.archive.taken()
+        try:
+            async for _ in packing.steps():
+                if piece := packing.archive.taken():
+                    yield piece
+            yield packing.archive.taken()
+        finally:
+            packing.archive.abandon()
 
 
 class _Packing:
