@@ -26,7 +26,7 @@ from igstats_kit.events import Bus, Event, Stream
 from igstats_kit.holder import HolderRunner
 from igstats_kit.outbox import Relay
 from igstats_kit.sql import Database
-from igstats_kit.tables import outbox
+from igstats_kit.tables import outbox, task_receipts
 from igstats_kit.testing.coordinator import ERASURE, Coordinator, Person, offer
 
 _COLUMNS = text(
@@ -58,10 +58,11 @@ class Failure(NamedTuple):
 
 
 class _FailingOnce(Database):
-    """Loses the first transaction that comes to its end, as a crash between effect and commit would."""
+    """Loses the first transaction that has written a task's receipt, as a crash between effect and commit would."""
 
-    def __init__(self, inner: Database) -> None:
+    def __init__(self, inner: Database, task_id: str) -> None:
         self._inner = inner
+        self._written = select(task_receipts.c.task_id).where(task_receipts.c.task_id == task_id)
         self.after_commit = []
         self.failed = False
 
@@ -69,7 +70,7 @@ class _FailingOnce(Database):
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         async with self._inner.transaction() as connection:
             yield connection
-            if not self.failed:
+            if not self.failed and await connection.scalar(self._written):
                 self.failed = True
                 raise ConnectionResetError("the commit was lost on purpose")
 
@@ -153,9 +154,8 @@ class Conformance:
         """A task whose commit was lost comes back and is settled."""
         person = self._candidate.person(5)
         await self._ensure_streams()
-        failing = _FailingOnce(self._candidate.database)
-        runner = self._candidate.build(failing)
         tasks = self._plan(person)
+        runner = self._candidate.build(_FailingOnce(self._candidate.database, tasks[0]))
         consumer = asyncio.create_task(runner.consumer().run())
         try:
             subject = f"igstats.privacy.v1.task.{self._candidate.holder}"
