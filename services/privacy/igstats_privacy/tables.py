@@ -111,6 +111,9 @@ correspondents = Table(
     Column("request_id", Text, primary_key=True, info=plain()),
     Column("sealed", LargeBinary, nullable=False, info=personal("user.contact.email", exported=False)),
     Column("written", ARRAY(Text), nullable=False, info=plain()),
+    # Letters that were too many for an address that nobody has proved, and when they are tried again.
+    Column("withheld", ARRAY(Text), nullable=False, server_default=text("'{}'"), info=plain()),
+    _time("again_at", nullable=True),
     Column("seen", Text, nullable=False, info=plain()),
     _time("created_at"),
     # When the address is needed until at the latest: where a hold keeps data back, its end.

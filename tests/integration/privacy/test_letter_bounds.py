@@ -8,6 +8,7 @@ import pytest
 from igstats.event.v1.events_pb2 import RecordMade
 from igstats_privacy.letters import relay
 from igstats_privacy.letters.rendering import Rendered
+from igstats_privacy.letters.rules import STAYS_OWED
 from igstats_privacy.letters.sender import PATIENCE
 from igstats_privacy.mailing_store import MOST_A_DAY, MOST_UNASKED, take
 from igstats_privacy.model import Identifier, NewRequest, Right
@@ -41,10 +42,67 @@ async def test_an_address_that_nobody_has_proved_gets_few_letters_a_day_and_the_
     made = [RecordMade.FromString(data) for data in await mailroom.office.posted(RecordMade)]
     kinds = [one.kind for message in made for one in message.records]
     assert kinds.count("letter.withheld") == MOST_UNASKED
-    assert await mailroom.post() == [], "what was withheld does not come later"
+    assert await mailroom.post() == [], "what was withheld does not come the same day"
     mailroom.office.clock.advance(timedelta(days=1))
-    await mailroom.open()
-    assert len(await mailroom.post()) == 1, "the next day"
+    fresh = await mailroom.open()
+    assert len(await mailroom.post()) == MOST_UNASKED, "the next day"
+    assert await mailroom.states(fresh) == {"receipt": "SENT"}, "what is new goes first"
+    assert await mailroom.post() == []
+    mailroom.office.clock.advance(timedelta(days=1))
+    assert len(await mailroom.post()) == 1
+    told = [await mailroom.states(one) for one in opened]
+    assert told == [{"receipt": "SENT"}] * len(opened), "each once"
+    made = [RecordMade.FromString(data) for data in await mailroom.office.posted(RecordMade)]
+    assert "letter.withheld" not in [one.kind for message in made for one in message.records], "on record already"
+
+
+async def test_requests_of_strangers_keep_no_letter_of_a_proved_one_back(mailroom: Mailroom) -> None:
+    for _ in range(MOST_UNASKED):
+        await opened_by(mailroom, "", Right.ERASURE)
+    assert len(await mailroom.post()) == MOST_UNASKED
+    own = await mailroom.open()
+    assert await mailroom.post() == []
+    await mailroom.office.triage.run_once()
+    assert len(await mailroom.post()) == 1, "as soon as it is proved"
+    assert await mailroom.states(own) == {"receipt": "SENT"}
+
+
+async def test_one_who_is_proved_floods_no_address_of_another(mailroom: Mailroom) -> None:
+    opened = [await mailroom.open(to="eve@example.com") for _ in range(MOST_UNASKED + 2)]
+    await mailroom.office.triage.run_once()
+    assert len(await mailroom.post()) == MOST_UNASKED
+    mailroom.office.clock.advance(timedelta(days=1))
+    assert len(await mailroom.post()) == 2
+    assert [await mailroom.states(one) for one in opened] == [{"receipt": "SENT"}] * len(opened)
+
+
+async def full(mailroom: Mailroom) -> None:
+    """Strangers have used up the day of the address."""
+    (channel, _) = mailroom.office.identifiers.mail_tokens(ADA)
+    async with mailroom.office.database.transaction() as connection:
+        await take(connection, {channel: MOST_A_DAY}, mailroom.office.clock.now(), MOST_A_DAY)
+
+
+async def test_the_last_letter_of_a_request_that_nobody_proved_is_tried_for_five_days(mailroom: Mailroom) -> None:
+    clock = mailroom.office.clock
+    patient, hopeless = [await opened_by(mailroom, "", Right.ERASURE) for _ in range(2)]
+    await mailroom.post()
+    await mailroom.office.triage.run_once()
+    await full(mailroom)
+    for request_id in (patient, hopeless):
+        await mailroom.office.requests.withdraw(request_id)
+    assert await mailroom.post() == []
+    assert sorted(await mailroom.addresses()) == sorted([patient, hopeless])
+    clock.advance(STAYS_OWED - timedelta(days=1))
+    await full(mailroom)
+    assert await mailroom.post() == []
+    clock.advance(timedelta(days=1))
+    async with mailroom.office.database.transaction() as connection:
+        (channel, _) = mailroom.office.identifiers.mail_tokens(ADA)
+        await take(connection, {channel: MOST_UNASKED - 1}, clock.now(), MOST_UNASKED)
+    assert len(await mailroom.post()) == 1
+    assert [(await mailroom.states(one)).get("result") for one in (patient, hopeless)] == ["SENT", None]
+    assert await mailroom.addresses() == []
 
 
 async def test_flooding_an_address_with_letters_leaves_room_for_its_owners_codes(mailroom: Mailroom) -> None:

@@ -1,7 +1,7 @@
 """Writes what is owed to those who gave an address: a worker that compares each request with what was written."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -98,12 +98,15 @@ class Correspondence:
     async def run_once(self) -> int:
         """Writes what is owed now; answers how many requests were looked at."""
         async with self._database.transaction() as connection:
-            found = [await self._due(connection, one) for one in await store.changed(connection, _BATCH)]
+            found = [await self._due(connection, one) for one in await self._changed(connection)]
             counted = (one.channel for one in found for _ in one.letters if one.channel is not None)
             left = await self._bounds.take(connection, counted)
             for one in found:
                 await self._write(connection, one, left)
         return len(found)
+
+    async def _changed(self, connection: Connection) -> list[Correspondent]:
+        return await store.changed(connection, self._clock.now(), _BATCH)
 
     async def _due(self, connection: Connection, correspondent: Correspondent) -> _Due:
         request = await store.request(connection, correspondent.request_id)
@@ -113,15 +116,12 @@ class Correspondence:
         return _Due(correspondent, request, address, language, owed, channel)
 
     async def _write(self, connection: Connection, due: _Due, left: dict[bytes, int]) -> None:
-        correspondent, request, address, language = due.correspondent, due.request, due.address, due.language
-        owed = due.letters
-        said = await core.explanations(connection, request.request_id) if owed else {}
+        request, address, language = due.request, due.address, due.language
+        going = [letter for letter in due.letters if due.channel is None or _taken(left, due.channel)]
+        said = await core.explanations(connection, request.request_id) if going else {}
         until = await self._held_until(connection, request)
         more = {"kept": until is not None, **await self._kin(connection, request)}
-        for letter in owed:
-            if due.channel is not None and not _taken(left, due.channel):
-                await self._withhold(connection, request, letter)
-                continue
+        for letter in going:
             reason = said.get(EXPLAINED.get(letter, ""), "")
             values = {**self._values(request, language), **more, "reason": reason}
             if letter is Letter.PACKAGE:
@@ -132,16 +132,26 @@ class Correspondence:
             now = self._clock.now()
             payload = {"letter": letter, "language": language_of(language)}
             await record(connection, "privacy", "letter.written", payload, now=now, request_id=request.request_id)
-        if rules.is_over(request, held=until is not None):
+        waiting = [letter for letter in due.letters if letter not in going]
+        again_at = await self._withhold(connection, due, waiting) if waiting else None
+        if rules.is_over(request, held=until is not None) and again_at is None:
             await store.done(connection, request.request_id)
-        else:
-            await store.note(connection, correspondent, [*correspondent.written, *owed], until)
+            return
+        seen = replace(due.correspondent, written=(*due.correspondent.written, *going), withheld=tuple(waiting))
+        await store.note(connection, seen, until, again_at)
 
-    async def _withhold(self, connection: Connection, request: Request, letter: Letter) -> None:
-        """Too many letters went to an address that nobody has proved. What this one would say is on the status page."""
-        payload = {"letter": letter, "why": "too many letters to an unproved address"}
+    async def _withhold(self, connection: Connection, due: _Due, waiting: Sequence[Letter]) -> datetime | None:
+        """Too many letters went to an address that nobody has proved; what these would say is on the status page.
+
+        Answers when they are tried again, None for never. Each is on record once.
+        """
         now = self._clock.now()
-        await record(connection, "privacy", "letter.withheld", payload, now=now, request_id=request.request_id)
+        for letter in waiting:
+            if letter not in due.correspondent.withheld:
+                payload = {"letter": letter, "why": "too many letters to an unproved address"}
+                request_id = due.request.request_id
+                await record(connection, "privacy", "letter.withheld", payload, now=now, request_id=request_id)
+        return rules.again_at(due.request, now)
 
     async def _held_until(self, connection: Connection, request: Request) -> datetime | None:
         """Until when at the latest a hold may keep back what the person is to hear the end of."""

@@ -5,6 +5,7 @@ two letters loses none, and a state that lasted an instant brings none about.
 """
 
 from collections.abc import Collection, Sequence
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from igstats_privacy.lifecycle import FINAL, RUNNING
@@ -26,6 +27,9 @@ class Letter(StrEnum):
 EXPLAINED = {Letter.EXTENSION: "EXTENSION", Letter.REFUSAL: "DENIAL"}
 """Letters that tell what an officer has written, and the kind of the officer's decision."""
 
+STAYS_OWED = timedelta(days=5)
+"""How long after the end of a request its withheld letters are tried again."""
+
 _PACKAGED = frozenset({Right.ACCESS, Right.PORTABILITY})
 _FULFILLED = frozenset({State.FULFILLED, State.FULFILLED_IN_PART})
 
@@ -38,6 +42,13 @@ def owed(request: Request, written: Collection[str]) -> Sequence[Letter]:
 def is_over(request: Request, *, held: bool) -> bool:
     """Whether no letter can become due any more, of this request or of what goes on after a hold."""
     return request.state in FINAL and not held
+
+
+def again_at(request: Request, now: datetime) -> datetime | None:
+    """When letters withheld now are tried again: with the next day of counting; None when that is too late."""
+    if request.closed_at is not None and now >= request.closed_at + STAYS_OWED:
+        return None
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
 
 
 def _called_for(request: Request) -> list[Letter]:

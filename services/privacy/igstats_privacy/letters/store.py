@@ -1,6 +1,5 @@
 """SQL of letters and of those they go to."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,15 +10,17 @@ from igstats_privacy.letters.tables import mails
 from igstats_privacy.model import Request
 from igstats_privacy.store import Connection
 
-# Whoever is to be written to, when the request is not as it was when we last looked.
+# Whoever is to be written to, when the request is not as it was when we last looked, or letters wait for this day.
 _CHANGED = text(
-    "SELECT c.request_id, c.sealed, c.written, r.state || r.wait || coalesce(r.extended_at::text, '') AS seen"
+    "SELECT c.request_id, c.sealed, c.written, c.withheld,"
+    " r.state || r.wait || coalesce(r.extended_at::text, '') AS seen"
     " FROM correspondents c JOIN requests r USING (request_id)"
-    " WHERE c.seen <> r.state || r.wait || coalesce(r.extended_at::text, '')"
-    " ORDER BY c.request_id LIMIT :limit FOR UPDATE OF c SKIP LOCKED"
+    " WHERE c.seen <> r.state || r.wait || coalesce(r.extended_at::text, '') OR c.again_at <= :now"
+    " ORDER BY c.again_at NULLS FIRST, c.request_id LIMIT :limit FOR UPDATE OF c SKIP LOCKED"
 )
 _NOTED = text(
-    "UPDATE correspondents SET seen = :seen, written = :written, needed_until = greatest(needed_until,"
+    "UPDATE correspondents SET seen = :seen, written = :written, withheld = :withheld,"
+    " again_at = CAST(:again_at AS timestamptz), needed_until = greatest(needed_until,"
     " CAST(:until AS timestamptz)) WHERE request_id = :request_id"
 )
 # Releasing a hold looks at these rows again: `hold_store.let_go`.
@@ -48,6 +49,7 @@ class Correspondent:
     request_id: str
     sealed: bytes
     written: tuple[str, ...]
+    withheld: tuple[str, ...]
     seen: str
 
 
@@ -64,10 +66,13 @@ class Mail:
     created_at: datetime
 
 
-async def changed(connection: Connection, limit: int) -> list[Correspondent]:
-    """Those whose requests have changed since the last look, locked."""
-    rows = await connection.execute(_CHANGED, {"limit": limit})
-    return [Correspondent(row.request_id, bytes(row.sealed), tuple(row.written), row.seen) for row in rows]
+async def changed(connection: Connection, now: datetime, limit: int) -> list[Correspondent]:
+    """Those whose requests have changed since the last look or whose withheld letters are tried again, locked."""
+    rows = await connection.execute(_CHANGED, {"now": now, "limit": limit})
+    return [
+        Correspondent(row.request_id, bytes(row.sealed), tuple(row.written), tuple(row.withheld), row.seen)
+        for row in rows
+    ]
 
 
 async def request(connection: Connection, request_id: str) -> Request:
@@ -85,11 +90,12 @@ async def held_until(connection: Connection, request_id: str) -> datetime | None
 
 
 async def note(
-    connection: Connection, correspondent: Correspondent, written: Sequence[str], until: datetime | None
+    connection: Connection, correspondent: Correspondent, until: datetime | None, again_at: datetime | None
 ) -> None:
-    """Remembers what was looked at and written; the address is needed until then, if a hold says so."""
-    binds = {"request_id": correspondent.request_id, "seen": correspondent.seen, "written": list(written)}
-    await connection.execute(_NOTED, binds | {"until": until})
+    """Remembers what was looked at, written and withheld; the address is needed until then, if a hold says so."""
+    binds: dict[str, object] = {"request_id": correspondent.request_id, "seen": correspondent.seen}
+    binds |= {"written": list(correspondent.written), "withheld": list(correspondent.withheld)}
+    await connection.execute(_NOTED, binds | {"until": until, "again_at": again_at})
 
 
 async def done(connection: Connection, request_id: str) -> None:
