@@ -86,7 +86,7 @@ class Accounts:
     async def create_key(
         self, caller: Caller, label: str, scopes: Sequence[str], expire: datetime | None
     ) -> tuple[StoredKey, str]:
-        """A new key, and its text. It can do no more than the key that makes it.
+        """A new key, and its text. It can do no more than the key that makes it, and no longer.
 
         Raises:
             DomainError: SCOPE_MISSING, FIELD_INVALID, SUBJECT_ERASED, SUBJECT_RESTRICTED.
@@ -94,13 +94,22 @@ class Accounts:
         for scope in scopes:
             if scope not in caller.scopes:
                 raise DomainError(Reason.SCOPE_MISSING, scope=scope)
-        if expire is not None and expire <= self._clock.now():
-            raise _invalid("expire_time", "is in the past")
+        expire = self._end(caller, expire)
         key = keys.make()
         made = _stored(self._pepper, key, caller.account_id, label, scopes, self._clock.now())
         stored = replace(made, expire_time=expire)
         await self._store.add_key(stored)
         return stored, key.text
+
+    def _end(self, caller: Caller, wanted: datetime | None) -> datetime | None:
+        """When the new key ends: as wished, with the caller's at the latest."""
+        if wanted is None:
+            return caller.expire_time
+        if wanted <= self._clock.now():
+            raise _invalid("expire_time", "is in the past")
+        if caller.expire_time is not None and wanted > caller.expire_time:
+            raise _invalid("expire_time", "is later than the end of the calling key")
+        return wanted
 
     async def keys(self, account_id: str) -> Sequence[StoredKey]:
         """The account's keys, newest first."""

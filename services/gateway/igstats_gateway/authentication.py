@@ -51,7 +51,7 @@ class Authentication:
         if stored is None or not self._pepper.fits(key, stored.key_hash):
             raise DomainError(Reason.API_KEY_UNKNOWN)
         self._require_alive(stored)
-        return Caller(stored.account_id, stored.key_id, frozenset(stored.scopes))
+        return Caller(stored.account_id, stored.key_id, frozenset(stored.scopes), stored.expire_time)
 
     def _require_alive(self, stored: StoredKey) -> None:
         if stored.revoked_time is not None:

@@ -22,6 +22,7 @@ class Caller:
     account_id: str
     key_id: str
     scopes: frozenset[str]
+    expire_time: datetime | None = None  # when the key ends
 
 
 @dataclass(frozen=True)

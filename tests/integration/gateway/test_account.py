@@ -68,6 +68,19 @@ async def test_a_key_can_give_no_more_than_it_has_and_not_for_the_past(gateway: 
     assert (status, body["reason"]) == (400, "FIELD_INVALID")
 
 
+async def test_a_key_that_ends_makes_none_that_outlives_it(gateway: Gateway) -> None:
+    end, later = "2100-01-01T00:00:00Z", "2100-01-01T00:00:01Z"
+    wanted = {"scopes": ["keys:write", "keys:read"]}
+    _, made = await _send(gateway, "POST", "/v1/keys", wanted | {"expireTime": end})
+    key = {"Authorization": f"Bearer {made['secret']}"}
+    refused = await gateway.ask("POST", "/v1/keys", headers=key, json=wanted | {"expireTime": later})
+    assert (refused.status, refused.json["reason"]) == (400, "FIELD_INVALID")
+    assert refused.json["errors"][0]["pointer"] == "#/expireTime"
+    for asked in ({}, {"expireTime": end}):
+        child = await gateway.ask("POST", "/v1/keys", headers=key, json=wanted | asked)
+        assert (child.status, child.json["key"]["expireTime"]) == (200, end)
+
+
 async def test_a_revoked_key_stops_working_everywhere_soon(gateway: Gateway) -> None:
     _, made = await _send(gateway, "POST", "/v1/keys", {"scopes": ["account:read"], "label": "second"})
     async with gateway.http.get("/v1/account", headers={"Authorization": f"Bearer {made['secret']}"}) as answer:

@@ -85,6 +85,14 @@ async def test_dead_keys_say_why(world: World) -> None:
     assert await world.refusal() is Reason.API_KEY_REVOKED
 
 
+async def test_a_caller_knows_when_its_key_ends(world: World) -> None:
+    assert (await world.authentication.caller(f"Bearer {world.key.text}")).expire_time is None
+    end = world.clock.now() + timedelta(days=1)
+    world.clock.advance(REMEMBER)
+    world.change(expire_time=end)
+    assert (await world.authentication.caller(f"Bearer {world.key.text}")).expire_time == end
+
+
 async def test_a_key_expires_while_it_is_remembered(world: World) -> None:
     world.change(expire_time=world.clock.now() + REMEMBER / 2)
     await world.authentication.caller(f"Bearer {world.key.text}")

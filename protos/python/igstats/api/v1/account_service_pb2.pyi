@@ -350,7 +350,7 @@ class CreateKeyRequest(google.protobuf.message.Message):
 
     @property
     def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
-        """When it stops working; unset for never."""
+        """When it stops working, not later than the calling key; unset: when that one does, or never."""
 
     def __init__(
         self,
