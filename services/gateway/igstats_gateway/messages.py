@@ -30,10 +30,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
     """Reads a JSON object; an empty body is an empty object.
 
     Raises:
-        DomainError: BODY_INVALID: no JSON, no object, a field twice, or a number that JSON does not know.
+        DomainError: BODY_INVALID: no JSON, no object, a field twice, a number that JSON does not know, or half a
+            surrogate pair, which no text of ours can hold (RFC 8259, section 8.2).
     """
     try:
-        value = json.loads(body or b"{}", object_pairs_hook=_once, parse_constant=_refuse_constant)
+        value = json.loads(body.decode("utf-8-sig") or "{}", object_pairs_hook=_once, parse_constant=_refuse_constant)
+        encode([value])
     except (ValueError, RecursionError) as error:
         raise invalid("", "is not JSON in UTF-8") from error
     if not isinstance(value, dict):
@@ -44,6 +46,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
+        name.encode()
         if name in found:
             raise invalid(name, "is given twice")
         found[name] = value

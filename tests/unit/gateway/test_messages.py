@@ -58,6 +58,29 @@ def test_other_things_than_a_json_object_are_refused(body: bytes) -> None:
     assert caught.value.reason is Reason.BODY_INVALID
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"\ud800":1}',
+        rb'{"\uDFFF":1,"\uDFFF":2}',
+        rb'{"label":"\ud800"}',
+        rb'{"scopes":["a",["\udc00"]]}',
+        rb'{"a":{"b":[{"\ud83d":null}]}}',
+        b'{"\xed\xa0\x80":1}',
+        '{"a":1}'.encode("utf-16"),
+    ],
+)
+def test_what_utf_8_cannot_say_is_refused_without_repeating_it(body: bytes) -> None:
+    with pytest.raises(DomainError) as caught:
+        parse_object(body)
+    assert caught.value.reason is Reason.BODY_INVALID
+    encode([one.field for one in caught.value.violations])
+
+
+def test_a_pair_of_surrogates_is_one_character_and_an_escaped_backslash_none() -> None:
+    assert parse_object(rb'{"a":"\ud83d\ude00","b":"\\ud800"}') == {"a": "\U0001f600", "b": r"\ud800"}
+
+
 def test_an_empty_body_is_an_empty_object() -> None:
     assert parse_object(b"") == {}
 
