@@ -76,7 +76,7 @@ class HttpFace:
             return await self._called(call, request)
         except Exception as error:  # noqa: BLE001 - whatever it was, the caller gets a typed answer
             known = _typed(call, error)
-            return _response(call, _failed(call, known), problem.headers(known))
+            return _response(call, _failed(call, known))
 
     async def _called(self, call: Call, request: Request) -> Response:
         match = self._transcoder.match(request.method, request.scope["raw_path"].decode("ascii"))
@@ -222,7 +222,8 @@ def _typed(call: Call, error: Exception) -> DomainError:
 
 def _failed(call: Call, error: DomainError) -> Answer:
     body = encode(problem.problem(error, call.call_id))
-    return Answer(problem.status(error), body, call.status, call.reason)
+    passing = problem.passing(error)
+    return Answer(problem.status(error), body, call.status, call.reason, problem.headers(error), passing)
 
 
 def _fields(call: Call) -> dict[str, str]:
@@ -232,4 +233,4 @@ def _fields(call: Call) -> dict[str, str]:
 
 def _response(call: Call, answer: Answer, extra: Mapping[str, str] | None = None) -> Response:
     kind = problem.MEDIA_TYPE if answer.reason else _JSON
-    return Response(answer.body, answer.status, {**_fields(call), **(extra or {})}, kind)
+    return Response(answer.body, answer.status, {**_fields(call), **answer.headers, **(extra or {})}, kind)

@@ -1,10 +1,13 @@
-"""Repeating a POST is harmless: the first answer to an Idempotency-Key is kept a day and given again, byte for byte."""
+"""Repeating a POST is harmless: the first answer to an Idempotency-Key is kept a day and given again, byte for byte.
+
+What passes is no such answer: after a failure of ours, or where the answer says to come back, the call is made anew.
+"""
 
 import hashlib
 import hmac
 import json
-from collections.abc import Awaitable, Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from igstats_kit.clock import Clock
@@ -29,6 +32,8 @@ class Answer:
     body: bytes
     code: int = 0
     reason: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    passing: bool = False  # the same call may succeed later
 
 
 Run = Callable[[], Awaitable[Answer]]
@@ -60,10 +65,10 @@ class Idempotency:
 
     async def _first(self, slot: Slot, run: Run) -> Answer:
         answer = await run()
-        if answer.status >= _FIRST_FAULT:
+        if answer.passing or answer.status >= _FIRST_FAULT:
             await self._store.release(slot)
         else:
-            head = {name: value for name, value in asdict(answer).items() if name != "body"}
+            head = {"status": answer.status, "code": answer.code, "reason": answer.reason}
             plain = json.dumps(head).encode() + b"\n" + answer.body
             await self._store.keep_answer(slot, answer.status, self._sealer.seal(plain, _context(slot)))
         return answer

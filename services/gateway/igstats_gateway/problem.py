@@ -32,6 +32,7 @@ _BY_REASON = {
     Reason.EXPORT_EXPIRED: 410,
 }
 _WRONG_VERB = 405
+_BUSY = {"RESOURCE_EXHAUSTED", "ABORTED", "CANCELLED"}
 _PART = re.compile(r"[^.\[\]]+")
 
 
@@ -81,6 +82,12 @@ def headers(error: DomainError) -> Mapping[str, str]:
     if "allow" in error.metadata:
         found["allow"] = error.metadata["allow"]
     return found
+
+
+def passing(error: DomainError) -> bool:
+    """Whether the same call may succeed later: it says when, or it met others. What is too large stays too large."""
+    busy = error.public.code in _BUSY and error.reason is not Reason.MESSAGE_TOO_LARGE
+    return busy or error.retry_after is not None
 
 
 def catalogue() -> list[dict[str, Any]]:

@@ -120,6 +120,8 @@ class FakePrivacy:
             await self._others.go_on.wait()
         if request.subject.username == "down" and len(self._others.requests) == 1:
             await abort(context, DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql"))
+        if request.subject.username == "throttled" and len(self._others.requests) == 1:
+            await abort(context, DomainError(Reason.INSTAGRAM_THROTTLED, retry_after=6.2))
         if request.subject.username == "nobody":
             await abort(context, DomainError(Reason.SUBJECT_UNIDENTIFIED))
         return CreateRequestResponse(request=PrivacyRequest(request_id=f"req_{len(self._others.requests)}"))

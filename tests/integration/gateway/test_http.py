@@ -104,6 +104,12 @@ async def test_a_body_has_a_limit_and_a_kind(gateway: Gateway) -> None:
         await _problem(answer, 400, "BODY_INVALID")
 
 
+async def test_a_name_that_is_no_text_is_a_typed_error(gateway: Gateway) -> None:
+    kind = {"Content-Type": "application/json"}
+    async with gateway.http.post("/v1/requests", headers=gateway.key | kind, data=rb'{"\ud800":1}') as answer:
+        await _problem(answer, 400, "BODY_INVALID")
+
+
 async def test_a_key_without_the_scope_is_told_which(gateway: Gateway) -> None:
     made = {"label": "reader", "scopes": ["stats:read"]}
     async with gateway.http.post("/v1/keys", headers=gateway.key, json=made) as answer:
@@ -245,6 +251,19 @@ async def test_our_own_failure_is_not_kept_and_the_callers_is(gateway: Gateway) 
     wrong = {"kind": "REQUEST_KIND_ERASURE", "subject": {"username": "nobody"}}
     assert [await _post(gateway, other, wrong) for _ in range(2)] == [400, 400]
     assert len(gateway.others.requests) == 3
+
+
+async def test_a_throttled_call_says_when_to_come_back_and_is_made_then(gateway: Gateway) -> None:
+    headers = gateway.key | {"Idempotency-Key": "once"}
+    throttled = {"kind": "REQUEST_KIND_ERASURE", "subject": {"username": "throttled"}}
+    async with gateway.http.post("/v1/requests", headers=headers, json=throttled) as answer:
+        await _problem(answer, 429, "INSTAGRAM_THROTTLED")
+        assert answer.headers["Retry-After"] == "7"
+    async with gateway.http.post("/v1/requests", headers=headers, json=throttled) as answer:
+        assert answer.status == 200
+        assert "Idempotent-Replayed" not in answer.headers
+    assert await _post(gateway, headers, throttled) == 200
+    assert len(gateway.others.requests) == 2
 
 
 async def test_a_new_key_is_made_once_however_often_the_call_is_repeated(gateway: Gateway) -> None:

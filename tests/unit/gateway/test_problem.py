@@ -1,5 +1,5 @@
 import pytest
-from igstats_gateway.problem import catalogue, headers, pointer, problem, status_of
+from igstats_gateway.problem import catalogue, headers, passing, pointer, problem, status_of
 from igstats_kit.errors import DomainError, Reason, Violation
 
 
@@ -53,3 +53,20 @@ def test_errors_bring_their_header_fields() -> None:
     assert headers(DomainError(Reason.RATE_LIMITED, retry_after=1.2)) == {"retry-after": "2"}
     assert headers(DomainError(Reason.API_KEY_MISSING)) == {"www-authenticate": "Bearer"}
     assert headers(DomainError(Reason.METHOD_UNKNOWN, allow="GET")) == {"allow": "GET"}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (DomainError(Reason.INSTAGRAM_THROTTLED, retry_after=7.0), True),
+        (DomainError(Reason.INSTAGRAM_THROTTLED), True),
+        (DomainError(Reason.RATE_LIMITED), True),
+        (DomainError(Reason.IDEMPOTENCY_KEY_IN_USE), True),
+        (DomainError(Reason.EVIDENCE_NOT_READY, retry_after=1.0), True),
+        (DomainError(Reason.MESSAGE_TOO_LARGE), False),
+        (DomainError(Reason.PROFILE_NOT_FOUND), False),
+        (DomainError(Reason.SUBJECT_ERASED), False),
+    ],
+)
+def test_what_passes_is_told_from_what_stays(error: DomainError, expected: bool) -> None:  # noqa: FBT001 - a case
+    assert passing(error) is expected
