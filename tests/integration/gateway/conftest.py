@@ -76,6 +76,7 @@ class Others:
     requests: list[Any] = field(default_factory=list)
     doorkeeper: Doorkeeper = field(default_factory=Doorkeeper)
     departed: list[str] = field(default_factory=list)
+    refusals: list[DomainError] = field(default_factory=list)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     reached: asyncio.Event = field(default_factory=asyncio.Event)
     left: asyncio.Event = field(default_factory=asyncio.Event)
@@ -118,10 +119,8 @@ class FakePrivacy:
         self._others.note(request, context)
         if request.subject.username == "slow":
             await self._others.go_on.wait()
-        if request.subject.username == "down" and len(self._others.requests) == 1:
-            await abort(context, DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql"))
-        if request.subject.username == "throttled" and len(self._others.requests) == 1:
-            await abort(context, DomainError(Reason.INSTAGRAM_THROTTLED, retry_after=6.2))
+        if self._others.refusals:
+            await abort(context, self._others.refusals.pop())
         if request.subject.username == "nobody":
             await abort(context, DomainError(Reason.SUBJECT_UNIDENTIFIED))
         return CreateRequestResponse(request=PrivacyRequest(request_id=f"req_{len(self._others.requests)}"))

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import aiohttp
 import pytest
+from igstats_kit.errors import DomainError, Reason
 from yarl import URL
 
 # What conftest.py makes; a test folder is no package to import from.
@@ -245,8 +246,8 @@ async def _post(gateway: Gateway, headers: dict[str, str], body: dict[str, Any])
 
 async def test_our_own_failure_is_not_kept_and_the_callers_is(gateway: Gateway) -> None:
     headers = gateway.key | {"Idempotency-Key": "once"}
-    down = {"kind": "REQUEST_KIND_ERASURE", "subject": {"username": "down"}}
-    assert [await _post(gateway, headers, down) for _ in range(2)] == [503, 200]
+    gateway.others.refusals.append(DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="postgresql"))
+    assert [await _post(gateway, headers, ERASURE) for _ in range(2)] == [503, 200]
     other = gateway.key | {"Idempotency-Key": "other"}
     wrong = {"kind": "REQUEST_KIND_ERASURE", "subject": {"username": "nobody"}}
     assert [await _post(gateway, other, wrong) for _ in range(2)] == [400, 400]
@@ -255,14 +256,14 @@ async def test_our_own_failure_is_not_kept_and_the_callers_is(gateway: Gateway) 
 
 async def test_a_throttled_call_says_when_to_come_back_and_is_made_then(gateway: Gateway) -> None:
     headers = gateway.key | {"Idempotency-Key": "once"}
-    throttled = {"kind": "REQUEST_KIND_ERASURE", "subject": {"username": "throttled"}}
-    async with gateway.http.post("/v1/requests", headers=headers, json=throttled) as answer:
+    gateway.others.refusals.append(DomainError(Reason.INSTAGRAM_THROTTLED, retry_after=6.2))
+    async with gateway.http.post("/v1/requests", headers=headers, json=ERASURE) as answer:
         await _problem(answer, 429, "INSTAGRAM_THROTTLED")
         assert answer.headers["Retry-After"] == "7"
-    async with gateway.http.post("/v1/requests", headers=headers, json=throttled) as answer:
+    async with gateway.http.post("/v1/requests", headers=headers, json=ERASURE) as answer:
         assert answer.status == 200
         assert "Idempotent-Replayed" not in answer.headers
-    assert await _post(gateway, headers, throttled) == 200
+    assert await _post(gateway, headers, ERASURE) == 200
     assert len(gateway.others.requests) == 2
 
 
