@@ -14,7 +14,7 @@ DOCUMENTS = [name for name in files() if name.endswith(".md") and not name.start
 LINK = re.compile(r"\[[^\]]+\]\(([^)#:]+)\)")
 PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*)`")
 ROOMS = ("kit/", "services/", "protos/", "dev/", "client/", "tests/", "tools/", "docs/", "deploy/", "bench/")
-TARGET = re.compile(r"make ((?:[a-z-]+ ?)+)`")
+TARGET = re.compile(r"make ([a-z-]+(?: [a-z-]+)*)`")
 ADR_LINES = 60
 
 
