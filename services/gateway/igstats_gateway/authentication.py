@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
 
-from igstats_gateway.keys import Pepper, parse
+from igstats_gateway.keys import ApiKey, Pepper, parse
 from igstats_gateway.model import Caller, StoredKey
 
 REMEMBER = timedelta(seconds=0.8)
@@ -35,7 +35,17 @@ class Authentication:
         self._pepper = pepper
         self._clock = clock
         self._memory: dict[str, _Memory] = {}
+        self._accepted: dict[str, bytes] = {}
         self._searches: dict[str, asyncio.Task[StoredKey | None]] = {}
+
+    def knows(self, authorization: str) -> bool:
+        """Whether this very key was the last time accepted here; asks nobody."""
+        try:
+            key = _key(authorization)
+        except DomainError:
+            return False
+        accepted = self._accepted.get(key.key_id)
+        return accepted is not None and self._pepper.fits(key, accepted)
 
     async def caller(self, authorization: str) -> Caller:
         """The caller of a request with this authorization header.
@@ -43,15 +53,19 @@ class Authentication:
         Raises:
             DomainError: API_KEY_MISSING, _MALFORMED, _UNKNOWN, _REVOKED or _EXPIRED.
         """
-        scheme, _, text = authorization.strip().partition(" ")
-        if scheme.lower() != "bearer" or not text.strip():
-            raise DomainError(Reason.API_KEY_MISSING)
-        key = parse(text.strip())
+        key = _key(authorization)
         stored = await self._stored(key.key_id)
         if stored is None or not self._pepper.fits(key, stored.key_hash):
             raise DomainError(Reason.API_KEY_UNKNOWN)
+        self._accepted.pop(key.key_id, None)
         self._require_alive(stored)
+        self._accept(stored)
         return Caller(stored.account_id, stored.key_id, frozenset(stored.scopes), stored.expire_time)
+
+    def _accept(self, stored: StoredKey) -> None:
+        if len(self._accepted) >= _CAPACITY:
+            self._accepted.pop(next(iter(self._accepted)))
+        self._accepted[stored.key_id] = stored.key_hash
 
     def _require_alive(self, stored: StoredKey) -> None:
         if stored.revoked_time is not None:
@@ -83,3 +97,10 @@ class Authentication:
             self._memory.pop(next(iter(self._memory)))
         self._memory[key_id] = _Memory(read_at, stored)
         return stored
+
+
+def _key(authorization: str) -> ApiKey:
+    scheme, _, text = authorization.strip().partition(" ")
+    if scheme.lower() != "bearer" or not text.strip():
+        raise DomainError(Reason.API_KEY_MISSING)
+    return parse(text.strip())

@@ -24,6 +24,7 @@ class GatewayConfig(ServiceConfig):
     pool_size: int = Field(default=8, ge=2)
     minute_units: int = Field(default=600, ge=DEAREST_METHOD)
     address_units: int = Field(default=3000, ge=1)
+    stranger_units: int = Field(default=120, ge=1)
     unary_seconds: float = Field(default=30.0, gt=0)
     stream_seconds: float = Field(default=600.0, gt=0)
     drain_seconds: float = Field(default=4.0, ge=0, lt=5.0)

@@ -1,4 +1,8 @@
-"""Every call leaves a record, refused ones included: one event for many, and usage counted by day and method."""
+"""Every call leaves a record, refused ones included: one event for many, and usage counted by day and method.
+
+Calls of nobody that is known have a small room of their own, and what an address makes beyond its allowance of them is
+counted only: strangers can neither displace records of customers nor fill the log.
+"""
 
 import asyncio
 import json
@@ -18,6 +22,7 @@ GATHER_SECONDS = 0.05
 SEAL_CONTEXT = "access"
 _RETRY_SECONDS = 0.5
 _CAPACITY = 50_000
+_STRANGERS = 2_000
 _MICROSECOND = timedelta(microseconds=1)
 
 _log = get_logger()
@@ -49,6 +54,7 @@ class Metering:
         self._sealer = sealer
         self._clock = clock
         self._waiting: list[CallRecord] = []
+        self._strangers: list[CallRecord] = []
         self._batch: list[CallRecord] = []
         self._settled = ""
         self._writing = asyncio.Lock()
@@ -57,12 +63,14 @@ class Metering:
 
     def note(self, call: Call) -> None:
         """Takes the record of a call that has just ended; never waits and never fails the call."""
-        if len(self._waiting) >= _CAPACITY:
-            ACCESS_RECORDS_REDUCED.labels(why="overflow").inc()
+        known = call.caller is not None
+        waiting, capacity = (self._waiting, _CAPACITY) if known else (self._strangers, _STRANGERS)
+        if call.excessive or len(waiting) >= capacity:
+            ACCESS_RECORDS_REDUCED.labels(why="overflow" if known else "stranger").inc()
             return
-        self._waiting.append(self._record(call))
+        waiting.append(self._record(call))
         self._noted.set()
-        if len(self._waiting) >= BATCH:
+        if len(waiting) >= BATCH:
             self._full.set()
 
     def _record(self, call: Call) -> CallRecord:
@@ -98,15 +106,22 @@ class Metering:
             DomainError: DEPENDENCY_UNAVAILABLE; what could not be written waits on.
         """
         async with self._writing:
-            while self._waiting or self._batch:
+            while self._waiting or self._strangers or self._batch:
                 await self._flush_batch()
             self._noted.clear()
             self._full.clear()
 
     async def _flush_batch(self) -> None:
         if not self._batch:  # otherwise the last one failed, and goes again unchanged
-            self._batch, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+            self._batch = self._next()
         batch_id = self._batch[0].call_id
         fenced = await self._write(batch_id, self._batch, settled=self._settled)
         ACCESS_RECORDS_REDUCED.labels(why="fenced").inc(fenced)
         self._batch, self._settled = [], batch_id
+
+    def _next(self) -> list[CallRecord]:
+        """What goes next: customers first, strangers into the room that is left."""
+        taken, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
+        room = BATCH - len(taken)
+        strangers, self._strangers = self._strangers[:room], self._strangers[room:]
+        return taken + strangers

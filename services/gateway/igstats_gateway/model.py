@@ -81,6 +81,7 @@ class Call:
     method: str = ""
     caller: Caller | None = None
     spending: Spending | None = None
+    strange: Spending | None = None  # the address's allowance of calls without a key that is known here
     scope: str = ""  # that the method asks for and the key has
     status: int = 0  # number of the gRPC status code
     reason: str = ""
@@ -100,6 +101,11 @@ class Call:
         if self.caller is None:
             raise ValueError("the call was not let in")
         return self.caller
+
+    @property
+    def excessive(self) -> bool:
+        """Whether nobody is known to have called, from an address that has used up its allowance of such calls."""
+        return self.caller is None and self.strange is not None and not self.strange.granted
 
     @property
     def account_id(self) -> str:

@@ -309,3 +309,19 @@ async def test_pages_need_no_key(gateway: Gateway) -> None:
         assert await answer.json() == next(one for one in errors if one["reason"] == "RATE_LIMITED")
     async with gateway.http.get("/v1/errors/NOTHING") as answer:
         assert answer.status == 404
+
+
+class TestStrangers:
+    """An address that may make two calls a minute without a key that was accepted before."""
+
+    @pytest.fixture(autouse=True)
+    def _allowance(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("IGSTATS_GATEWAY_STRANGER_UNITS", "2")
+
+    async def test_they_are_told_to_wait_and_a_customer_at_the_same_address_goes_on(self, gateway: Gateway) -> None:
+        assert (await gateway.ask("GET", "/v1/account", headers=gateway.key)).status == 200
+        assert (await gateway.ask("GET", "/v1/account")).json["reason"] == "API_KEY_MISSING"
+        async with gateway.http.get("/v1/account") as answer:
+            await _problem(answer, 429, "RATE_LIMITED")
+            assert int(answer.headers["Retry-After"]) > 0
+        assert (await gateway.ask("GET", "/v1/account", headers=gateway.key)).status == 200

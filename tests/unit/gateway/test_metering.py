@@ -44,6 +44,9 @@ class World:
         self.arrived.set()
         return 0
 
+    def note_stranger(self, number: int) -> None:
+        self.metering.note(Call(f"req_s{number}", "http", Client(), self.clock.now()))
+
     def note(self, number: int) -> Call:
         call = Call(f"req_{number}", "http", Client("192.0.2.1", "curl/8"), self.clock.now(), "/a.B/C")
         call.caller = Caller("acc_1", "key", frozenset())
@@ -120,3 +123,25 @@ async def test_noting_never_fails_a_call_and_memory_is_bounded(world: World, mon
         world.note(number)
     await world.metering.flush()
     assert len(world.records) == 2
+
+
+async def test_strangers_displace_no_customers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("igstats_gateway.metering._CAPACITY", 3)
+    monkeypatch.setattr("igstats_gateway.metering._STRANGERS", 2)
+    for number in range(10):
+        world.note_stranger(number)
+    for number in range(4):
+        world.note(number)
+    await world.metering.flush()
+    assert world.written == [("req_0", ["req_0", "req_1", "req_2", "req_s0", "req_s1"])]
+
+
+async def test_strangers_wait_for_the_batch_that_has_room(world: World) -> None:
+    for number in range(BATCH):
+        world.note_stranger(number)
+    for number in range(10):
+        world.note(number)
+    await world.metering.flush()
+    assert [len(ids) for _, ids in world.written] == [BATCH, 10]
+    assert [one for _, ids in world.written for one in ids if "s" not in one] == [f"req_{n}" for n in range(10)]
+    assert len({one for _, ids in world.written for one in ids}) == BATCH + 10
