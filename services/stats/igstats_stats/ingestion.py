@@ -27,6 +27,7 @@ MEDIA_FRESH = timedelta(days=35)
 WALK_AGAIN = timedelta(days=7)
 AUDIENCE_AGAIN = timedelta(days=7)
 CAPABILITY_LIFE = timedelta(days=7)
+KEEP_AGAIN = timedelta(seconds=20)  # with one call and its repeats (about 70 s at most) less than the time of a lease
 
 
 class Refusals:
@@ -48,6 +49,27 @@ class Refusals:
             await self._store.save_unsupported(self._lease, Unsupported(product_type, metrics))
 
 
+class Keeping:
+    """Keeps the lease of a synchronisation while Instagram is slow: many calls can lie between two writes."""
+
+    def __init__(self, store: IngestStore, lease: Lease, clock: Clock) -> None:
+        self._store = store
+        self._lease = lease
+        self._clock = clock
+        self._again = clock.now() + KEEP_AGAIN
+
+    async def __call__(self) -> None:
+        """Asks the fence and prolongs the lease, if that is a while ago.
+
+        Raises:
+            DomainError: SUBJECT_ERASED or SUBJECT_RESTRICTED.
+            LeaseLostError: The connection is gone, or another replica synchronises it.
+        """
+        if self._clock.now() >= self._again:
+            await self._store.touch(self._lease)
+            self._again = self._clock.now() + KEEP_AGAIN
+
+
 class Ingestion:
     """Brings one profile up to date."""
 
@@ -66,6 +88,7 @@ class Ingestion:
             raise token_dead()  # the stored token does not open: the owner must connect again
         await self._store.touch(lease)
         lease = await self._sync_profile(lease, owner)
+        owner.keep_with(Keeping(self._store, lease, self._clock))
         since = self._clock.now() - CAPABILITY_LIFE
         refusals = Refusals(self._store, lease, await self._store.unsupported(lease.profile_id, since))
         await self._sync_days(lease, owner, refusals)

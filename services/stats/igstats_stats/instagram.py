@@ -4,7 +4,7 @@ Pages are walked by cursor below our own host; the `next` address of an answer i
 Instagram refuses is found by halving the list once; the others are kept.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -86,6 +86,11 @@ class OwnerClient:
         self._app_id = app_id
         self._access_token = access_token
         self._budget = Budget()
+        self._keep: Callable[[], Awaitable[None]] | None = None
+
+    def keep_with(self, keep: Callable[[], Awaitable[None]]) -> None:
+        """Awaits `keep` before every call from now on; what it raises ends the call."""
+        self._keep = keep
 
     @property
     def usage(self) -> Usage:
@@ -186,4 +191,6 @@ class OwnerClient:
         return _merged(first, await self._ask(path, metrics[middle:], parameters))
 
     async def _call(self, path: str, parameters: Mapping[str, str]) -> object:
+        if self._keep is not None:
+            await self._keep()
         return await self._graph.call(self._access_token, path, parameters, self._budget)

@@ -1,9 +1,11 @@
 import asyncio
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from igstats_dev.instagram.faults import Fault
 from igstats_stats import days
+from igstats_stats.graph import GraphClient
 from igstats_stats.model import ConnectionState, Missing
 from igstats_stats.tables import (
     DAY_METRICS,
@@ -204,6 +206,45 @@ async def test_a_connection_is_never_synchronised_twice_at_once(world: World) ->
     assert not await world.worker.run_once()
     world.emulator.faults.clear()
     assert await running
+
+
+async def test_a_synchronisation_keeps_its_lease_however_slow_instagram_is(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await world.connect(world.person())
+    call, taken = GraphClient.call, []
+
+    async def slow(*given: Any) -> object:
+        world.clock.advance(timedelta(seconds=60))
+        now = world.clock.now()
+        taken.extend(await world.store.lease("other", now, now + timedelta(minutes=2), 1))
+        return await call(*given)
+
+    monkeypatch.setattr(GraphClient, "call", slow)
+    assert await world.worker.run_once()
+    assert taken == []
+    assert (await world.connections.get(ACCOUNT, made.connection_id)).synced_at == world.clock.now()
+    assert await world.count(media_insights) > 0
+    assert await world.count(audience_slices) == 8
+
+
+async def test_a_connection_that_ends_while_instagram_is_slow_asks_nothing_more(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await world.connect(world.person())
+    call, calls = GraphClient.call, 0
+
+    async def slow(*given: Any) -> object:
+        nonlocal calls
+        calls += 1
+        world.clock.advance(timedelta(seconds=60))
+        if calls == 3:
+            await world.connections.delete(ACCOUNT, made.connection_id)
+        return await call(*given)
+
+    monkeypatch.setattr(GraphClient, "call", slow)
+    assert await world.worker.run_once()
+    assert calls == 3
 
 
 async def test_a_lease_of_a_worker_that_died_runs_out(world: World) -> None:

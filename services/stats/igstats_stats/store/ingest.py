@@ -84,7 +84,7 @@ class IngestStore:
         self._clock = clock
 
     async def touch(self, lease: Lease) -> None:
-        """Asks the fence and prolongs the lease before Instagram is asked anything."""
+        """Asks the fence and prolongs the lease, before Instagram is asked anything and while it is slow."""
         async with self._batch(lease, lease.tokens):
             pass
 
