@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from igstats_gateway.config import GatewayConfig
 from igstats_gateway.grpc_face import PublicMethods
 from igstats_gateway.http_face import MOST_BYTES
+from igstats_gateway.prompt import PromptProtocol
 
 _MAX_RUNNING = 1000
 _HEADER_BYTES = 64 * 1024
@@ -60,12 +61,12 @@ class _Server(uvicorn.Server):
 class HttpListener:
     """The HTTP port."""
 
-    def __init__(self, config: GatewayConfig, app: ASGIApp) -> None:
+    def __init__(self, config: GatewayConfig, app: ASGIApp, *, protocol: type[PromptProtocol] = PromptProtocol) -> None:
         self._config = config
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
