@@ -15,7 +15,7 @@ from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 
-from igstats_audit.model import LOG_CUT, CutPlan, CutStore, Log, LogStore, NewEntry
+from igstats_audit.model import CUT_ID, LOG_CUT, CutPlan, CutStore, Log, LogStore, NewEntry
 from igstats_audit.proofs import Proofs
 from igstats_audit.sequencer import Sequencer
 from igstats_audit.telemetry import MINIMUM_INDEX
@@ -112,5 +112,5 @@ class Cut:
             "policy": f"entries are kept for {days} days after the day of their appending",
         }
         payload = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
-        entry = NewEntry(f"cut/{plan.log}/{plan.end}", LOG_CUT, "", PRODUCER, payload, self._clock.now())
+        entry = NewEntry(f"{CUT_ID}{plan.log}/{plan.end}", LOG_CUT, "", PRODUCER, payload, self._clock.now())
         await self._evidence.append([entry])

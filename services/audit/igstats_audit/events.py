@@ -16,7 +16,7 @@ from igstats.holder.v1.receipt_pb2 import Receipt, SignedReceipt
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.events import Event, Stream, Subscription
 
-from igstats_audit.evidence import receipt_entry_id
+from igstats_audit.evidence import receipt_entry_id, require_free
 from igstats_audit.model import RECEIPT_ISSUED, REQUEST_CLOSED, CallRecord, NewEntry
 from igstats_audit.tables import RECORD_DAYS, RECORDS_DATA
 
@@ -84,8 +84,12 @@ def closings(event: Event) -> list[NewEntry]:
 
 
 def records(event: Event) -> list[NewEntry]:
-    """An entry for each audit record."""
-    return [
+    """An entry for each audit record.
+
+    Raises:
+        DomainError: FIELD_INVALID; a record gives itself out for a receipt, a closing or a cut.
+    """
+    found = [
         NewEntry(
             entry_id=f"{event.id}/{number}",
             kind=record.kind,
@@ -97,6 +101,8 @@ def records(event: Event) -> list[NewEntry]:
         )
         for number, record in enumerate(RecordMade.FromString(event.data).records)
     ]
+    require_free(found, "records")
+    return found
 
 
 def calls(event: Event) -> list[CallRecord]:

@@ -1,20 +1,40 @@
 """The evidence of one request: every receipt and the closing that lists the holders, with proofs."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import DomainError, Reason, Violation
+from igstats_kit.log import get_logger
 
-from igstats_audit.model import RECEIPT_ISSUED, REQUEST_CLOSED, Acknowledgement, Entry, LogStore, RequestEvidence
+from igstats_audit.model import (
+    CUT_ID,
+    LOG_CUT,
+    RECEIPT_ISSUED,
+    REQUEST_CLOSED,
+    Acknowledgement,
+    Entry,
+    LogStore,
+    NewEntry,
+    RequestEvidence,
+)
 from igstats_audit.proofs import Proofs
 
+_CLOSER = "privacy"
+_DECISIVE = frozenset({RECEIPT_ISSUED, REQUEST_CLOSED, LOG_CUT})
+_KIND = re.compile(r"[a-z_]+(\.[a-z_]+)+")
 _RETRY_SECONDS = 1.0
+
+_log = get_logger()
 
 NamedReceipts = Callable[[bytes], frozenset[str]]
 """Digests (hex) of the receipts that the payload of a closing names."""
 
 
 class Evidence:
-    """Collects evidence: complete when the request has closed and every receipt that the closing names is here."""
+    """Collects evidence: complete when the request has closed and every receipt that the closing names is here.
+
+    Closings are privacy's, and a receipt is its holder's own. What calls itself so and is neither is no evidence.
+    """
 
     def __init__(self, store: LogStore, proofs: Proofs, named_receipts: NamedReceipts) -> None:
         self._store = store
@@ -28,7 +48,10 @@ class Evidence:
             DomainError: EVIDENCE_NOT_READY; the closing or a receipt that it names is still on its way.
         """
         head = await self._store.head()
-        entries = [entry for entry in await self._store.entries_of(request_id) if entry.index < head.tree.size]
+        here = [entry for entry in await self._store.entries_of(request_id) if entry.index < head.tree.size]
+        entries = list(filter(_is_own_word, here))
+        if len(entries) < len(here):
+            _log.error("entries speak for others", request_id=request_id, count=len(here) - len(entries))
         if not self._complete(entries):
             raise DomainError(Reason.EVIDENCE_NOT_READY, retry_after=_RETRY_SECONDS, request_id=request_id)
         paths = await self._proofs.inclusions([entry.index for entry in entries], head.tree)
@@ -42,6 +65,34 @@ class Evidence:
         here = {receipt_digest(entry.entry_id) for entry in entries if entry.kind == RECEIPT_ISSUED}
         named = [self._named_receipts(entry.payload) for entry in closings]
         return bool(closings) and here.issuperset(*named)
+
+
+def _is_own_word(entry: Entry) -> bool:
+    if entry.kind == REQUEST_CLOSED:
+        return entry.producer == _CLOSER
+    return entry.kind != RECEIPT_ISSUED or entry.entry_id.startswith(f"{entry.request_id}/{entry.producer}/")
+
+
+def require_free(entries: Sequence[NewEntry], field: str) -> None:
+    """Lets services say anything but what evidence rests on: that is read from receipts and closings, or the log's own.
+
+    Raises:
+        DomainError: FIELD_INVALID.
+    """
+    violations = [
+        Violation(f"{field}[{at}].{name}", text) for at, one in enumerate(entries) for name, text in _not_free(one)
+    ]
+    if violations:
+        raise DomainError(Reason.FIELD_INVALID, violations=violations)
+
+
+def _not_free(entry: NewEntry) -> Iterator[tuple[str, str]]:
+    if entry.kind in _DECISIVE:
+        yield "kind", "the log takes it from receipts, closings and cuts only"
+    elif not _KIND.fullmatch(entry.kind):
+        yield "kind", "is not lower-case words with dots between"
+    if entry.entry_id.startswith(CUT_ID):
+        yield "entry_id", "is that of a cut"
 
 
 def receipt_entry_id(task_id: str, digest: bytes) -> str:

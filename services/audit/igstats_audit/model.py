@@ -15,6 +15,7 @@ RECEIPT_ISSUED = "receipt.issued"
 REQUEST_CLOSED = "request.closed"
 CALL_ANSWERED = "call.answered"
 LOG_CUT = "log.cut"
+CUT_ID = "cut/"
 
 
 class Log(StrEnum):

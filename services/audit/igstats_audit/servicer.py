@@ -17,7 +17,7 @@ from igstats_audit.audits import Audits
 from igstats_audit.call_search import CallSearch
 from igstats_audit.call_servicer import CallRpcs
 from igstats_audit.entry_messages import acknowledgement_message, appended_message, entry_message
-from igstats_audit.evidence import Evidence
+from igstats_audit.evidence import Evidence, require_free
 from igstats_audit.finding_servicer import FindingRpcs
 from igstats_audit.logs import Logs, OneLog
 from igstats_audit.model import Log, NewEntry
@@ -37,7 +37,9 @@ class LogRpcs(AuditServiceServicer):
         if any(entry.producer != caller() for entry in request.entries):
             raise DomainError(Reason.CALLER_NOT_ALLOWED, caller=caller())
         now = self.clock.now()
-        done = await self.logs.evidence.sequencer.append([_new_entry(entry, now) for entry in request.entries])
+        entries = [_new_entry(entry, now) for entry in request.entries]
+        require_free(entries, "entries")
+        done = await self.logs.evidence.sequencer.append(entries)
         return appended_message(done)
 
     @override

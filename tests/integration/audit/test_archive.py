@@ -8,6 +8,7 @@ import sys
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,20 @@ async def test_the_archive_of_the_real_log_verifies_and_names_both_signatures(lo
     assert (verdict.entry_count, verdict.tree_size, verdict.state) == (17, 617, "FULFILLED")
     assert verdict.signed_with == ("Ed25519", "ML-DSA-44")
     assert [one.holder for one in verdict.statements] == list(HOLDERS)
+
+
+async def test_a_closing_that_another_service_wrote_is_not_in_the_archive(log: Log) -> None:
+    deletion = Deletion()
+    (closing,) = events.closings(deletion.closed())
+    async with log.writer() as writer:
+        await writer.append([replace(closing, entry_id="forged", producer="gateway")])
+    with pytest.raises(DomainError) as refused:
+        await whole(log, deletion)
+    assert refused.value.reason is Reason.EVIDENCE_NOT_READY
+    await logged(log, deletion, *HOLDERS)
+    verdict = verify(archive_file.parse(await whole(log, deletion)))
+    assert verdict.ok, verdict.findings
+    assert (verdict.entry_count, verdict.tree_size, verdict.state) == (17, 618, "FULFILLED")
 
 
 async def test_a_holder_that_the_closing_leaves_out_shows(log: Log) -> None:

@@ -123,6 +123,26 @@ async def test_a_service_appends_under_its_own_name_only(stub: Stub) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        (pb.NewEntry(kind="receipt.issued"), "entries[1].kind"),
+        (pb.NewEntry(kind="request.closed"), "entries[1].kind"),
+        (pb.NewEntry(kind="log.cut"), "entries[1].kind"),
+        (pb.NewEntry(entry_id="cut/access/256"), "entries[1].entry_id"),
+    ],
+)
+async def test_no_service_appends_what_evidence_rests_on(stub: Stub, given: pb.NewEntry, field: str) -> None:
+    forged = new_entry("e1", "privacy")
+    forged.MergeFrom(given)
+    privacy = await stub("privacy")
+    with pytest.raises(DomainError) as refused:
+        await privacy.AppendEntries(pb.AppendEntriesRequest(entries=[new_entry("e0", "privacy"), forged]))
+    assert refused.value.reason is Reason.FIELD_INVALID
+    assert [one.field for one in refused.value.violations] == [field]
+    assert (await privacy.GetCheckpoint(pb.GetCheckpointRequest())).checkpoint.split("\n")[1] == "0"
+
+
+@pytest.mark.parametrize(
     ("service", "method", "request_"),
     [
         ("stats", "GetEvidence", pb.GetEvidenceRequest(request_id="req_1")),

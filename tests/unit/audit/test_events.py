@@ -81,6 +81,22 @@ def test_each_record_is_an_entry_with_its_own_id() -> None:
     assert AuditRecord.FromString(found[0].payload) == record
 
 
+@pytest.mark.parametrize("kind", ["receipt.issued", "request.closed", "log.cut", "../request.closed", "closed", ""])
+def test_no_record_says_what_evidence_rests_on(kind: str) -> None:
+    harmless, forged = AuditRecord(kind="key.revoked"), AuditRecord(kind=kind, request_id="req_1")
+    with pytest.raises(DomainError) as refused:
+        events.records(event("igstats.gateway.v1.record.made", RecordMade(records=[harmless, forged])))
+    assert refused.value.reason is Reason.FIELD_INVALID
+    assert [one.field for one in refused.value.violations] == ["records[1].kind"]
+
+
+def test_no_record_takes_the_name_of_a_cut() -> None:
+    made = event("igstats.gateway.v1.record.made", RecordMade(records=[AuditRecord(kind="key.revoked")]))
+    with pytest.raises(DomainError) as refused:
+        events.records(replace(made, id="cut/access"))
+    assert [one.field for one in refused.value.violations] == ["records[0].entry_id"]
+
+
 def test_calls_are_read_as_the_gateway_recorded_them() -> None:
     record = AccessRecord(call_id="req_1", account_id="acc_1", method="/a.B/C", status=5, latency_us=7)
     record.called_time.FromDatetime(MOMENT)

@@ -41,7 +41,7 @@ async def fill(log: Log, signer: NoteSigner, entries: list[NewEntry]) -> None:
 
 
 def entry(entry_id: str, kind: str = "test.made", request_id: str = "", payload: bytes = b"p") -> NewEntry:
-    return NewEntry(entry_id, kind, request_id, "stats", payload, MOMENT)
+    return NewEntry(entry_id, kind, request_id, "privacy" if kind == "request.closed" else "stats", payload, MOMENT)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -149,10 +149,36 @@ async def test_evidence_holds_every_entry_of_the_request_with_its_proof(
         assert root_of(leaf_hash(one.leaf), proved.index, 4, proved.path) == memory_log.newest.tree.root
 
 
+async def test_no_other_service_adds_a_closing_or_a_receipt_to_the_evidence(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    receipt = receipt_entry_id("req_1/stats/ATTEST", b"\xab")
+    forged = [
+        NewEntry("forged", "request.closed", "req_1", "gateway", b"", MOMENT),
+        NewEntry(receipt_entry_id("req_1/stats/ERASE", b"\xcd"), "receipt.issued", "req_1", "gateway", b"", MOMENT),
+    ]
+    mine = [
+        entry(receipt, "receipt.issued", "req_1"),
+        NewEntry("said", "sweep.deep", "req_1", "gateway", b"{}", MOMENT),
+        entry("closing", "request.closed", "req_1", b"ab"),
+    ]
+    await fill(memory_log, note_signer, [*forged, *mine])
+    found = await Evidence(memory_log, proofs_of(memory_log), named).of("req_1")
+    assert [one.entry_id for one in found.entries] == [receipt, "said", "closing"]
+    assert [one.index for one in found.acknowledgements] == [2, 3, 4]
+
+
 @pytest.mark.parametrize(
     "given",
     [
         [],
+        [NewEntry("forged", "request.closed", "req_1", "gateway", b"", MOMENT)],
+        [
+            NewEntry(
+                receipt_entry_id("req_1/stats/ATTEST", b"\xab"), "receipt.issued", "req_1", "gateway", b"", MOMENT
+            ),
+            entry("closing", "request.closed", "req_1", b"ab"),
+        ],
         [entry(receipt_entry_id("req_1/stats/ATTEST", b"\xab"), "receipt.issued", "req_1")],
         [entry("closing", "request.closed", "req_1", b"ab")],
         [

@@ -17,7 +17,7 @@ from igstats_audit.batch import seal_context
 from igstats_audit.entry_store import TABLES
 from igstats_audit.errors import KeyDamagedError, KeyLostError
 from igstats_audit.leaf import SALT_SIZE
-from igstats_audit.model import LOG_CUT, DataKey, Log
+from igstats_audit.model import CUT_ID, LOG_CUT, DataKey, Log
 from igstats_audit.monitor.model import EntryRow, HeadRow, Opening, OpeningState
 
 _HEAD = text("SELECT size, root, compact_range, checkpoint, minimum_index FROM heads WHERE log = :log")
@@ -104,7 +104,7 @@ class SqlRows:
 
     async def announced(self, minimum_index: int) -> bool:
         """Whether the evidence log says that this log was cut up to there. Its own look checks that it truly does."""
-        binds = {"entry_id": f"cut/{self._log}/{minimum_index}", "kind": LOG_CUT}
+        binds = {"entry_id": f"{CUT_ID}{self._log}/{minimum_index}", "kind": LOG_CUT}
         async with self._database.read() as connection:
             row = (await connection.execute(_ANNOUNCEMENT, binds)).one_or_none()
         if row is None:

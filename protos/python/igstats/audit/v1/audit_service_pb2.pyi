@@ -162,9 +162,9 @@ class NewEntry(google.protobuf.message.Message):
     OCCURRED_TIME_FIELD_NUMBER: builtins.int
     SEQUENCE_FIELD_NUMBER: builtins.int
     entry_id: builtins.str
-    """Chosen by the producer, unique for ever; the event id when it came by NATS."""
+    """Chosen by the producer, unique for ever; the event id when it came by NATS. Those of cuts begin with cut/."""
     kind: builtins.str
-    """What it is, dotted: receipt.issued, request.closed, retention.ran."""
+    """What it is, dotted: retention.ran. Never receipt.issued, request.closed or log.cut: the log makes those by itself."""
     request_id: builtins.str
     """The request it belongs to, if any."""
     producer: builtins.str
