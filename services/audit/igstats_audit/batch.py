@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -9,7 +10,7 @@ from datetime import date
 from igstats_kit.errors import DomainError, Reason, Violation
 
 from igstats_audit.leaf import SALT_SIZE, commitment, decode, written
-from igstats_audit.model import DataKey, Delivery, Head, Known, Log, NewCall, NewEntry, SealedEntry
+from igstats_audit.model import DataKey, Delivery, Head, Known, Log, NewCall, NewEntry, SealedEntry, Withheld
 from igstats_audit.note import Checkpoint, NoteSigner
 from igstats_audit.tree import Growth, Range, grow, leaf_hashes
 
@@ -19,12 +20,12 @@ def seal(entries: Sequence[SealedEntry], log: Log, key: DataKey) -> None:
     todo = [one for one in entries if one.key_id != key.key_id]
     plains = [one.salt + one.new.payload for one in todo]
     for one, sealed in zip(todo, key.sealer.seal_all(plains, seal_context(log, key.key_id)), strict=True):
-        one.sealed, one.key_id, one.withheld = sealed, key.key_id, False
+        one.sealed, one.key_id, one.withheld = sealed, key.key_id, None
 
 
-def withhold(one: SealedEntry) -> None:
-    """Drops the content: it belongs to a fenced person."""
-    one.key_id, one.sealed, one.withheld = "", b"", True
+def withhold(one: SealedEntry, why: Withheld) -> None:
+    """Drops the content."""
+    one.key_id, one.sealed, one.withheld = "", b"", why
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Done:
     indexes: Sequence[int]
     growth: Growth
     checkpoint: str
-    withheld: int
+    withheld: Counter[Withheld]
 
 
 @dataclass(eq=False, slots=True)
@@ -99,7 +100,7 @@ class Plan:
         """Answers those who still wait."""
         for submission, indexes in self.taken.items():
             if not submission.done.done():
-                withheld = sum(one.withheld for one in submission.entries)
+                withheld = Counter(one.withheld for one in submission.entries if one.withheld)
                 submission.done.set_result(Done(indexes, growth, checkpoint, withheld))
 
     def _is_new(self, one: SealedEntry) -> bool:

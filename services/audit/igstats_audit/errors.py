@@ -1,6 +1,6 @@
 """Faults of the log that no caller can do anything about."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 
 class LogForkedError(Exception):
@@ -22,10 +22,11 @@ class KeyLostError(Exception):
 class KeyDamagedError(Exception):
     """A wrapped data key does not open under its own key of the day: its row was changed or moved."""
 
-    def __init__(self, key_id: str) -> None:
-        """Takes the id of the data key."""
+    def __init__(self, key_id: str, subjects: Collection[str] = ()) -> None:
+        """Takes the id of the data key, and the names of all subjects of the same question whose keys are damaged."""
         super().__init__(f"data key {key_id} is damaged: see docs/runbooks/audit-keys.md")
         self.key_id = key_id
+        self.subjects = frozenset(subjects)
 
 
 class TileMissingError(Exception):

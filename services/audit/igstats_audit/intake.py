@@ -38,15 +38,16 @@ class CallIntake:
         return (await self._store.head()).stream_sequence
 
     async def handle(self, events: Sequence[Placed]) -> None:
-        """Appends the calls of events. Of those of fenced persons only the leaf is kept; they are counted.
+        """Appends the calls of events. Of those that are withheld only the leaf is kept; they are counted.
 
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE.
         """
         calls = [self._entry(call, one.position) for one in events for call in self._read(one.event)]
         done = await self._sequencer.deliver(calls, Delivery(PRODUCER, [], events[-1].position))
-        CALLS_KEPT.inc(len(done.indexes) - done.withheld)
-        CALLS_DROPPED.labels(reason="fenced").inc(done.withheld)
+        CALLS_KEPT.inc(len(done.indexes) - done.withheld.total())
+        for why, count in done.withheld.items():
+            CALLS_DROPPED.labels(reason=why).inc(count)
 
     async def skip(self, position: int) -> None:
         """Goes past an event that cannot be read."""

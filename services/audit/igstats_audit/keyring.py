@@ -8,12 +8,16 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Protocol
 
+from igstats_kit.errors import DomainError, Reason
+from igstats_kit.log import get_logger
 from igstats_kit.seal import KEY_BYTES, Sealer, SealError
 from ulid import ULID
 
 from igstats_audit.errors import KeyDamagedError
 from igstats_audit.keystore import KeyStore
 from igstats_audit.model import DataKey, Log, Subject
+
+_log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +108,28 @@ class KeyRing:
         self._sealers: dict[str, Sealer] = {}
 
     async def load(self, kek_ids: Iterable[str]) -> dict[str, Sealer]:
-        """Those that the key store has."""
+        """Those that the key store has.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE; the key store cannot be read.
+        """
         found: dict[str, Sealer] = {}
         for kek_id in set(kek_ids):
             sealer = self._sealers.get(kek_id)
             if sealer is None:
-                try:
-                    sealer = Sealer(await asyncio.to_thread(self._keystore.read, kek_id))
-                except LookupError:
-                    continue
-                self._sealers[kek_id] = sealer
-            found[kek_id] = sealer
+                sealer = await self._read(kek_id)
+            if sealer is not None:
+                found[kek_id] = self._sealers[kek_id] = sealer
         return found
+
+    async def _read(self, kek_id: str) -> Sealer | None:
+        try:
+            return Sealer(await asyncio.to_thread(self._keystore.read, kek_id))
+        except LookupError:
+            return None
+        except OSError as error:
+            _log.exception("key of the day cannot be read", key_id=kek_id)
+            raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="keys") from error
 
     def forget(self) -> None:
         """Drops all keys from memory; they are read again when needed, as long as they are in the key store."""
@@ -137,7 +151,7 @@ def unwrap(stored: WrappedKey, kek: Sealer) -> DataKey:
     try:
         return DataKey(stored.key_id, kek.open(stored.wrapped, stored.place))
     except SealError as error:
-        raise KeyDamagedError(stored.key_id) from error
+        raise KeyDamagedError(stored.key_id, [stored.subject.name]) from error
 
 
 def rewrap(stored: WrappedKey, keks: Mapping[str, Sealer], kek_id: str) -> WrappedKey:

@@ -7,7 +7,7 @@ opening the wrapping again. It is emptied when the key of the day changes, and c
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from igstats_kit.clock import Clock
@@ -51,7 +51,9 @@ class DataKeys:
 
         Raises:
             KeyLostError: The key of the day is gone.
-            DomainError: DEPENDENCY_UNAVAILABLE; no key of the day is in force yet, or it changes all the time.
+            KeyDamagedError: Some keys do not open; it names the subjects of all of them.
+            DomainError: DEPENDENCY_UNAVAILABLE; no key of the day is in force yet, it changes all the time, or the key
+                store cannot be read.
         """
         found: dict[str, DataKey] = {}
         missing = {subject.name: subject for subject in subjects}
@@ -72,6 +74,8 @@ class DataKeys:
 
         Raises:
             KeyLostError: The key of the day is gone.
+            KeyDamagedError: Some keys do not open.
+            DomainError: DEPENDENCY_UNAVAILABLE; the key store cannot be read.
         """
         return await self._opened(connection, await self._table.find(connection, list(set(key_ids))))
 
@@ -132,8 +136,8 @@ class DataKeys:
                 if now >= due:
                     due = min(now + _HOUR, _midnight(now))
                     await self.rotate()
-            except DomainError as error:
-                _log.warning("rotation of keys waits", reason=error.reason)
+            except (DomainError, OSError) as error:
+                _log.warning("rotation of keys waits", error=type(error).__name__)
                 due = now
             except KeyDamagedError as error:
                 _log.exception("data key is damaged: see the runbook on audit keys", key_id=error.key_id)
@@ -151,7 +155,19 @@ class DataKeys:
             keys = [*(key for key in keys if key.key_id not in gone), *again]
         if lost := Counter(key.kek_id for key in keys if key.kek_id not in keks):
             raise KeyLostError(lost)
-        return {key.key_id: self._one(key, keks[key.kek_id]) for key in keys}
+        return self._all(keys, keks)
+
+    def _all(self, keys: Sequence[WrappedKey], keks: Mapping[str, Sealer]) -> dict[str, DataKey]:
+        found: dict[str, DataKey] = {}
+        damaged: list[KeyDamagedError] = []
+        for key in keys:
+            try:
+                found[key.key_id] = self._one(key, keks[key.kek_id])
+            except KeyDamagedError as error:
+                damaged.append(error)
+        if damaged:
+            raise KeyDamagedError(damaged[0].key_id, frozenset().union(*(error.subjects for error in damaged)))
+        return found
 
     def _one(self, stored: WrappedKey, kek: Sealer) -> DataKey:
         key = self._cache.get(stored.wrapped)

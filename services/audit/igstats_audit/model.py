@@ -109,12 +109,19 @@ class Entry:
     damaged: bool = False
 
 
+class Withheld(StrEnum):
+    """Why the content of a call is dropped: its person is fenced, or their data key is damaged."""
+
+    FENCED = "fenced"
+    KEY_DAMAGED = "key_damaged"
+
+
 @dataclass(slots=True, eq=False)
 class SealedEntry:
     """A new entry with its leaf; stored, `sealed` is one ciphertext of salt and payload under the data key `key_id`.
 
-    Those two stay empty for an entry of a fenced person, which is `withheld`: its leaf keeps the producer's numbers
-    whole, its content is dropped.
+    Those two stay empty for an entry that is `withheld`: its leaf keeps the producer's numbers whole, its content is
+    dropped.
     """
 
     new: NewEntry
@@ -122,7 +129,7 @@ class SealedEntry:
     leaf: bytes
     key_id: str = ""
     sealed: bytes = field(repr=False, default=b"")
-    withheld: bool = False
+    withheld: Withheld | None = None
 
 
 @dataclass(frozen=True, slots=True)

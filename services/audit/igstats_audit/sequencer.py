@@ -12,9 +12,10 @@ from datetime import date
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
+from igstats_kit.log import get_logger
 
 from igstats_audit.batch import Done, Plan, Submission, prepare, seal, signed, withhold
-from igstats_audit.errors import LogForkedError
+from igstats_audit.errors import KeyDamagedError, KeyLostError, LogForkedError
 from igstats_audit.model import (
     Acknowledgement,
     Appended,
@@ -30,6 +31,7 @@ from igstats_audit.model import (
     NewEntry,
     SealedEntry,
     Subject,
+    Withheld,
 )
 from igstats_audit.note import NoteSigner
 from igstats_audit.proofs import Proofs
@@ -40,6 +42,8 @@ GROUP_LIMIT = 5_000
 _ATTEMPTS = 3
 _TURNS = 5  # of the loop, from the bytes of a request to the place where it waits here
 _KEYS_KEPT = 10_000
+
+_log = get_logger()
 
 
 class Sequencer:
@@ -225,18 +229,41 @@ class Sequencer:
                 seal(mine, Log.EVIDENCE, self._keys[name])
 
     async def _seal_in_turn(self, turn: LogTurn, plan: Plan) -> Mapping[Subject, DataKey]:
-        """Seals the new entries under keys that exist now; what belongs to fenced persons keeps its leaf only."""
+        """Seals the new entries under keys that exist now; what is withheld keeps its leaf only."""
         free = await turn.admitted(plan.tokens) if plan.tokens else set()
         by_subject: dict[Subject, list[SealedEntry]] = {}
         for one in plan.fresh:
             if (token := _token(one.new)) is None or token in free:
                 by_subject.setdefault(one.new.subject, []).append(one)
             else:
-                withhold(one)
-        keys = await turn.keys(list(by_subject)) if by_subject else {}
+                withhold(one, Withheld.FENCED)
+        keys = await self._data_keys(turn, list(by_subject))
         for subject, mine in by_subject.items():
-            seal(mine, self._store.log, keys[subject])
+            if subject in keys:
+                seal(mine, self._store.log, keys[subject])
+            else:
+                for one in mine:
+                    withhold(one, Withheld.KEY_DAMAGED)
         return keys
+
+    async def _data_keys(self, turn: LogTurn, subjects: Sequence[Subject]) -> Mapping[Subject, DataKey]:
+        """The keys of subjects. In the access log those that are damaged are missing: one must not stop all accounts.
+
+        Evidence is never dropped: an event with such an entry is parked, and can be handled again.
+        """
+        if not subjects:
+            return {}
+        try:
+            return await turn.keys(subjects)
+        except KeyLostError as error:
+            _log.exception("key of the day is gone: see the runbook on audit keys")
+            raise _unavailable("keys") from error
+        except KeyDamagedError as error:
+            whole = [subject for subject in subjects if subject.name not in error.subjects]
+            if self._store.log is Log.EVIDENCE or len(whole) == len(subjects):
+                raise
+            _log.exception("data key is damaged: see the runbook on audit keys", key_id=error.key_id)
+            return await self._data_keys(turn, whole)
 
     def _keep(self, keys: Mapping[Subject, DataKey]) -> None:
         """Remembers keys that no erasure can take away; every commit asks the table whether they exist."""
@@ -270,8 +297,8 @@ def _require_one_content(entries: Sequence[NewEntry]) -> None:
             raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED, entry_id=entry.entry_id)
 
 
-def _unavailable() -> DomainError:
-    return DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="log")
+def _unavailable(dependency: str = "log") -> DomainError:
+    return DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency=dependency)
 
 
 def _fail(group: Sequence[Submission], error: Exception) -> None:

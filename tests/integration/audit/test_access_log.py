@@ -15,7 +15,7 @@ from igstats_client.merkle import root_of
 from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
 from igstats_kit.tables import restrictions, tombstones
 from prometheus_client import REGISTRY
-from sqlalchemy import Table, delete, insert
+from sqlalchemy import Table, delete, insert, update
 
 from tests.integration.audit.conftest import MOMENT, TOKENS, call, placed
 
@@ -25,8 +25,8 @@ World = Any
 """The world of conftest.py."""
 
 
-def dropped() -> float:
-    return REGISTRY.get_sample_value("igstats_api_calls_dropped_total", {"reason": "fenced"}) or 0
+def dropped(why: str = "fenced") -> float:
+    return REGISTRY.get_sample_value("igstats_api_calls_dropped_total", {"reason": why}) or 0
 
 
 async def fence(world: World, account_id: str, table: Table = tombstones) -> None:
@@ -81,6 +81,26 @@ async def test_an_event_that_comes_again_adds_nothing(world: World) -> None:
         "req_2",
         "req_3",
     ]
+
+
+async def test_damaged_data_keys_cost_their_accounts_alone(world: World) -> None:
+    async with world.writing():
+        await world.call(call("req_1"), call("req_2", "acc_2"), call("other", "acc_3"))
+        async with world.database.transaction() as connection:
+            names = [TOKENS.of("ACCOUNT_ID", account).hex() for account in ("acc_2", "acc_3")]
+            await connection.execute(update(data_keys).where(data_keys.c.subject.in_(names)).values(wrapped=bytes(60)))
+        before = dropped("key_damaged")
+        await world.call(call("req_3"), call("req_4", "acc_2"), call("more", "acc_3"), call("req_5"))
+    assert dropped("key_damaged") == before + 2
+    assert (await world.access.proofs.head()).tree.size == 7
+    assert [row[0] for row in await world.ask("SELECT call_id FROM calls ORDER BY index")] == [
+        "req_1",
+        "req_2",
+        "other",
+        "req_3",
+        "req_5",
+    ]
+    assert b'"call_id":"req_5"' in (await world.access.proofs.entry(6)).payload
 
 
 async def test_two_processes_that_take_the_same_events_make_one_log(world: World) -> None:

@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from igstats_audit.batch import seal_context
+from igstats_audit.errors import KeyDamagedError, KeyLostError
 from igstats_audit.leaf import SALT_SIZE
 from igstats_audit.model import Commit, DataKey, Delivery, Entry, Head, Known, Log, Place, SealedEntry, Subject
 from igstats_audit.note import NoteSigner
@@ -22,7 +23,7 @@ HASH_SIZE = 32
 @dataclass
 class MemoryLog:
     """A LogStore. `failures` are raised one by one by commits, `overtaken` commits find that the head has moved, and
-    no commit begins while the `gate` is closed."""
+    no commit begins while the `gate` is closed. Keys of `damaged` subjects do not open; when they are `lost`, none."""
 
     log: Log = Log.EVIDENCE
     newest: Head | None = None
@@ -34,6 +35,8 @@ class MemoryLog:
     failures: list[Exception] = field(default_factory=list)
     overtaken: int = 0
     fenced: set[bytes] = field(default_factory=set)
+    damaged: set[str] = field(default_factory=set)
+    lost: bool = False
     data_keys: dict[str, DataKey] = field(default_factory=dict)
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
@@ -142,6 +145,10 @@ class MemoryTurn:
         return set(tokens) - self.log.fenced
 
     async def keys(self, subjects: Sequence[Subject]) -> Mapping[Subject, DataKey]:
+        if self.log.lost:
+            raise KeyLostError({"kek_1": 1})
+        if damaged := sorted(self.log.damaged & {one.name for one in subjects}):
+            raise KeyDamagedError(f"key_{damaged[0]}", damaged)
         for one in subjects:
             self.log.data_keys.setdefault(one.name, DataKey(f"key_{one.name}", secrets.token_bytes(32)))
         return {one: self.log.data_keys[one.name] for one in subjects}

@@ -14,6 +14,7 @@ from igstats_audit.errors import KeyDamagedError, KeyLostError
 from igstats_audit.keyring import DayKey, Living, WrappedKey, unwrap
 from igstats_audit.keys import DataKeys
 from igstats_audit.model import DataKey, Log, Subject
+from igstats_kit.errors import DomainError, passes
 from igstats_kit.seal import Sealer, SealError
 from igstats_kit.testing.clock import FakeClock
 
@@ -31,11 +32,14 @@ class KilledError(BaseException):
 class MemoryKeyStore:
     kept: dict[str, bytes] = field(default_factory=dict)
     made: int = 0
+    trouble: OSError | None = None
 
     def ids(self) -> list[str]:
         return sorted(self.kept)
 
     def read(self, kek_id: str) -> bytes:
+        if self.trouble is not None:
+            raise self.trouble
         return self.kept[kek_id]
 
     def create(self) -> str:
@@ -308,6 +312,42 @@ async def test_a_subject_gets_no_key_while_the_key_of_the_day_is_missing() -> No
     with pytest.raises(KeyLostError):
         await world.make(1, "a")
     assert world.table.rows == {}
+
+
+async def test_a_key_store_that_cannot_be_read_is_waited_for() -> None:
+    world = World()
+    await world.replicas[0].ready()
+    await world.make(0, "a")
+    world.keystore.trouble = OSError("stale file handle")
+    late = world.replica()
+    for attempt in (
+        late.of(None, Log.ACCESS, [Subject("a")]),
+        late.of(None, Log.ACCESS, [Subject("b")]),
+        late.rotate(),
+    ):
+        with pytest.raises(DomainError) as refused:
+            await attempt
+        assert passes(refused.value)
+    world.keystore.trouble = None
+    await world.require_all_open()
+
+
+async def test_the_rotation_waits_for_a_folder_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    pauses = []
+
+    def broken() -> list[str]:
+        raise OSError("stale file handle")
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        raise KilledError
+
+    monkeypatch.setattr(world.keystore, "ids", broken)
+    monkeypatch.setattr("igstats_audit.keys.asyncio.sleep", pause)
+    with pytest.raises(KilledError):
+        await world.replicas[0].run()
+    assert pauses == [5.0]
 
 
 async def test_the_cache_is_bounded_and_forgets_what_was_not_used() -> None:

@@ -8,9 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from igstats_audit.errors import LogForkedError
+from igstats_audit.errors import KeyDamagedError, LogForkedError
 from igstats_audit.leaf import commitment, decode
-from igstats_audit.model import DataKey, Delivery, Head, NewCall, NewEntry
+from igstats_audit.model import DataKey, Delivery, Head, NewCall, NewEntry, Withheld
 from igstats_audit.model import Log as Kind
 from igstats_audit.note import Checkpoint, NoteSigner
 from igstats_audit.proofs import Proofs
@@ -19,7 +19,7 @@ from igstats_audit.tiles import Tiles
 from igstats_audit.tree import Range, grow, leaf_hash
 from igstats_client.merkle import root_of
 from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
-from igstats_kit.errors import DomainError, Reason
+from igstats_kit.errors import DomainError, Reason, passes
 from igstats_kit.testing.clock import FakeClock
 
 Log = Any
@@ -297,6 +297,49 @@ async def test_calls_that_the_stream_brings_again_are_passed_and_those_of_the_fe
         done = await sequencer.deliver([call("b", 2), call("c", 3, None)], Delivery("gateway", [], 3))
     assert [one.payload for one in memory_log.kept] == [b"a", b"", b"c"]
     assert (list(done.indexes), memory_log.newest.stream_sequence) == ([2], 3)
+
+
+async def test_damaged_keys_cost_the_calls_of_their_own_accounts_only(memory_log: Log, note_signer: NoteSigner) -> None:
+    memory_log.log, memory_log.damaged, memory_log.fenced = Kind.ACCESS, {b"x".hex(), b"y".hex()}, {b"f"}
+    accounts = {"a": b"t", "b": b"x", "c": None, "d": b"y", "e": b"f"}
+    calls = [call(name, 1, token) for name, token in accounts.items()]
+    async with running(memory_log, note_signer) as sequencer:
+        done = await sequencer.deliver(calls, Delivery("gateway", [], 1))
+    assert [one.payload for one in memory_log.kept] == [b"a", b"", b"c", b"", b""]
+    assert done.withheld == {Withheld.KEY_DAMAGED: 2, Withheld.FENCED: 1}
+
+
+async def test_calls_of_a_damaged_key_alone_do_not_stop_the_log(memory_log: Log, note_signer: NoteSigner) -> None:
+    memory_log.log, memory_log.damaged = Kind.ACCESS, {b"x".hex()}
+    async with running(memory_log, note_signer) as sequencer:
+        await sequencer.deliver([call("a", 1, b"x")], Delivery("gateway", [], 1))
+        memory_log.damaged.clear()
+        await sequencer.deliver([call("b", 2, b"x")], Delivery("gateway", [], 2))
+    assert [one.payload for one in memory_log.kept] == [b"", b"b"]
+
+
+async def test_evidence_under_a_damaged_key_is_refused_and_never_dropped(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    memory_log.damaged = {"req_2"}
+    async with running(memory_log, note_signer) as sequencer:
+        other = sequencer.append([replace(entry(2), request_id="req_2")])
+        done, failed = await asyncio.gather(sequencer.append([entry(1)]), other, return_exceptions=True)
+    assert not isinstance(done, BaseException)
+    assert isinstance(failed, KeyDamagedError)
+    assert [one.entry_id for one in memory_log.kept] == ["e1"]
+
+
+@pytest.mark.parametrize("log", list(Kind))
+async def test_a_lost_key_of_the_day_makes_the_log_wait(memory_log: Log, note_signer: NoteSigner, log: Kind) -> None:
+    memory_log.log, memory_log.lost = log, True
+    async with running(memory_log, note_signer) as sequencer:
+        with pytest.raises(DomainError) as refused:
+            await sequencer.deliver([call("a", 1)], Delivery("gateway", [], 1))
+        assert passes(refused.value)
+        memory_log.lost = False
+        await sequencer.deliver([call("a", 1)], Delivery("gateway", [], 1))
+    assert [one.payload for one in memory_log.kept] == [b"a"]
 
 
 async def test_a_day_never_goes_back(memory_log: Log, note_signer: NoteSigner) -> None:
