@@ -28,6 +28,8 @@ class PlayedGateway:
     files: dict[str, bytes]
     url: str = ""
     first: list[tuple[int, str]] = field(default_factory=list)
+    location: str = ""
+    missing: int = 0
 
     def answer(self, path: str) -> tuple[int, bytes, str]:
         if self.first:
@@ -49,7 +51,9 @@ def gateway(
         def do_GET(self) -> None:
             status, content, pause = played.answer(self.path)
             self.send_response(status)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Length", str(len(content) + played.missing))
+            if played.location:
+                self.send_header("Location", played.location)
             if pause:
                 self.send_header("Retry-After", pause)
             self.end_headers()
@@ -151,6 +155,34 @@ def test_who_is_asked_to_wait_waits_and_asks_again(gateway: PlayedGateway, certi
     with pytest.raises(ApiError, match="HTTP 500"):
         files.read("checkpoint")
     assert waited == [7]
+
+
+def test_nobody_sends_a_reader_elsewhere(gateway: PlayedGateway, certificates: Authority) -> None:
+    files = LogFiles(gateway.url, certificates.certificate, "evidence")
+    for status in (301, 302, 303, 307, 308):
+        gateway.first, gateway.location = [(status, "")], f"{gateway.url}/log/evidence/keys"
+        with pytest.raises(ApiError, match=f"HTTP {status}"):
+            files.read("checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("path", "most"), [("checkpoint", 1 << 20), (tile_path(0, 0), 8_192), (tile_path(None, 0), 256 * (2 + 65_535))]
+)
+def test_no_file_is_read_beyond_what_it_can_have(
+    gateway: PlayedGateway, certificates: Authority, path: str, most: int
+) -> None:
+    files = LogFiles(gateway.url, certificates.certificate, "evidence")
+    gateway.files[path] = bytes(most)
+    assert len(files.read(path) or b"") == most
+    gateway.files[path] += b"x"
+    with pytest.raises(ApiError, match="TOO_LARGE"):
+        files.read(path)
+
+
+def test_an_answer_that_breaks_off_is_no_file(gateway: PlayedGateway, certificates: Authority) -> None:
+    gateway.missing = 1
+    with pytest.raises(OSError, match="breaks off"):
+        LogFiles(gateway.url, certificates.certificate, "evidence").read("checkpoint")
 
 
 def test_what_cannot_be_read_is_told_in_words(
