@@ -80,6 +80,12 @@ def test_a_pod_has_no_privilege(workload: Manifest) -> None:
     }
 
 
+def test_no_start_of_a_pod_opens_what_a_volume_keeps_to_the_group() -> None:
+    keeping = [one for one in WORKLOADS if any("persistentVolumeClaim" in volume for volume in pod(one)["volumes"])]
+    assert {service_of(workload) for workload in keeping} == {"audit"}
+    assert {pod(workload)["securityContext"]["fsGroupChangePolicy"] for workload in keeping} == {"OnRootMismatch"}
+
+
 @pytest.mark.parametrize("workload", WORKLOADS, ids=name)
 def test_a_pod_has_an_account_of_its_own_and_no_token(workload: Manifest) -> None:
     accounts = {account["metadata"]["name"]: account for account in of_kind(MANIFESTS, "ServiceAccount")}

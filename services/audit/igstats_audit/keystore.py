@@ -11,6 +11,7 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
+from igstats_kit.log import get_logger
 from igstats_kit.seal import KEY_BYTES
 from ulid import ULID
 
@@ -18,6 +19,8 @@ _SUFFIX = ".key"
 _ID = re.compile(r"kek_[0-9a-z]{26}")
 _DESTROYED = bytes(KEY_BYTES)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+_log = get_logger()
 
 
 class KeyStore(Protocol):
@@ -54,7 +57,7 @@ class FileKeyStore:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _require_private(directory)
+        _close(directory)
 
     def ids(self) -> list[str]:
         """Ids of all keys, the oldest first, also of one whose destruction was interrupted."""
@@ -66,11 +69,11 @@ class FileKeyStore:
 
         Raises:
             LookupError: It is not here, or is destroyed.
-            PermissionError: Others could have read it.
+            PermissionError: Others can read it, and we cannot change that.
         """
         path = self._path(kek_id)
         try:
-            _require_private(path)
+            _close(path)
             key = path.read_bytes()
         except FileNotFoundError as error:
             raise LookupError(kek_id) from error
@@ -116,6 +119,18 @@ class FileKeyStore:
             os.close(descriptor)
 
 
-def _require_private(path: Path) -> None:
-    if path.stat().st_mode & _OTHERS:
-        raise PermissionError(f"{path} is open to others than its owner: chmod go= it, and rotate the key of the day")
+def _close(path: Path) -> None:
+    """Takes from others what they may do with a file or folder of ours: a volume may come opened to a group.
+
+    Raises:
+        PermissionError: It is not ours, or cannot be changed.
+    """
+    found = path.stat()
+    if not found.st_mode & _OTHERS:
+        return
+    _log.warning("key of the day was open to others", key_id=path.stem)
+    try:
+        path.chmod(stat.S_IMODE(found.st_mode) & ~_OTHERS)
+    except OSError as error:
+        text = f"{path} is open to others than its owner: chmod go= it, and rotate the key of the day"
+        raise PermissionError(text) from error

@@ -31,12 +31,30 @@ def test_only_the_owner_can_read_folder_and_files(folder: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_folder_or_a_key_that_is_open_to_others_is_refused(folder: Path) -> None:
+def test_what_a_volume_opened_to_its_group_is_read_and_closed_again(folder: Path) -> None:
     kek_id = FileKeyStore(folder).create()
+    path = folder / f"{kek_id}.key"
+    key = path.read_bytes()
+    path.chmod(0o660)  # what kubelet makes of files and folders for the group of a pod
+    folder.chmod(0o2770)
+    assert FileKeyStore(folder).read(kek_id) == key
+    assert (folder.stat().st_mode & 0o7777, path.stat().st_mode & 0o7777) == (0o2700, 0o600)
+
+
+def test_a_folder_or_a_key_that_stays_open_to_others_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = FileKeyStore(folder)
+    kek_id = store.create()
     (folder / f"{kek_id}.key").chmod(0o640)
+
+    def another_owner(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chmod", another_owner)
     with pytest.raises(PermissionError, match="open to others"):
-        FileKeyStore(folder).read(kek_id)
+        store.read(kek_id)
+    monkeypatch.undo()
     folder.chmod(0o750)
+    monkeypatch.setattr(os, "chmod", another_owner)
     with pytest.raises(PermissionError, match="open to others"):
         FileKeyStore(folder)
 
