@@ -73,6 +73,7 @@ class Reason(StrEnum):
     SUBJECT_OPTED_OUT = "SUBJECT_OPTED_OUT"
     BREACH_NOT_FOUND = "BREACH_NOT_FOUND"
     AGENT_UNKNOWN = "AGENT_UNKNOWN"
+    REQUEST_INCOMPLETE = "REQUEST_INCOMPLETE"
 
 
 @dataclass(frozen=True)
@@ -328,5 +329,8 @@ CATALOGUE: Mapping[Reason, PublicError] = {
         "PERMISSION_DENIED",
         "The agent is not registered, or its signature does not verify.",
         "Register the agent's key first.",
+    ),
+    Reason.REQUEST_INCOMPLETE: PublicError(
+        "INVALID_ARGUMENT", "The message of the request did not arrive in time.", "Send it with the call, at once."
     ),
 }

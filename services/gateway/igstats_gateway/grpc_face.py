@@ -1,7 +1,11 @@
-"""The public gRPC API: every method of the route table behind the same door, as bytes."""
+"""The public gRPC API: every method of the route table behind the same door, as bytes.
+
+To gRPC every method takes a stream, of which one message is read: for a method that takes one message gRPC waits by
+itself, for ever, and lets nobody else into its place.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, TypeAlias
 from urllib.parse import unquote
@@ -20,6 +24,8 @@ from igstats_gateway.routes import Route
 
 Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+
+RECEIVE_SECONDS = 10.0
 
 _log = get_logger()
 
@@ -44,13 +50,21 @@ class PublicMethods(grpc.GenericRpcHandler):
     """Handles whatever is called: known methods are let in and passed on, others refused, all of them metered."""
 
     def __init__(
-        self, routes: Mapping[str, Route], door: Door, upstreams: Mapping[str, Upstream], *, unary: float, stream: float
+        self,
+        routes: Mapping[str, Route],
+        door: Door,
+        upstreams: Mapping[str, Upstream],
+        *,
+        unary: float,
+        stream: float,
+        receive: float = RECEIVE_SECONDS,
     ) -> None:
         self._routes = routes
         self._door = door
         self._upstreams = upstreams
         self._unary_seconds = unary
         self._stream_seconds = stream
+        self._receive_seconds = receive
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Handler:
         """The handler of a method. It takes and gives bytes."""
@@ -58,12 +72,13 @@ class PublicMethods(grpc.GenericRpcHandler):
         if route is None:
             return grpc.stream_stream_rpc_method_handler(self._unknown)
         if route.streaming:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(route))
-        return grpc.unary_unary_rpc_method_handler(self._unary(route))
+            return grpc.stream_stream_rpc_method_handler(self._streaming(route))
+        return grpc.stream_unary_rpc_method_handler(self._unary(route))
 
     def _unary(self, route: Route) -> Any:  # noqa: ANN401 - gRPC's stubs know only synchronous behaviours
-        async def answer(body: bytes, context: Context) -> bytes:
+        async def answer(bodies: AsyncIterable[bytes], context: Context) -> bytes:
             async with self._metered(context) as call:
+                body = await self._body(bodies)
                 order = await self._order(route, body, call, context, self._unary_seconds)
                 reply = await self._upstreams[route.upstream].unary(order)
                 context.set_trailing_metadata(reply.trailing)
@@ -72,14 +87,29 @@ class PublicMethods(grpc.GenericRpcHandler):
         return answer
 
     def _streaming(self, route: Route) -> Any:  # noqa: ANN401 - same
-        async def answer(body: bytes, context: Context) -> AsyncIterator[bytes]:
+        async def answer(bodies: AsyncIterable[bytes], context: Context) -> AsyncIterator[bytes]:
             async with self._metered(context) as call:
+                body = await self._body(bodies)
                 order = await self._order(route, body, call, context, self._stream_seconds)
-                async with aclosing(self._upstreams[route.upstream].stream(order)) as bodies:
-                    async for part in bodies:
+                async with aclosing(self._upstreams[route.upstream].stream(order)) as parts:
+                    async for part in parts:
                         yield part
 
         return answer
+
+    async def _body(self, bodies: AsyncIterable[bytes]) -> bytes:
+        """The request's only message.
+
+        Raises:
+            DomainError: REQUEST_INCOMPLETE: it did not come in time, or not at all.
+        """
+        try:
+            async with asyncio.timeout(self._receive_seconds):
+                async for body in bodies:
+                    return body
+        except TimeoutError as error:
+            raise DomainError(Reason.REQUEST_INCOMPLETE) from error
+        raise DomainError(Reason.REQUEST_INCOMPLETE)
 
     async def _unknown(self, _bodies: object, context: Context) -> None:
         async with self._metered(context):

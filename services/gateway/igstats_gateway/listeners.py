@@ -16,6 +16,7 @@ from igstats_gateway.prompt import PromptProtocol
 
 _MAX_RUNNING = 1000
 _HEADER_BYTES = 64 * 1024
+_MAX_STREAMS = 100  # of one connection: nobody has all places with one
 _OPTIONS = (
     ("grpc.max_receive_message_length", MOST_BYTES),
     ("grpc.max_metadata_size", _HEADER_BYTES),
@@ -31,9 +32,10 @@ _OPTIONS = (
 class GrpcListener:
     """The gRPC port."""
 
-    def __init__(self, config: GatewayConfig, methods: PublicMethods) -> None:
+    def __init__(self, config: GatewayConfig, methods: PublicMethods, *, streams: int = _MAX_STREAMS) -> None:
         self._config = config
-        self._server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_MAX_RUNNING)
+        options = (*_OPTIONS, ("grpc.max_concurrent_streams", streams))
+        self._server = grpc.aio.server(options=options, maximum_concurrent_rpcs=_MAX_RUNNING)
         self._server.add_generic_rpc_handlers((methods,))
         self.port = 0
 

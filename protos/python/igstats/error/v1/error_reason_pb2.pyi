@@ -148,6 +148,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """No such breach."""
     ERROR_REASON_AGENT_UNKNOWN: _ErrorReason.ValueType  # 62
     """The agent is not registered or its signature does not verify."""
+    ERROR_REASON_REQUEST_INCOMPLETE: _ErrorReason.ValueType  # 63
+    """The message of the request did not arrive in time."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of an error, carried as `reason` in
@@ -282,4 +284,6 @@ ERROR_REASON_BREACH_NOT_FOUND: ErrorReason.ValueType  # 61
 """No such breach."""
 ERROR_REASON_AGENT_UNKNOWN: ErrorReason.ValueType  # 62
 """The agent is not registered or its signature does not verify."""
+ERROR_REASON_REQUEST_INCOMPLETE: ErrorReason.ValueType  # 63
+"""The message of the request did not arrive in time."""
 global___ErrorReason = ErrorReason
