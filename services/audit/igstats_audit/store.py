@@ -23,7 +23,7 @@ from igstats_audit.tables import heads
 from igstats_audit.tile_path import TILE_HEIGHT, TILE_WIDTH
 
 TURN = text("SELECT pg_advisory_xact_lock(hashtext(CAST('igstats-audit-log-' || :log AS text)))")
-_PARTITIONING = text("SELECT pg_advisory_xact_lock(hashtext('igstats-audit-partitions'))")
+PARTITIONING = text("SELECT pg_advisory_xact_lock(hashtext('igstats-audit-partitions'))")
 _HEAD = text("SELECT * FROM heads WHERE log = :log")
 _KNOWN = text("SELECT index AS at, day FROM entry_ids WHERE entry_id = ANY(CAST(:entry_ids AS text[]))")
 
@@ -126,10 +126,10 @@ class SqlLog(EntryStore):
         if not missing:
             return
         async with self._database.transaction() as connection:
-            await connection.execute(_PARTITIONING)
+            await connection.execute(PARTITIONING)
             for day in missing:
                 for table in PARTITIONED[self.log]:
-                    await connection.execute(text(_partition(table, day)))
+                    await connection.execute(text(partitioned(table, day)))
         self._made |= set(missing)
 
     async def follows_stream(self, made_at: datetime) -> bool:
@@ -265,6 +265,7 @@ def _event_columns(commit: Commit) -> dict[str, Any]:
     return {"consumers": [consumer for consumer, _ in events], "event_ids": [event_id for _, event_id in events]}
 
 
-def _partition(table: str, day: date) -> str:
+def partitioned(table: str, day: date) -> str:
+    """SQL that makes room for the rows of a day."""
     after, name = day + timedelta(days=1), partition(table, day)
     return f"CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ('{day}') TO ('{after}')"

@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from igstats_audit import cut_store
+from igstats_audit.cut_store import SqlCuts
 from igstats_audit.model import Log
 from igstats_audit.tile_path import entries_path, leaves_of, path
 from igstats_audit.tree import Range, grow, leaf_hash
@@ -19,6 +21,7 @@ World = Any
 """The world of conftest.py."""
 
 THIRTY = timedelta(days=30)
+TAKEN_OUT = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'cut\\_%' ORDER BY relname"
 
 
 async def three_days(world: World, *sizes: int) -> None:
@@ -38,6 +41,12 @@ async def proved(world: World, index: int) -> None:
     assert root_of(leaf_hash(leaf), index, size, found) == head.tree.root
 
 
+async def restrict(world: World, account_id: str) -> None:
+    async with world.database.transaction() as connection:
+        row = {"token": TOKENS.of("ACCOUNT_ID", account_id), "request_id": "req_1"}
+        await connection.execute(insert(restrictions), row)
+
+
 async def reason_of(awaited: Any) -> Reason:
     with pytest.raises(DomainError) as refused:
         await awaited
@@ -52,10 +61,9 @@ async def test_a_day_lives_for_thirty_days_and_goes_with_its_partitions(world: W
         await world.logs.cut.run(MOMENT.date() + THIRTY)
     assert (await world.access.proofs.head()).minimum_index == 5
     assert await world.ask("SELECT count(*) FROM access_entries WHERE index < 5") == [(0,)]
-    left = "SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'cut\\_%' ORDER BY relname"
-    assert await world.ask(left) == [("cut_access_entries_20261123",), ("cut_calls_20261123",)]
+    assert await world.ask(TAKEN_OUT) == [("cut_access_entries_20261123",), ("cut_calls_20261123",)]
     await world.logs.cut.tidy()  # in life a moment later, after a crash at the next start
-    assert await world.ask(left) == []
+    assert await world.ask(TAKEN_OUT) == []
     assert await world.ask("SELECT to_regclass('calls_20261123'), to_regclass('access_entries_20261123')") == [
         (None, None)
     ]
@@ -176,18 +184,57 @@ async def test_a_process_learns_of_a_cut_that_another_has_made(world: World) -> 
 
 
 async def test_calls_of_restricted_persons_stay_until_the_restriction_ends(world: World) -> None:
-    token = TOKENS.of("ACCOUNT_ID", "acc_2")
     async with world.writing():
         await three_days(world, 5, 5)
-        async with world.database.transaction() as connection:
-            await connection.execute(insert(restrictions), {"token": token, "request_id": "req_1"})
-        await world.logs.cut.run(MOMENT.date() + THIRTY)
-        assert [row[0] for row in await world.ask("SELECT call_id FROM calls_20261123")] == ["req_0"]
-        assert await world.ask("SELECT count(*) FROM access_entries_20261123") == [(1,)]
+        await restrict(world, "acc_2")
+        for _ in range(2):
+            await world.logs.cut.run(MOMENT.date() + THIRTY)
+            await world.logs.cut.tidy()
+            assert [row[0] for row in await world.ask("SELECT call_id FROM calls_20261123")] == ["req_0"]
+            assert await world.ask("SELECT count(*) FROM access_entries_20261123") == [(1,)]
+            assert await world.ask(TAKEN_OUT) == []
         async with world.database.transaction() as connection:
             await connection.execute(text("DELETE FROM restrictions"))
         await world.logs.cut.run(MOMENT.date() + THIRTY)
+        await world.logs.cut.tidy()
     assert await world.ask("SELECT to_regclass('calls_20261123')") == [(None,)]
+    assert await world.ask(TAKEN_OUT) == []
+
+
+async def test_a_restriction_costs_the_cut_no_row_while_writers_wait(world: World) -> None:
+    """A day with calls of a restricted person leaves as it is, like any other: the rest happens when nobody waits."""
+    async with world.writing():
+        await three_days(world, 5, 5)
+        await restrict(world, "acc_2")
+        await world.tell(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$BEGIN RAISE 'rows are touched while writers wait'; END$$;"
+        )
+        for table in ("calls_20261123", "access_entries_20261123"):
+            await world.tell(f"CREATE TRIGGER untouched BEFORE DELETE ON {table} EXECUTE FUNCTION refuse()")
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+    assert await world.ask(TAKEN_OUT) == [("cut_access_entries_20261123",), ("cut_calls_20261123",)]
+    assert await world.ask("SELECT count(*) FROM cut_calls_20261123") == [(5,)]
+
+
+async def test_a_bringing_back_that_broke_off_is_ended_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cut_store, "_BATCH", 2)
+    async with world.writing():
+        await world.call(*(call(f"req_{number}", f"acc_{number % 2}") for number in range(10)))
+        await restrict(world, "acc_1")
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+        cuts = SqlCuts(world.database)
+        day, token = MOMENT.date(), TOKENS.of("ACCOUNT_ID", "acc_1")
+        assert await cuts._bring_some_back(day, [token], -1) == 3
+        await world.logs.cut.run(MOMENT.date() + THIRTY)  # what is not dropped yet is not taken out again
+        await world.logs.cut.tidy()
+    assert [row[0] for row in await world.ask("SELECT call_id FROM calls ORDER BY index")] == [
+        f"req_{number}" for number in (1, 3, 5, 7, 9)
+    ]
+    assert [row[0] for row in await world.ask("SELECT index FROM access_entries ORDER BY index")] == [1, 3, 5, 7, 9]
+    assert await world.ask(TAKEN_OUT) == []
 
 
 async def test_evidence_is_cut_after_its_years_with_its_ids_and_keys(world: World) -> None:
