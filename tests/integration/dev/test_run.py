@@ -17,7 +17,7 @@ def test_the_story_is_told_twice_on_the_same_data_and_every_step_and_every_print
         [*command, "--once"], cwd=tmp_path, capture_output=True, text=True, timeout=150, check=False
     )
     assert second.returncode == 0, second.stdout + second.stderr
-    assert "was erased by an earlier telling and stays erased" in second.stdout
+    assert "was erased before and stays erased" in second.stdout
 
 
 def _try_what_is_printed(command: list[str], folder: Path) -> str:
