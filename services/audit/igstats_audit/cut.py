@@ -15,6 +15,7 @@ from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 
+from igstats_audit.errors import TileMissingError
 from igstats_audit.model import CUT_ID, LOG_CUT, CutPlan, CutStore, Log, LogStore, NewEntry
 from igstats_audit.proofs import Proofs
 from igstats_audit.sequencer import Sequencer
@@ -89,8 +90,7 @@ class Cut:
         if plan.end > plan.start:
             await self._announce(plan, aging.days)
         await self._cuts.cut(plan)
-        if plan.end > plan.start:
-            aging.store.forget_days()
+        aging.store.forget_days()  # also when another replica has made the cut
         MINIMUM_INDEX.labels(log=log).set(plan.end)
         return plan
 
@@ -100,6 +100,8 @@ class Cut:
         if end <= start:
             return CutPlan(log, day, start, start, b"")
         kept = await aging.store.leaves(end - end % TILE_WIDTH, end)
+        if len(kept) != end % TILE_WIDTH:
+            raise TileMissingError(f"leaves below {end}")
         return CutPlan(log, day, start, end, await aging.proofs.root(end), kept)
 
     async def _announce(self, plan: CutPlan, days: int) -> None:

@@ -30,6 +30,7 @@ _DAYS = text(
     "SELECT h.size, d.day, d.first_index FROM heads h LEFT JOIN log_days d ON d.log = h.log WHERE h.log = :log"
     " ORDER BY d.day"
 )
+_MINIMUM = text("SELECT minimum_index FROM heads WHERE log = :log")
 _TILE = text("SELECT hashes FROM tiles WHERE log = :log AND level = :level AND place = :place")
 _OF_REQUEST = text("SELECT index AS at, day FROM entry_ids WHERE request_id = :request_id AND request_id <> ''")
 
@@ -110,7 +111,7 @@ class EntryStore:
         async with self._database.read() as connection:
             days = await self._known_days(connection, end)
             found = await self._leaves_by(connection, days, start, end)
-            if days is not self._days:  # a day was cut meanwhile, by another process perhaps
+            if days is not self._days:  # a day was cut since we read them, by another process perhaps
                 found = await self._leaves_by(connection, await self._known_days(connection, end), start, end)
         return found
 
@@ -133,11 +134,14 @@ class EntryStore:
 
     async def _leaves(self, connection: AsyncConnection, day: date, first: int, after: int) -> list[bytes]:
         query = (
-            f"SELECT leaf FROM {partition(TABLES[self._log], day)} WHERE index >= :first AND index < :after"  # noqa: S608 - own names
-            " ORDER BY index"
+            f"SELECT index AS at, leaf FROM {partition(TABLES[self._log], day)}"  # noqa: S608 - own names
+            " WHERE index >= :first AND index < :after ORDER BY index"
         )
         rows = await self._rows(connection, query, {"first": first, "after": after})
-        return [row.leaf for row in rows]
+        following = [row.leaf for at, row in enumerate(rows, start=first) if row.at == at]
+        if len(following) < min(after, self._days.size) - first:
+            self.forget_days()  # of a day that was cut, the calls of restricted persons may be here again
+        return following
 
     async def _known_days(self, connection: AsyncConnection, end: int) -> DayMap:
         if end > self._days.size:
@@ -151,11 +155,13 @@ class EntryStore:
         self._days = DayMap()
 
     async def entry(self, index: int) -> Entry | None:
-        """Reads an entry with its opening."""
+        """Reads an entry with its opening; None when it is cut or not there."""
         async with self._database.read() as connection:
             days = await self._known_days(connection, index + 1)
             day = days.day(index) if index < days.size else None
             found = await self.read(connection, [Place(index, day)]) if day is not None else []
+            if found and index < await connection.scalar(_MINIMUM, {"log": self._log}):
+                return None  # cut since we read the days, and kept because its person is restricted
         return found[0] if found else None
 
     async def entries(self, places: Sequence[Place]) -> Sequence[Entry]:

@@ -183,6 +183,57 @@ async def test_a_process_learns_of_a_cut_that_another_has_made(world: World) -> 
     assert await reason_of(other.proofs.entry(5)) is Reason.ENTRY_CUT
 
 
+async def test_a_process_that_did_not_cut_is_not_misled_by_calls_of_restricted_persons_that_came_back(
+    world: World,
+) -> None:
+    """Their day is there again under its old name, with holes: its rows are no leaves of the tree to read in a row."""
+    other = world.open("other").access
+    async with world.writing():
+        await world.call(*(call(f"req_{number}", "acc_2" if number in {0, 270} else "acc_1") for number in range(300)))
+        world.clock.advance(timedelta(days=1))
+        await world.call(*(call(f"new_{number}") for number in range(300)))
+        tree, before = (await other.store.head()).tree, await other.store.leaves(256, 512)
+        assert (await other.proofs.entry(0)).payload
+        await restrict(world, "acc_2")
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+        await world.logs.cut.tidy()
+    assert await other.store.leaves(256, 512) == before
+    assert await reason_of(other.proofs.entry(0)) is Reason.ENTRY_CUT
+    assert await reason_of(other.proofs.entry(270)) is Reason.ENTRY_CUT
+    found, size, _ = await other.proofs.inclusion(305, 0)
+    assert root_of(leaf_hash(before[49]), 305, size, found) == tree.root
+    assert leaves_of((await other.files.file(entries_path(1)))[0]) == before
+    assert len((await other.files.file(path(0, 1)))[0]) == 256 * 32
+
+
+async def test_an_entry_that_came_back_is_cut_for_a_process_that_knows_its_day_from_before(world: World) -> None:
+    other = world.open("other").access
+    async with world.writing():
+        await three_days(world, 5, 5)
+        assert (await other.proofs.entry(0)).payload
+        await restrict(world, "acc_2")
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+        await world.logs.cut.tidy()
+    assert await world.ask("SELECT index FROM access_entries_20261123") == [(0,)]
+    assert await reason_of(other.proofs.entry(0)) is Reason.ENTRY_CUT
+
+
+async def test_the_next_cut_by_a_process_that_did_not_make_the_last_keeps_the_right_leaves(world: World) -> None:
+    other = world.open("other")
+    async with world.writing(), world.writing(other):
+        await world.call(*(call(f"req_{number}", "acc_2" if number == 2 else "acc_1") for number in range(5)))
+        for day in range(2):
+            world.clock.advance(timedelta(days=1))
+            await world.call(*(call(f"new_{day}_{number}") for number in range(5)))
+        before = await other.access.store.leaves(0, 15)
+        await restrict(world, "acc_2")
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+        await world.logs.cut.tidy()
+        await other.cut.run(MOMENT.date() + THIRTY + timedelta(days=1))
+    assert await world.ask("SELECT hashes FROM tiles WHERE log = 'access' AND level = 0") == [(b"".join(before[:10]),)]
+    await proved(world, 10)
+
+
 async def test_calls_of_restricted_persons_stay_until_the_restriction_ends(world: World) -> None:
     async with world.writing():
         await three_days(world, 5, 5)
