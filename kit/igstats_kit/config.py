@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, FilePath
+from pydantic import AfterValidator, Field, FilePath, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 # Needles live for 120 days at most: time must be left to repair what was found.
@@ -67,6 +67,9 @@ class ServiceConfig(BaseSettings):
     deep_sweep_days: float = shared("DEEP_SWEEP_DAYS", default=8.0, ge=0, le=MOST_SWEEP_DAYS)
     """How long after an erasure it is searched for again: longer than the last backup lives."""
 
+    backup_days: int = shared("BACKUP_DAYS", default=7, ge=0, le=MOST_SWEEP_DAYS)
+    """Days until the last backup with erased data is gone; 0 where no backups are made."""
+
     database_url: DatabaseUrl = Field(repr=False)
     database_directory: Path | None = None
     """Data directory of the database server, to search its raw files; empty where they cannot be reached."""
@@ -81,6 +84,12 @@ class ServiceConfig(BaseSettings):
     tls_key: FilePath
     receipt_key: FilePath
     seal_key: FilePath
+
+    @model_validator(mode="after")
+    def _search_when_backups_are_gone(self) -> Self:
+        if self.deep_sweep_days < self.backup_days:
+            raise ValueError("IGSTATS_DEEP_SWEEP_DAYS is below IGSTATS_BACKUP_DAYS: the last search comes too early")
+        return self
 
     @classmethod
     def load(cls, **values: Any) -> Self:  # noqa: ANN401 - any field, checked by pydantic

@@ -55,7 +55,10 @@ _log = get_logger()
 
 
 class HolderRunner:
-    """Makes one service a holder. `holder` is the service's name and its certificate's."""
+    """Makes one service a holder. `holder` is the service's name and its certificate's.
+
+    `backups` is how long backups of its database live: an erasure is not true everywhere before they are gone.
+    """
 
     def __init__(
         self,
@@ -67,6 +70,7 @@ class HolderRunner:
         signer: Signer,
         clock: Clock,
         search_after: timedelta = _SEARCH_AFTER,
+        backups: timedelta = timedelta(),
     ) -> None:
         self._holder = holder
         self._subjects = subjects
@@ -76,7 +80,7 @@ class HolderRunner:
         self._leases = Leases(holder, stub, clock)
         self._subject = f"igstats.{holder}.v1.receipt.issued"
         self._signer = signer
-        self._phases = Phases(holder, subjects, clock, search_after)
+        self._phases = Phases(holder, subjects, clock, search_after, backups)
 
     @property
     def durable(self) -> str:

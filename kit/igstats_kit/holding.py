@@ -64,7 +64,10 @@ class Holding:
         self._monitor_url = config.nats_monitor_url
         self.relay = Relay(database, bus, clock)
         schedule = Schedule(timedelta(seconds=config.deep_sweep_seconds), timedelta(days=config.deep_sweep_days))
-        self.runner = HolderRunner(config.service, subjects, database, bus, stub, self.signer, clock, schedule.first)
+        backups = timedelta(days=config.backup_days)
+        self.runner = HolderRunner(
+            config.service, subjects, database, bus, stub, self.signer, clock, schedule.first, backups
+        )
         self.ledger = LedgerReplay(config.service, subjects, database, stub, clock, schedule.first)
         search = Search(declarations, database, _reach(config, bus, archives))
         self.deep_sweep = DeepSweep(config.service, database, sealer, search, schedule, clock)

@@ -31,8 +31,11 @@ def case_of(task: Task) -> Case:
 class Phases:
     """Runs tasks of one phase inside the caller's transaction; every task gets a receipt."""
 
-    def __init__(self, holder: str, subjects: Subjects, clock: Clock, search_after: timedelta) -> None:
+    def __init__(
+        self, holder: str, subjects: Subjects, clock: Clock, search_after: timedelta, backups: timedelta
+    ) -> None:
         self._search_after = search_after
+        self._backups = backups
         self.description = describe(holder, subjects.declarations)
         self._holder = holder
         self._subjects = subjects
@@ -90,10 +93,16 @@ class Phases:
         astray = {task.task_id: names for task in tasks if task.holds and (names := self._astray(task))}
         sound = [task for task in tasks if task.task_id not in astray]
         results = await self._subjects.erase(connection, list(map(case_of, sound)), replayed=True)
-        receipts = [self.receipt(task, _erased(results[task.request_id]), results[task.request_id]) for task in sound]
+        receipts = [self._erased(task, results[task.request_id]) for task in sound]
         return receipts + [
             self._unclear(task, "a hold names", astray[task.task_id]) for task in tasks if task.task_id in astray
         ]
+
+    def _erased(self, task: Task, result: Result) -> Receipt:
+        """Also when nothing was found: a backup may hold what was deleted the day before."""
+        made = self.receipt(task, _what_was_erased(result), result)
+        made.effective_time.FromDatetime(self._clock.now() + self._backups)
+        return made
 
     def _astray(self, task: Task) -> list[str]:
         return unknown(self._subjects.declarations, case_of(task).holds)
@@ -186,6 +195,8 @@ class Phases:
         made = self.receipt(task, decisive.outcome)
         made.counts.extend(decisive.counts)
         made.retained.extend(decisive.retained)
+        if decisive.HasField("effective_time"):
+            made.effective_time.CopyFrom(decisive.effective_time)
         made.corrected.extend(decisive.corrected)
         made.earlier_digests.extend(hashlib.sha256(raw).digest() for raw, _ in before)
         return made
@@ -208,7 +219,7 @@ def _decisive(earlier: Iterable[bytes]) -> Receipt | None:
     return next((one for one in map(Receipt.FromString, earlier) if one.phase not in _PREPARING), None)
 
 
-def _erased(result: Result) -> Outcome.ValueType:
+def _what_was_erased(result: Result) -> Outcome.ValueType:
     if result.kept:
         return Outcome.OUTCOME_RETAINED
     return Outcome.OUTCOME_ERASED if result.counts else Outcome.OUTCOME_NOT_HELD

@@ -29,6 +29,7 @@ def shared(nats: Nats, authority: Path, secrets: Secrets, addresses: Mapping[str
         "IGSTATS_TLS_CA": str(authority),
         "IGSTATS_SUPPRESSION_KEY": str(secrets.path("suppression.key")),
         "IGSTATS_ACCESS_SEAL_KEY": str(secrets.path("access-seal.key")),
+        "IGSTATS_BACKUP_DAYS": "0",
     }
     for service in SERVICES:
         told[f"IGSTATS_{service.upper()}_ADDRESS"] = addresses.get(service, ANY_PORT)
@@ -63,7 +64,7 @@ def special(service: str, certificate: Certificate, secrets: Secrets) -> dict[st
             "IGSTATS_GATEWAY_KEY_PEPPER": str(secrets.path("gateway-pepper.key")),
         },
         "stats": {"IGSTATS_STATS_INSTAGRAM_URL": "http://127.0.0.1:9", "IGSTATS_STATS_SYNC_SECONDS": "86400"},
-        "privacy": {"IGSTATS_PRIVACY_BACKUP_DAYS": "0", "IGSTATS_PRIVACY_EXPORT_DAYS": "7"},
+        "privacy": {"IGSTATS_PRIVACY_EXPORT_DAYS": "7"},
         "audit": {
             "IGSTATS_AUDIT_EVIDENCE_LOG_KEY": str(secrets.path("audit-evidence-log.pem")),
             "IGSTATS_AUDIT_EVIDENCE_LOG_MLDSA_KEY": str(secrets.path("audit-evidence-log-mldsa.pem")),

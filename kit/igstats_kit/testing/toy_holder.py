@@ -1,6 +1,6 @@
 """The toy holder at work: a runner on a real database, its coordinator and the offers that it gets."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -21,6 +21,8 @@ from igstats_kit.testing import toy
 from igstats_kit.testing.coordinator import Coordinator, offer
 from igstats_kit.tokens import Tokens
 
+BACKUPS = timedelta(days=7)
+
 
 class ToyHolder:
     """Does what it is offered and remembers what it said. Needs no bus: facts stay in the outbox."""
@@ -33,7 +35,7 @@ class ToyHolder:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self.subjects = Subjects(toy.DECLARATIONS, toy.SEALER)
         stub, clock, bus = self.coordinator.stub, SystemClock(), cast("Bus", None)
-        self.runner = HolderRunner("toy", self.subjects, database, bus, stub, Signer(pem), clock)
+        self.runner = HolderRunner("toy", self.subjects, database, bus, stub, Signer(pem), clock, backups=BACKUPS)
         self.replay = LedgerReplay("toy", self.subjects, database, stub, clock)
         self._offers = 0
 

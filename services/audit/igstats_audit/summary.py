@@ -136,7 +136,7 @@ def _holder(word: LastWord, statements: Iterable[Statement]) -> str:
     if said is None:
         return _row(word.holder, (escape(told), "no statement is here", "", ""))
     counts = "<br>".join(f"{escape(store)}: {count:,}" for store, count in said.counts) or "none"
-    later = _time(said.effective_at) if said.effective_at is not None else "at once"
+    later = _time(said.effective_at) if said.effective_at is not None else "not stated"
     return _row(word.holder, (escape(told), counts, _time(said.executed_at), later))
 
 

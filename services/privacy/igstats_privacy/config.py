@@ -20,8 +20,6 @@ class PrivacyConfig(ServiceConfig):
     model_config = SettingsConfigDict(env_prefix="IGSTATS_PRIVACY_")
     service: ClassVar[str] = "privacy"
 
-    backup_days: int = Field(default=7, ge=0, le=365)
-    """Days until the last backup with erased data is gone; 0 where no backups are made."""
     export_days: int = Field(default=7, ge=1, le=LONGEST_EXPORT_DAYS)
     """Days that the package of an access request can be read."""
     public_url: str = "https://localhost:8443"

@@ -16,7 +16,7 @@ from igstats_kit.subjects import Case, Result
 from igstats_kit.tables import subject_keys, task_receipts
 from igstats_kit.testing import toy
 from igstats_kit.testing.coordinator import ERASURE
-from igstats_kit.testing.toy_holder import ToyHolder
+from igstats_kit.testing.toy_holder import BACKUPS, ToyHolder
 from sqlalchemy import Column, MetaData, Table, Text, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -161,10 +161,27 @@ async def test_a_holder_restored_between_erasing_and_its_last_word_erases_again_
     await holder.offer(tasks[-1])  # the database has never heard of the phases before
     (said,) = await holder.receipts()
     assert (said.phase, said.outcome) == (Phase.PHASE_ATTEST, Outcome.OUTCOME_ERASED)
+    assert said.effective_time.ToDatetime() - said.executed_time.ToDatetime() >= BACKUPS
     assert {count.store: count.count for count in said.counts} == {"people": 1, "notes": 2}
     assert await holder.count(toy.people) == await holder.count(subject_keys) == 0
     with pytest.raises(DomainError, match="SUBJECT_ERASED"):
         await holder.seed(1)
+
+
+@pytest.mark.parametrize("held", [True, False])
+async def test_an_erasure_names_the_day_when_backups_are_gone_and_the_last_word_repeats_it(
+    holder: ToyHolder, *, held: bool
+) -> None:
+    if held:
+        await holder.seed(1)
+    for task in holder.coordinator.plan("toy", "req_1", toy.somebody(1), ERASURE, Right.RIGHT_ERASURE):
+        await holder.offer(task)
+    said = {receipt.phase: receipt for receipt in await holder.receipts()}
+    erased = said[Phase.PHASE_ERASE]
+    assert erased.effective_time.ToDatetime() - erased.executed_time.ToDatetime() >= BACKUPS
+    assert said[Phase.PHASE_ATTEST].effective_time == erased.effective_time
+    dated = {phase for phase, receipt in said.items() if receipt.HasField("effective_time")}
+    assert dated == {Phase.PHASE_ERASE, Phase.PHASE_ATTEST}
 
 
 async def test_an_export_holds_the_persons_rows_and_nobody_elses(holder: ToyHolder) -> None:

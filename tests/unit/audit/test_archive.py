@@ -121,6 +121,13 @@ def test_a_holder_whose_statement_is_not_here_is_shown_as_such() -> None:
     assert "NEW_OUTCOME" in page.words
 
 
+def test_what_no_holder_has_dated_is_not_said_to_be_true_at_once() -> None:
+    said = Statement("mail", "ERASURE", "ATTEST", "ERASED", (), (), *_rest())
+    page = Page(summary.page(story(said)))
+    assert "not stated" in page.words
+    assert "at once" not in page.words
+
+
 def test_nothing_from_a_statement_becomes_markup() -> None:
     evil = "<script>alert(1)</script>"
     said = Statement(evil, evil, evil, evil, ((evil, 1),), (Kept(evil, (evil,), evil, 1, None),), *_rest())

@@ -53,6 +53,12 @@ def test_empty_variable_counts_as_not_set(environment: SetUp) -> None:
     assert (config.metrics_listen, config.sync_seconds) == (None, 900)
 
 
+def test_a_last_search_before_the_backups_are_gone_is_refused(environment: SetUp) -> None:
+    environment(IGSTATS_BACKUP_DAYS="30", IGSTATS_DEEP_SWEEP_DAYS="29")
+    with pytest.raises(ValidationError, match="the last search comes too early"):
+        StatsConfig.load()
+
+
 def test_values_given_win_over_the_environment(environment: SetUp) -> None:
     environment()
     assert StatsConfig.load(listen="127.0.0.1:0").listen == "127.0.0.1:0"
