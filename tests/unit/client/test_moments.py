@@ -4,6 +4,8 @@ import pytest
 from igstats_client.moments import parse
 
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
+BEYOND = ("999999d", "0001-01-01T00:00+02:00", "9999-12-31T23:59-02:00")
+"""Before the first year, after the last."""
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,7 @@ def test_a_time_is_a_day_a_time_or_how_long_ago(text: str, meant: datetime) -> N
     assert parse(text, NOW) == meant
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "7w", "-1d", "2026-13-01", "d"])
+@pytest.mark.parametrize("text", ["", "yesterday", "7w", "-1d", "2026-13-01", "d", *BEYOND])
 def test_what_is_no_time_is_told_in_words(text: str) -> None:
     with pytest.raises(ValueError, match="is no time"):
         parse(text, NOW)
