@@ -62,11 +62,13 @@ def show_all(office: Office, wanted: Wanted, account_id: str, call_id: str, limi
 
 
 def _listed(ask: Callable[[Any], Any], request: Any, limit: int) -> Iterator[Any]:  # noqa: ANN401 - either one's messages
+    """At most `limit` calls. A page may have fewer than were asked for: the service leaves out what it cannot read."""
     while limit > 0:
         request.page_size = min(limit, _PAGE)
         page = ask(request)
-        yield from page.calls
-        limit -= request.page_size
+        found = list(page.calls)[:limit]
+        yield from found
+        limit -= len(found)
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token

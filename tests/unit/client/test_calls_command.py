@@ -24,6 +24,7 @@ Run = Callable[..., Any]
 class PlayedGateway(AccountServiceServicer):
     """Has 1,200 calls, in pages; an export breaks off when it is asked for UNAVAILABLE ones."""
 
+    unreadable: frozenset[int] = frozenset()
     listed: list[pb.ListCallsRequest] = field(default_factory=list)
     exported: list[pb.ExportCallsRequest] = field(default_factory=list)
 
@@ -33,7 +34,7 @@ class PlayedGateway(AccountServiceServicer):
         self.listed.append(kept)
         first = int(request.page_token or 0)
         after = min(first + request.page_size, 1200)
-        calls = [_call(number) for number in range(first, after)]
+        calls = [_call(number) for number in range(first, after) if number not in self.unreadable]
         return pb.ListCallsResponse(calls=calls, next_page_token=str(after) if after < 1200 else "")
 
     def ExportCalls(self, request: pb.ExportCallsRequest, context: Any) -> Iterator[Any]:
@@ -86,6 +87,14 @@ def test_a_long_list_takes_the_pages_that_it_needs(run: Run, gateway: PlayedGate
     assert len(run("calls", "list", "--limit", "5000", "-o", "json").out.splitlines()) == 1200
 
 
+def test_a_page_that_lacks_calls_shortens_no_list(run: Run, gateway: PlayedGateway) -> None:
+    gateway.unreadable = frozenset(range(2, 21))
+    ran = run("calls", "list", "--limit", "10", "-o", "json")
+    assert [json.loads(line)["call_id"] for line in ran.out.splitlines()] == [
+        f"req_{n}" for n in (0, 1, *range(21, 29))
+    ]
+
+
 def test_one_call_is_found_by_its_id(run: Run, gateway: PlayedGateway) -> None:
     assert run("calls", "list", "--id", "req_7").code == 0
     assert gateway.listed[0].call_id == "req_7"
@@ -110,6 +119,7 @@ def test_an_export_that_breaks_off_leaves_no_file(run: Run) -> None:
 def test_what_cannot_be_read_is_told_in_words(run: Run) -> None:
     assert "no gRPC status code" in run("calls", "list", "--status", "BROKEN").error
     assert "is no time" in run("calls", "export", "--since", "yesterday").error
+    assert "is no time" in run("calls", "list", "--since", "999999d").error
 
 
 @dataclass
