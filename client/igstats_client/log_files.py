@@ -1,5 +1,6 @@
 """Files of a log over HTTP, as everybody may read them: without an API key."""
 
+import re
 import ssl
 import time
 from collections.abc import Callable
@@ -17,8 +18,9 @@ _NOTE_BYTES = 1 << 20
 _TILE_BYTES = WIDTH * 32
 _BUNDLE_BYTES = WIDTH * (2 + 0xFFFF)
 """256 leaves, each behind its length of 16 bits (C2SP tlog-tiles, "Log entries")."""
-_PATIENCE = 120
-"""Seconds that an answer may ask us to wait: an address has an allowance of files for a minute."""
+_PATIENCE = 300
+"""Seconds that answers may make us wait for one file: an address has an allowance of files for a minute."""
+_PAUSE = re.compile("[0-9]{1,4}")
 
 
 class _NoRedirects(HTTPRedirectHandler):
@@ -44,6 +46,7 @@ class LogFiles:
             ApiError: What the gateway answered instead; also more bytes than a file of that name can have.
             OSError: It cannot be reached, or breaks off.
         """
+        left = _PATIENCE
         while True:
             try:
                 with self._open(f"{self._prefix}/{path}", timeout=_SECONDS) as answer:
@@ -51,7 +54,7 @@ class LogFiles:
             except HTTPError as error:
                 if error.code == HTTPStatus.NOT_FOUND:
                     return None
-                self._wait(error)
+                left -= self._wait(error, left)
             except URLError as error:
                 raise OSError(f"{self._prefix} cannot be read: {error.reason}") from error
             except HTTPException as error:
@@ -78,11 +81,14 @@ class LogFiles:
             raise ApiError("NOT_FOUND", f"{self._prefix} has no file {path}")
         return content.decode("utf-8")
 
-    def _wait(self, error: HTTPError) -> None:
-        pause = error.headers.get("Retry-After", "")
-        if error.code != HTTPStatus.TOO_MANY_REQUESTS or not pause.isdecimal() or int(pause) > _PATIENCE:
+    def _wait(self, error: HTTPError, most: int) -> int:
+        """Waits as long as the answer asks for, a second at least, and answers how long that was."""
+        asked = error.headers.get("Retry-After", "")
+        pause = max(1, int(asked)) if _PAUSE.fullmatch(asked) else most + 1
+        if error.code != HTTPStatus.TOO_MANY_REQUESTS or pause > most:
             raise ApiError(f"HTTP {error.code}", f"{error.url} was not answered with a file") from error
-        self._sleep(int(pause))
+        self._sleep(pause)
+        return pause
 
 
 def _most_bytes(path: str) -> int:

@@ -157,6 +157,29 @@ def test_who_is_asked_to_wait_waits_and_asks_again(gateway: PlayedGateway, certi
     assert waited == [7]
 
 
+@pytest.mark.parametrize(("pause", "times"), [("0", 300), ("7", 42)])
+def test_nobody_makes_a_reader_ask_without_rest_or_end(
+    gateway: PlayedGateway, certificates: Authority, pause: str, times: int
+) -> None:
+    waited: list[float] = []
+    files = LogFiles(gateway.url, certificates.certificate, "evidence", waited.append)
+    gateway.first = [(429, pause)] * 1000
+    with pytest.raises(ApiError, match="HTTP 429"):
+        files.read("checkpoint")
+    assert waited == [max(1, int(pause))] * times
+
+
+@pytest.mark.parametrize("pause", ["-1", "1.5", "soon", pytest.param("9" * 5000, id="long")])
+def test_a_pause_that_is_no_number_of_seconds_is_not_waited_for(
+    gateway: PlayedGateway, certificates: Authority, pause: str
+) -> None:
+    waited: list[float] = []
+    gateway.first = [(429, pause)]
+    with pytest.raises(ApiError, match="HTTP 429"):
+        LogFiles(gateway.url, certificates.certificate, "evidence", waited.append).read("checkpoint")
+    assert waited == []
+
+
 def test_nobody_sends_a_reader_elsewhere(gateway: PlayedGateway, certificates: Authority) -> None:
     files = LogFiles(gateway.url, certificates.certificate, "evidence")
     for status in (301, 302, 303, 307, 308):
