@@ -1,8 +1,8 @@
 """Reads the ZIP of an evidence archive, strictly: one that two programs could read differently is refused.
 
 Nothing is ever written to disk, and nothing larger than the limits is ever unpacked. Every byte of the file belongs to
-exactly one of its parts: there is no room before, between or behind them, and both descriptions that a ZIP has of a
-file agree.
+exactly one of its parts: there is no room before, between or behind them, none behind the end of what is packed, and
+both descriptions that a ZIP has of a file agree.
 """
 
 import io
@@ -46,21 +46,23 @@ def parse(content: bytes) -> dict[str, bytes]:
     Raises:
         ArchiveFileError: Out of form.
     """
-    directory = _check_end(content)
+    directory, count = _check_end(content)
     try:
         with ZipFile(io.BytesIO(content)) as archive:
             files = archive.infolist()
+            if len(files) != count:
+                raise ArchiveFileError("the ZIP's directory has not as many files as it says")
             _check_names(files)
             for info in files:
                 _check_kind(info)
-            _check_places(content, files, directory)
-            return {info.filename: archive.read(info) for info in files}
+            packed = _placed(content, files, directory)
+            return {info.filename: _unpacked(info, packed[info.filename]) for info in files}
     except (BadZipFile, zlib.error, struct.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
         raise ArchiveFileError(f"not a ZIP that can be read: {error}") from error
 
 
-def _check_end(content: bytes) -> int:
-    """Where the directory starts, by the record that ends the file and describes all of it."""
+def _check_end(content: bytes) -> tuple[int, int]:
+    """Where the directory starts, and how many files it has, by the record that ends the file and describes it all."""
     if len(content) < _END.size:
         raise ArchiveFileError("not a ZIP")
     mark, disk, first, here, count, size, start, comment = _END.unpack(content[-_END.size :])
@@ -68,7 +70,7 @@ def _check_end(content: bytes) -> int:
         raise ArchiveFileError("not a ZIP that ends with its directory")
     if here != count or count > MOST_FILES or start + size + _END.size != len(content):
         raise ArchiveFileError("the ZIP's directory is not where it says")
-    return int(start)
+    return start, count
 
 
 def _check_names(files: Sequence[ZipInfo]) -> None:
@@ -90,14 +92,15 @@ def _check_kind(info: ZipInfo) -> None:
         raise ArchiveFileError(f"{info.filename} has more than {MOST_UNPACKED} bytes")
 
 
-def _check_places(content: bytes, files: Sequence[ZipInfo], directory: int) -> None:
-    """The files lie one behind the other from the first byte to the directory, each as the directory describes it."""
+def _placed(content: bytes, files: Sequence[ZipInfo], directory: int) -> dict[str, bytes]:
+    """What is packed of each file: one behind the other to the directory, and each as the directory describes it."""
     end = 0
+    packed: dict[str, bytes] = {}
     for info in sorted(files, key=lambda one: one.header_offset):
         name = info.filename.encode()
         mark, _, *told, size, extra = _LOCAL.unpack(content[end : end + _LOCAL.size])
-        flags, method, _, _, crc, packed, unpacked = told
-        same = (flags, method, crc, packed, unpacked) == (
+        flags, method, _, _, *sizes = told
+        same = (flags, method, *sizes) == (
             info.flag_bits,
             info.compress_type,
             info.CRC,
@@ -110,5 +113,19 @@ def _check_places(content: bytes, files: Sequence[ZipInfo], directory: int) -> N
         if content[start : start + size] != name:
             raise ArchiveFileError(f"{info.filename} has two names")
         end = start + size + info.compress_size
+        packed[info.filename] = content[start + size : end]
     if end != directory or sum(info.file_size for info in files) > MOST_BYTES:
         raise ArchiveFileError("the ZIP holds more than its files, or more than any evidence")
+    return packed
+
+
+def _unpacked(info: ZipInfo, packed: bytes) -> bytes:
+    """The file; its stream ends with the last byte packed, and gives as many bytes as the directory says."""
+    found, whole = packed, True
+    if info.compress_type == ZIP_DEFLATED:
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        found = stream.decompress(packed, info.file_size + 1)
+        whole = stream.eof and not stream.unused_data and not stream.unconsumed_tail
+    if not whole or len(found) != info.file_size or zlib.crc32(found) != info.CRC:
+        raise ArchiveFileError(f"{info.filename} is not what was packed, or there is more behind it")
+    return found

@@ -4,6 +4,7 @@ import io
 import random
 import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,7 +109,7 @@ def test_files_that_are_no_plain_files_are_refused(made: zipfile.ZipInfo) -> Non
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zipfile.ZipFile, "read", lambda *_: pytest.fail("it was unpacked"))
+    monkeypatch.setattr(zlib, "decompressobj", lambda *_: pytest.fail("it was unpacked"))
     with pytest.raises(ArchiveFileError, match="bytes"):
         archive_file.parse(written(("zeros", b"\0" * (2 * 1024 * 1024))))
 
@@ -133,6 +134,11 @@ def _end(content: bytes, place: int, value: int) -> bytes:
     return bytes(bent)
 
 
+def _with_one_file_less(content: bytes) -> bytes:
+    """Both numbers of files in the record that ends the file say one."""
+    return _end(_end(content, 8, 1), 10, 1)
+
+
 BENT: list[Callable[[bytes], bytes]] = [
     lambda _: b"",
     lambda _: b"PK",
@@ -144,6 +150,7 @@ BENT: list[Callable[[bytes], bytes]] = [
     lambda content: _end(content, 8, 1),
     lambda content: _end(content, 10, 3),
     lambda content: _end(content, 20, 1),
+    _with_one_file_less,
     lambda content: content.replace(b"a.txt", b"x.txt", 1),
     lambda content: content.replace(b"PK\x03\x04", b"PK\x03\x05", 1),
     lambda content: content.replace(b"PK\x01\x02", b"PK\x01\x03", 1),
@@ -156,6 +163,47 @@ def test_zips_that_two_programs_could_read_differently_are_refused(bend: Callabl
     assert archive_file.parse(content) == FILES
     with pytest.raises(ArchiveFileError):
         archive_file.parse(bend(content))
+
+
+def packed_as(stream: bytes, method: int, said: bytes) -> bytes:
+    """A ZIP of one file whose headers describe `said`, whatever the stream really gives."""
+    name, crc = b"a.txt", zlib.crc32(said)
+    told = struct.pack("<5H3L2H", 20, 0, method, 0, 0x21, crc, len(stream), len(said), len(name), 0)
+    local = b"PK\x03\x04" + told + name + stream
+    entry = b"PK\x01\x02" + struct.pack("<H", 20) + told + struct.pack("<3H2L", 0, 0, 0, 0, 0) + name
+    end = b"PK\x05\x06" + struct.pack("<4H2LH", 0, 0, 1, 1, len(entry), len(local), 0)
+    return local + entry + end
+
+
+def deflated(content: bytes) -> bytes:
+    stream = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return stream.compress(content) + stream.flush()
+
+
+SAID = b"what is said" * 3
+HIDING = {
+    "bytes behind a stream": (deflated(SAID) + b"JUNK", zipfile.ZIP_DEFLATED),
+    "a second stream": (deflated(SAID) + deflated(b"other"), zipfile.ZIP_DEFLATED),
+    "more than is said": (deflated(SAID + b"more"), zipfile.ZIP_DEFLATED),
+    "less than is said": (deflated(SAID[:-1]), zipfile.ZIP_DEFLATED),
+    "a stream without end": (deflated(SAID)[:-1], zipfile.ZIP_DEFLATED),
+    "something else of that length": (deflated(SAID[::-1]), zipfile.ZIP_DEFLATED),
+    "no stream": (b"\xff" * 9, zipfile.ZIP_DEFLATED),
+    "stored with more": (SAID + b"more", zipfile.ZIP_STORED),
+    "stored with less": (SAID[:-1], zipfile.ZIP_STORED),
+}
+
+
+def test_a_file_whose_headers_tell_the_truth_is_read() -> None:
+    for stream, method in ((deflated(SAID), zipfile.ZIP_DEFLATED), (SAID, zipfile.ZIP_STORED)):
+        assert archive_file.parse(packed_as(stream, method, SAID)) == {"a.txt": SAID}
+    assert archive_file.parse(packed_as(deflated(b""), zipfile.ZIP_DEFLATED, b"")) == {"a.txt": b""}
+
+
+@pytest.mark.parametrize("trick", HIDING)
+def test_a_file_that_hides_something_in_what_is_packed_is_refused(trick: str) -> None:
+    with pytest.raises(ArchiveFileError):
+        archive_file.parse(packed_as(*HIDING[trick], SAID))
 
 
 def test_a_changed_byte_is_refused_or_changes_no_file() -> None:
