@@ -17,6 +17,7 @@ KIND = "request.closed"
 _PRODUCER = "privacy"
 _WHERE = "closing"
 _FULFILLED = frozenset({"FULFILLED", "FULFILLED_IN_PART"})
+_ENDED = _FULFILLED | {"DENIED", "WITHDRAWN", "EXPIRED"}
 _ATTEST = "ATTEST"
 _PHASES: Mapping[int, tuple[str, ...]] = {
     Right.RIGHT_ERASURE: ("FENCE", "ERASE", "SWEEP", _ATTEST),
@@ -74,7 +75,10 @@ def read_closing(opened: Sequence[Opened], request_id: str, findings: Findings) 
         findings.note(Check.REQUEST, entry.where, f"the closing is of request {message.request_id}")
     if not entry.minute <= time_of(message.closed_time) < entry.minute + _MINUTE:
         findings.note(Check.LEAF_TIME, entry.where, "the closing and the log name different times")
-    return Closing(message.state.removeprefix("REQUEST_STATE_"), message)
+    state = message.state.removeprefix("REQUEST_STATE_")
+    if state not in _ENDED:
+        findings.note(Check.STATE_UNKNOWN, entry.where, f"no request ends as {state or 'nothing'}")
+    return Closing(state, message)
 
 
 def check_holders(

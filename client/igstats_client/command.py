@@ -77,7 +77,7 @@ def verify_receipt(
     ] = None,
     holder_key: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=BASE64", help="Public key of a holder, if you know it; repeatable."),
+        typer.Option(metavar="NAME=BASE64", help="Public key of a holder, if you know it; repeatable, also for one."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,  # noqa: FBT002 - a flag
 ) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -60,13 +60,13 @@ class Heard:
 
 
 def keyring(
-    keys: Sequence[HolderKey], trusted: Mapping[str, bytes] | None, findings: Findings
+    keys: Sequence[HolderKey], trusted: Mapping[str, Collection[bytes]] | None, findings: Findings
 ) -> dict[str, dict[str, bytes]]:
     """The holders' keys of the archive; if any keys are trusted, only those."""
     ring: dict[str, dict[str, bytes]] = defaultdict(dict)
     for key in keys:
-        if trusted is not None and trusted.get(key.holder) != key.public_key:
-            text = "the archive names another key than the trusted one"
+        if trusted is not None and key.public_key not in trusted.get(key.holder, ()):
+            text = "the archive names a key that is not among the trusted ones"
             findings.note(Check.HOLDER_KEY_UNTRUSTED, f"key of {key.holder}", text)
         else:
             ring[key.holder][key_id(key.public_key)] = key.public_key

@@ -6,7 +6,7 @@ attested, with an unbroken chain of receipts for all phases. Whose keys these ar
 keys to pin them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from igstats_client.archive import INDEX, Archive, Files, check_copies, index, open_archive
 from igstats_client.closing import check_holders, read_closing
@@ -18,13 +18,16 @@ from igstats_client.verdict import Findings, Verdict
 _SIGNATURES = {SignatureType.ED25519: "Ed25519", SignatureType.MLDSA44_COSIGNATURE: "ML-DSA-44"}
 
 
-def verify(files: Files, *, log_keys: Sequence[str] = (), holder_keys: Mapping[str, bytes] | None = None) -> Verdict:
+def verify(
+    files: Files, *, log_keys: Sequence[str] = (), holder_keys: Mapping[str, Collection[bytes]] | None = None
+) -> Verdict:
     """Checks everything and goes on after a finding, so that the verdict names all of them.
 
     Args:
         files: The files of the archive, by name.
         log_keys: Trusted verifier keys of the log; without them the archive's own are used.
-        holder_keys: Trusted raw public keys by holder; without them the archive's own are used.
+        holder_keys: Trusted raw public keys by holder, several of one whose key was renewed; without them the archive's
+            own are used.
     """
     findings = Findings()
     archive = open_archive(files, findings)

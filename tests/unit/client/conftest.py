@@ -51,6 +51,8 @@ class Case:
     keys: dict[str, Ed25519PrivateKey] = field(
         default_factory=lambda: {holder: Ed25519PrivateKey.generate() for holder in HOLDERS}
     )
+    renewed: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
+    """Keys that holders got before they attested; their older ones stand in `keys`."""
     receipts: list[Receipt] = field(default_factory=list)
     closing: RequestClosed = field(default_factory=RequestClosed)
     strangers: int = 5
@@ -91,7 +93,8 @@ class Case:
     def sign(self, receipt: Receipt) -> SignedReceipt:
         """The receipt with its holder's signature."""
         raw = receipt.SerializeToString(deterministic=True)
-        key = self.keys[receipt.holder]
+        newest = self.renewed if receipt.phase == Phase.PHASE_ATTEST else {}
+        key = newest.get(receipt.holder) or self.keys[receipt.holder]
         signature = key.sign(b"igstats/receipt/v1\n" + raw)
         identity = hashlib.sha256(key.public_key().public_bytes_raw()).digest()[:8].hex()
         return SignedReceipt(receipt=raw, signature=signature, key_id=identity)
@@ -117,7 +120,8 @@ class Case:
         proved = [Acknowledgement(entry.entry_id, entry.index, growth.inclusion(entry.index)) for entry in made]
         checkpoint = Checkpoint(self.log.name, growth.after.size, growth.after.root)
         found = RequestEvidence(made, proved, self.log.sign(checkpoint.text))
-        keys = [HolderKey(holder, key.public_key().public_bytes_raw()) for holder, key in self.keys.items()]
+        own = [*self.keys.items(), *self.renewed.items()]
+        keys = [HolderKey(holder, key.public_key().public_bytes_raw()) for holder, key in own]
         story = tell(self.request_id, found, keys, Readers(read_receipt, _closing))
         return files(story, self.log.cosign(checkpoint.text), self.log.verifier_keys)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.duration_pb2 import Duration
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
@@ -57,6 +58,21 @@ def test_pinned_keys_are_not_named_as_a_gap(run: Run, case: Case) -> None:
     assert "Whose keys these are" not in ran.out
 
 
+def test_a_holder_whose_key_was_renewed_is_pinned_by_both(run: Run, case: Case) -> None:
+    case.renewed["stats"] = Ed25519PrivateKey.generate()
+    Path("evidence.zip").write_bytes(case.zipped())
+    keys = [*case.keys.items(), *case.renewed.items()]
+    pins = [
+        f"--holder-key={holder}={base64.b64encode(key.public_key().public_bytes_raw()).decode()}"
+        for holder, key in keys
+    ]
+    assert run("receipt", "verify", "evidence.zip", *pins).code == 0
+    assert run("receipt", "verify", "evidence.zip", *reversed(pins)).code == 0
+    for left_out in (pins[3], pins[4]):
+        ran = run("receipt", "verify", "evidence.zip", *(pin for pin in pins if pin != left_out))
+        assert (ran.code, "HOLDER_KEY_UNTRUSTED" in ran.out) == (1, True)
+
+
 def test_bent_evidence_ends_with_one_and_names_what_is_wrong(run: Run, case: Case) -> None:
     files = case.archive()
     files["entries/01-receipt.issued.payload"] += b"x"
@@ -86,7 +102,10 @@ def test_a_file_that_is_no_archive_is_not_verified(run: Run) -> None:
     assert (ran.code, verdict["verified"], verdict["proves"]) == (1, False, [])
 
 
-@pytest.mark.parametrize("arguments", [("none.zip",), ("bad.zip", "--holder-key=stats")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("none.zip",), ("bad.zip", "--holder-key=stats"), ("bad.zip", "--holder-key=stats=c2hvcnQ=")],
+)
 def test_what_cannot_be_read_is_told_in_words(run: Run, arguments: tuple[str, ...]) -> None:
     Path("bad.zip").write_text("no zip")
     ran = run("receipt", "verify", *arguments)

@@ -50,7 +50,7 @@ def test_a_log_with_one_key_is_enough(case: Case, one_key: Any) -> None:
 
 
 def test_trusted_keys_that_agree_are_pinned(case: Case) -> None:
-    trusted = {holder: key.public_key().public_bytes_raw() for holder, key in case.keys.items()}
+    trusted = {holder: [key.public_key().public_bytes_raw()] for holder, key in case.keys.items()}
     verdict = verify(case.archive(), log_keys=case.log.verifier_keys, holder_keys=trusted)
     assert verdict.ok
     assert verdict.keys_pinned
@@ -70,7 +70,8 @@ def test_a_second_key_that_is_trusted_may_not_be_left_out(case: Case, one_key: A
 
 
 def test_a_holder_under_another_key_is_not_trusted(case: Case) -> None:
-    trusted = {holder: key.public_key().public_bytes_raw() for holder, key in case.keys.items()} | {"stats": b"k" * 32}
+    trusted = {holder: [key.public_key().public_bytes_raw()] for holder, key in case.keys.items()}
+    trusted["stats"] = [b"k" * 32]
     found = {finding.check for finding in verify(case.archive(), holder_keys=trusted).findings}
     assert Check.HOLDER_KEY_UNTRUSTED in found
 
@@ -79,11 +80,18 @@ def test_facts_of_other_kinds_may_stand_beside_the_receipts(case: Case) -> None:
     assert verify(case.log_payloads([("retention.ran", "stats", b"{}"), *case.payloads()])).ok
 
 
-def test_a_request_that_was_denied_needs_no_receipts(case: Case) -> None:
+@pytest.mark.parametrize("state", ["DENIED", "WITHDRAWN", "EXPIRED", "REQUEST_STATE_DENIED"])
+def test_a_request_that_was_not_fulfilled_needs_no_receipts(case: Case, state: str) -> None:
     case.receipts.clear()
-    case.closing.state = "DENIED"
+    case.closing.state = state
     case.list_holders()
     assert verify(case.archive()).ok
+
+
+@pytest.mark.parametrize("state", ["", "DONE", "EXECUTING", "REQUEST_STATE_", "fulfilled", "FULFILLED "])
+def test_a_request_that_ends_as_none_can_is_refused(case: Case, state: str) -> None:
+    case.closing.state = state
+    assert checks(case.archive()) == {Check.STATE_UNKNOWN}
 
 
 def test_the_page_and_the_manual_are_not_relied_on(case: Case) -> None:
