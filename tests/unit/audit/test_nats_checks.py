@@ -42,6 +42,22 @@ def publish(config: Config) -> list[str]:
     return found
 
 
+CLUSTER: Config = {
+    "name": "igstats",
+    "listen": "0.0.0.0:6222",
+    "routes": ["tls://nats-1:6222"],
+    "tls": {"ca_file": "/run/ca.pem", "verify": True},
+    "authorization": {"user": "peer", "password": "p"},
+}
+
+
+def cluster(config: Config) -> Config:
+    """The server becomes one of several."""
+    config["cluster"] = copy.deepcopy(CLUSTER)
+    found: Config = config["cluster"]
+    return found
+
+
 FAULTS: dict[str, tuple[Callable[[Config], object], Severity, str]] = {
     "more": (lambda config: publish(config).append("igstats.privacy.>"), Severity.HIGH, STATS),
     "less": (lambda config: publish(config).remove("igstats.stats.>"), Severity.MEDIUM, STATS),
@@ -61,6 +77,14 @@ FAULTS: dict[str, tuple[Callable[[Config], object], Severity, str]] = {
     "open": (lambda config: config.pop("authorization"), Severity.HIGH, "authorization"),
     "guest": (lambda config: config.update(no_auth_user="eve"), Severity.HIGH, "no_auth_user"),
     "door": (lambda config: config.update(mqtt={"port": 1883}), Severity.HIGH, "mqtt"),
+    "clear peers": (
+        lambda config: config.update(cluster=CLUSTER | {"tls": {"timeout": 5}}),
+        Severity.HIGH,
+        "cluster.tls",
+    ),
+    "unsure peers": (lambda config: cluster(config)["tls"].update(insecure=True), Severity.HIGH, "cluster.tls"),
+    "any peer": (lambda config: cluster(config).pop("authorization"), Severity.HIGH, "cluster.authorization"),
+    "more of peers": (lambda config: cluster(config).update(accounts=["A"]), Severity.HIGH, "cluster.accounts"),
     "unmapped": (lambda config: config["tls"].pop("verify_and_map"), Severity.HIGH, "tls.verify_and_map"),
     "lossy": (lambda config: config["jetstream"].pop("sync_interval"), Severity.MEDIUM, "jetstream.sync_interval"),
 }
@@ -73,6 +97,32 @@ def test_every_difference_is_found(fault: str) -> None:
     plant(config)
     found = list(compare(config, users()))
     assert {(finding.severity, finding.place) for finding in found} == {(severity, place)}
+
+
+# Spellings of nats-server for ways in; the first of a row is the one in its manual.
+DOORS = [
+    *("leafnodes", "leaf", "gateway", "websocket", "mqtt", "accounts", "system_account", "system", "no_auth_user"),
+    *("operator", "operators", "roots", "root", "root_operators", "root_operator", "trusted", "trusted_keys"),
+    *("resolver", "account_resolver", "accounts_resolver", "resolver_preload", "resolver_tls", "no_system_account"),
+    *("allow_non_tls", "default_sentinel", "proxies", "auth_callout", "something_new"),
+]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_no_other_way_in_has_a_name_that_passes(door: str) -> None:
+    (finding,) = compare(good() | {door: {"port": 7422}}, users())
+    assert (finding.severity, finding.place) == (Severity.HIGH, door)
+
+
+@pytest.mark.parametrize("tls", [CLUSTER["tls"], {"verify_and_map": True}])
+def test_a_cluster_whose_peers_prove_themselves_and_limits_pass(tls: Config) -> None:
+    limits = {"max_payload": 1_048_576, "log_file": "/var/log/nats.log", "lame_duck_duration": "30s"}
+    assert list(compare(good() | {"cluster": CLUSTER | {"tls": tls}} | limits, users())) == []
+
+
+def test_a_cluster_that_knows_its_peers_by_their_addresses_needs_no_user() -> None:
+    known = {"tls": {"verify_cert_and_check_known_urls": True}, "routes": CLUSTER["routes"]}
+    assert list(compare(good() | {"cluster": known}, users())) == []
 
 
 def test_the_operator_is_declared_only_when_named() -> None:

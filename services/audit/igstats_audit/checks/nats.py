@@ -10,8 +10,22 @@ from igstats_kit.permissions import users
 from igstats_audit.checks.nats_file import NatsFileError, parse
 from igstats_audit.checks.report import Finding, Look, Looked, NotPossibleError, Severity, evidence
 
-# What lets somebody in by another way than a certificate of ours, or with other rights than the declared ones.
-_DOORS = ("accounts", "gateway", "leafnodes", "mqtt", "no_auth_user", "operator", "resolver", "websocket")
+# What a server of ours is configured by, and what only sets its limits and its log. The server has many ways in, with
+# several spellings (leaf, leafnodes; operator, roots, trusted): whatever does not stand here may be one.
+_PARTS = frozenset({"authorization", "cluster", "http", "jetstream", "listen", "ports_file_dir", "server_name", "tls"})
+_SPELLINGS = frozenset({"host", "http_port", "monitor_port", "net", "port"})  # of listen and http
+_LIMITS = frozenset(
+    {"lame_duck_duration", "lame_duck_grace_period", "max_connections", "max_control_line", "max_payload"}
+    | {"max_pending", "max_subscriptions", "ping_interval", "ping_max", "write_deadline"}
+    | {"debug", "log_file", "log_size_limit", "logfile", "logfile_size_limit", "logtime", "pid_file", "pidfile"}
+)
+_DECLARED = _PARTS | _SPELLINGS | _LIMITS
+_CLUSTER = frozenset(
+    {"advertise", "authorization", "cluster_advertise", "compression", "connect_retries", "host", "listen", "name"}
+    | {"net", "no_advertise", "ping_interval", "ping_max", "pool_size", "port", "routes", "tls", "write_deadline"}
+)
+_VERIFYING = ("verify", "verify_and_map", "verify_cert_and_check_known_urls")
+_UNDECLARED = "is not declared and may open another way in: take it out of the configuration"
 _SHOWN = 5
 
 
@@ -25,8 +39,7 @@ def compare(deployed: Mapping[str, Any], declared: Sequence[Mapping[str, Any]]) 
         yield Finding(Severity.HIGH, "authorization", text)
         return
     for name in sorted(set(cast("Mapping[str, Any]", authorization)) - {"users", "timeout"}):
-        text = "is not declared and may let somebody in: take it out of the configuration"
-        yield Finding(Severity.HIGH, f"authorization.{name}", text)
+        yield Finding(Severity.HIGH, f"authorization.{name}", _UNDECLARED)
     yield from _users(found, declared)
 
 
@@ -38,10 +51,25 @@ def _server(deployed: Mapping[str, Any]) -> Iterator[Finding]:
     if not isinstance(jetstream, Mapping) or jetstream.get("sync_interval") != "always":
         text = "must be always: otherwise a power cut loses acknowledged messages"
         yield Finding(Severity.MEDIUM, "jetstream.sync_interval", text)
-    for door in _DOORS:
-        if door in deployed:
-            text = "is not declared and opens another way in: take it out of the configuration"
-            yield Finding(Severity.HIGH, door, text)
+    for name in sorted(set(deployed) - _DECLARED):
+        yield Finding(Severity.HIGH, name, _UNDECLARED)
+    if "cluster" in deployed:
+        yield from _cluster(deployed["cluster"])
+
+
+def _cluster(found: object) -> Iterator[Finding]:
+    """Whoever may be a peer reads everything: it needs a certificate, and more than one that each service has."""
+    cluster = found if isinstance(found, Mapping) else {}
+    tls, authorization = cluster.get("tls"), cluster.get("authorization")
+    if not isinstance(tls, Mapping) or "insecure" in tls or not any(tls.get(name) is True for name in _VERIFYING):
+        text = "must have verify: true, and not insecure: without it anybody may be a peer and read everything"
+        yield Finding(Severity.HIGH, "cluster.tls", text)
+    known = isinstance(tls, Mapping) and tls.get("verify_cert_and_check_known_urls") is True
+    if not known and (not isinstance(authorization, Mapping) or not authorization.get("user")):
+        text = "must name a user, or cluster.tls check known URLs: else the certificate of any service makes a peer"
+        yield Finding(Severity.HIGH, "cluster.authorization", text)
+    for name in sorted(set(cluster) - _CLUSTER):
+        yield Finding(Severity.HIGH, f"cluster.{name}", _UNDECLARED)
 
 
 def _users(found: Sequence[Any], declared: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
