@@ -40,16 +40,26 @@ _ENTRANCES = text(
     " WHERE d.datallowconn AND r.rolcanlogin AND NOT r.rolsuper AND r.oid <> d.datdba"
     " AND has_database_privilege(r.oid, d.oid, 'CONNECT') ORDER BY 1, 3"
 )
-# Whoever is not the owner of a thing and may use it; PUBLIC may use the schema public and nothing else.
+# Whoever is not the owner of a thing and may use it; PUBLIC may use the schema public and nothing else. What initdb and
+# extensions have given stands in pg_init_privs. A function of the system without grants of its own is as initdb left
+# it, one of ours is for PUBLIC. The views of information_schema show nobody more than what is theirs.
 _GRANTS = text(
-    "SELECT what, coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC') AS grantee, privilege FROM ("
-    " SELECT 'schema ' || n.nspname AS what, a.grantee, a.privilege_type AS privilege, n.nspowner AS owner"
-    " FROM pg_namespace n, aclexplode(n.nspacl) a WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-    " UNION ALL SELECT 'table ' || c.relname, a.grantee, a.privilege_type, c.relowner"
-    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, aclexplode(c.relacl) a"
-    " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
-    " UNION ALL SELECT 'default of new things', a.grantee, a.privilege_type, d.defaclrole"
-    " FROM pg_default_acl d, aclexplode(d.defaclacl) a) AS given"
+    "WITH spaces AS (SELECT *, tableoid FROM pg_namespace WHERE nspname <> 'information_schema'),"
+    " relations AS (SELECT c.*, c.tableoid FROM pg_class c JOIN spaces s ON s.oid = c.relnamespace),"
+    " things AS (SELECT tableoid, oid, 0 AS part, 'schema ' || nspname AS what, nspowner AS owner, nspacl AS acl"
+    " FROM spaces"
+    " UNION ALL SELECT tableoid, oid, 0, 'table ' || relname, relowner, relacl FROM relations"
+    " UNION ALL SELECT c.tableoid, c.oid, p.attnum, 'column ' || c.relname || '.' || p.attname, c.relowner, p.attacl"
+    " FROM relations c JOIN pg_attribute p ON p.attrelid = c.oid WHERE p.attacl IS NOT NULL AND NOT p.attisdropped"
+    " UNION ALL SELECT f.tableoid, f.oid, 0, 'function ' || f.oid::regprocedure, f.proowner,"
+    " coalesce(f.proacl, CASE WHEN s.nspname !~ '^pg_' THEN acldefault('f', f.proowner) END)"
+    " FROM pg_proc f JOIN spaces s ON s.oid = f.pronamespace"
+    " UNION ALL SELECT tableoid, oid, 0, 'default of new things', defaclrole, defaclacl FROM pg_default_acl),"
+    " given AS (SELECT t.what, t.owner, a.grantee, a.privilege_type AS privilege FROM things t, aclexplode(t.acl) a"
+    " WHERE NOT EXISTS (SELECT FROM pg_init_privs i, aclexplode(i.initprivs) b"
+    " WHERE (i.classoid, i.objoid, i.objsubid) = (t.tableoid, t.oid, t.part)"
+    " AND (b.grantee, b.privilege_type) = (a.grantee, a.privilege_type)))"
+    " SELECT what, coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC') AS grantee, privilege FROM given"
     " WHERE grantee <> owner AND grantee <> :bootstrap"
     " AND grantee <> (SELECT datdba FROM pg_database WHERE datname = current_database())"
     " AND grantee <> (SELECT oid FROM pg_roles WHERE rolname = 'pg_database_owner')"

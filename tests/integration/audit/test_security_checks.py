@@ -118,6 +118,26 @@ async def test_grants_and_extensions_that_no_migration_makes_are_found(own: Data
     }
 
 
+async def test_grants_on_columns_and_functions_are_found_those_of_the_system_too(
+    own: Database, postgres: Postgres
+) -> None:
+    async with intruder(postgres) as (role, _), postgres.admin(await name_of(own)) as connection:
+        await connection.execute(f"GRANT SELECT (wrapped) ON data_keys TO {role}")
+        await connection.execute("CREATE FUNCTION reveal(integer) RETURNS integer LANGUAGE sql RETURN $1")
+        await connection.execute(f"GRANT EXECUTE ON FUNCTION pg_read_file(text) TO {role}")
+        await connection.execute("GRANT SELECT (rolpassword) ON pg_authid TO PUBLIC")
+        planted = ("column data_keys.wrapped", "function reveal(integer)", "function pg_read_file(text)")
+        found = {one.place: one for one in await catalogue_findings(own, *planted, "column pg_authid.rolpassword")}
+        await connection.execute(f"DROP OWNED BY {role}")
+    assert {place: finding.evidence for place, finding in found.items()} == {
+        "column data_keys.wrapped": (f"grantee={role}", "privilege=SELECT"),
+        "function reveal(integer)": ("grantee=PUBLIC", "privilege=EXECUTE"),
+        "function pg_read_file(text)": (f"grantee={role}", "privilege=EXECUTE"),
+        "column pg_authid.rolpassword": ("grantee=PUBLIC", "privilege=SELECT"),
+    }
+    assert {finding.severity for finding in found.values()} == {Severity.HIGH}
+
+
 async def test_the_server_s_own_configuration_is_as_declared_and_a_change_is_found(nats: Nats, tmp_path: Path) -> None:
     changed = json.loads(nats.config_file.read_text())
     user = next(one for one in changed["authorization"]["users"] if one["user"].endswith("/stats"))

@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from igstats_audit.checks.key_files import DayKey, KeyFile, age, day_keys, looks, permissions
+from igstats_audit.checks.key_files import DayKey, Folder, KeyFile, age, day_keys, looks, permissions, ways
 from igstats_audit.checks.report import NotPossibleError, Outcome, Severity, concluded
 from igstats_kit.testing.clock import FakeClock
 from ulid import ULID
@@ -37,6 +37,48 @@ def test_a_key_that_nobody_has_renewed_is_found() -> None:
 def test_a_key_that_others_may_read_or_replace_is_found(mode: int, *, ours: bool, severity: Severity) -> None:
     (finding,) = permissions([replace(FILE, mode=mode, ours=ours)])
     assert (finding.severity, finding.evidence[0]) == (severity, f"mode=0{mode:o}")
+
+
+FOLDER = Folder("SEAL_KEY", 1, 0o755, safe_owner=True, our_group=False)
+
+
+def test_folders_in_which_nobody_else_writes_and_mounted_ones_pass() -> None:
+    mounted = replace(FOLDER, mode=0o2775, our_group=True)
+    assert list(ways([FOLDER, mounted, replace(FOLDER, mode=0o1777), replace(FOLDER, mode=0o3777)])) == []
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [
+        replace(FOLDER, mode=0o777),
+        replace(FOLDER, mode=0o775),
+        replace(FOLDER, mode=0o777, our_group=True),
+        replace(FOLDER, safe_owner=False),
+        replace(FOLDER, mode=0o1777, safe_owner=False),
+    ],
+)
+def test_a_folder_in_which_others_may_put_another_key_is_found(folder: Folder) -> None:
+    (finding,) = ways([folder])
+    assert (finding.severity, finding.place) == (Severity.HIGH, "SEAL_KEY")
+    assert finding.evidence[:2] == ("folders_above=1", f"mode={folder.mode:04o}")
+
+
+async def test_folders_are_looked_at_all_the_way_up_and_where_links_lead(tmp_path: Path) -> None:
+    top, inner, other = (tmp_path / name for name in ("top", "top/inner", "other"))
+    for folder in (top, inner, other):
+        folder.mkdir(mode=0o755)
+    key, link = inner / "a.key", other / "b.key"
+    key.write_bytes(b"k")
+    key.chmod(0o600)
+    link.symlink_to(key)
+    check = looks({"DIRECT": key, "LINKED": link}, None, CLOCK)["keys.permissions"]
+    assert concluded("x", await check()).outcome is Outcome.PASSED
+    top.chmod(0o777)
+    found = [(finding.place, finding.evidence[0]) for finding in (await check()).findings]
+    assert found == [("DIRECT", "folders_above=2"), ("LINKED", "folders_above=2")]
+    top.chmod(0o755)
+    other.chmod(0o775)
+    assert [finding.place for finding in (await check()).findings] == ["LINKED"]
 
 
 def test_one_key_of_the_day_and_its_successor_pass() -> None:

@@ -1,4 +1,4 @@
-"""Key files: their age and who may read them; and the key of the day, which must not outlive its day by much."""
+"""Key files: their age, and who may read or replace them; and the key of the day, which must not outlive its day."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +15,8 @@ OLDEST = timedelta(days=365)
 DAY_KEY_OLDEST = timedelta(hours=26)  # a day, an hour until the worker looks, an hour of work
 DAY_KEYS = 2  # one in use, and for a moment the one that it follows
 
-_OTHERS, _GROUP, _GROUP_WRITES = 0o007, 0o070, 0o020
+_OTHERS, _GROUP, _GROUP_WRITES, _OTHERS_WRITE, _STICKY = 0o007, 0o070, 0o020, 0o002, 0o1000
+_ROOT = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,27 @@ class KeyFile:
     def octal(self) -> str:
         """The mode bits as people write them."""
         return f"{self.mode:04o}"
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder on the way to a key file, so many steps above it: whoever may write there can put another key in place.
+
+    `safe_owner`: root or audit. `our_group`: the folder is not audit's own, and its group is one of audit's process, as
+    a volume that is mounted for it comes.
+    """
+
+    setting: str
+    above: int
+    mode: int
+    safe_owner: bool
+    our_group: bool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody may rename what is in it: where the sticky bit is set only the owner of a thing may."""
+        writers = _OTHERS_WRITE if self.our_group else _OTHERS_WRITE | _GROUP_WRITES
+        return not self.safe_owner or bool(self.mode & writers and not self.mode & _STICKY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +85,16 @@ def permissions(files: Sequence[KeyFile]) -> Iterator[Finding]:
             yield Finding(Severity.MEDIUM, file.setting, "its group may read it: chmod g=, then rotate the key", seen)
 
 
+def ways(folders: Sequence[Folder]) -> Iterator[Finding]:
+    """Folders above a key file in which somebody else may put another one in its place."""
+    for folder in folders:
+        if folder.is_open:
+            text = "others may replace it, by a folder above it: chmod go-w that, chown it to root or audit, and rotate"
+            owner = "root or audit" if folder.safe_owner else "another user"
+            seen = evidence(folders_above=folder.above, mode=f"{folder.mode:04o}", owner=owner)
+            yield Finding(Severity.HIGH, folder.setting, text, seen)
+
+
 def day_keys(keys: Sequence[DayKey], now: datetime) -> Iterator[Finding]:
     """Keys of the day that should be gone: while they live, what was erased still opens in a backup."""
     if not keys:
@@ -92,6 +124,29 @@ def read_files(paths: Mapping[str, Path]) -> tuple[list[KeyFile], list[str]]:
     return found, blind
 
 
+def read_folders(paths: Mapping[str, Path]) -> tuple[list[Folder], list[str]]:
+    """The folders above the files, by the way that the setting names and by the one that its links lead to."""
+    found, blind = [], []
+    for setting, path in paths.items():
+        try:
+            there = {(above, one) for way in (path.absolute(), path.resolve()) for above, one in _above(way)}
+            found += [_folder(setting, above, one) for above, one in sorted(there)]
+        except OSError as error:
+            blind.append(f"the folders above {setting} ({type(error).__name__}): let audit look into them")
+    return found, blind
+
+
+def _above(path: Path) -> Iterator[tuple[int, Path]]:
+    return enumerate(path.parents, 1)
+
+
+def _folder(setting: str, above: int, path: Path) -> Folder:
+    state = path.stat()
+    ours = state.st_uid == os.geteuid()
+    group = not ours and state.st_gid in {os.getegid(), *os.getgroups()}
+    return Folder(setting, above, state.st_mode & 0o7777, ours or state.st_uid == _ROOT, group)
+
+
 def read_day_keys(ids: Sequence[str]) -> list[DayKey]:
     """The keys of the store; their ids tell when they were made."""
     return [DayKey(kek_id, ULID.from_str(kek_id.removeprefix("kek_").upper()).datetime) for kek_id in ids]
@@ -106,7 +161,9 @@ def looks(paths: Mapping[str, Path], key_ids: Callable[[], Sequence[str]] | None
 
     async def of_permissions() -> Looked:
         files, blind = read_files(paths)
-        return Looked(_scope(files), list(permissions(files)), blind)
+        folders, hidden = read_folders({file.setting: paths[file.setting] for file in files})
+        scope = f"{_scope(files)}, and the folders above them"
+        return Looked(scope, [*permissions(files), *ways(folders)], [*blind, *hidden])
 
     async def of_day_keys() -> Looked:
         if key_ids is None:
