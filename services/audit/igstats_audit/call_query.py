@@ -84,10 +84,11 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A call that the index found, and where its entry is."""
+    """A call that the index found, whose it says that it is, and where its entry is."""
 
     bookmark: Bookmark
     place: Place
+    token: bytes | None
 
 
 @dataclass(frozen=True, slots=True)

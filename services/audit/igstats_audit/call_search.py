@@ -4,7 +4,7 @@ An account reads its own calls, through the gateway; an officer, named by a cert
 belongs to an erased or restricted person is not shown to anybody.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -129,8 +129,7 @@ class CallSearch:
             after = found[-1].bookmark
 
     def _scan(self, wanted: CallFilter, limit: int, after: Bookmark | None) -> Scan:
-        token = self._tokens.of("ACCOUNT_ID", wanted.account_id) if wanted.account_id else None
-        return Scan(wanted, token, self._since(wanted), limit, after)
+        return Scan(wanted, self._token(wanted.account_id), self._since(wanted), limit, after)
 
     def _since(self, wanted: CallFilter) -> date:
         """The first day whose partition may hold such calls."""
@@ -141,7 +140,23 @@ class CallSearch:
 
     async def _open(self, found: Sequence[Found]) -> list[LoggedCall]:
         entries = {entry.index: entry for entry in await self._read([one.place for one in found])} if found else {}
-        return list(_readable(found, entries))
+        return [call for one in found if (call := self._readable(one, entries.get(one.place.index))) is not None]
+
+    def _readable(self, found: Found, entry: Entry | None) -> LoggedCall | None:
+        """The call whose entry opens and is the one that the index means: nobody sees what a wrong row points to.
+
+        Others were erased or cut a moment ago, or are damaged: the monitor names those.
+        """
+        call = _opened(found, entry)
+        if call is not None and (call.call_id, self._token(call.account_id)) != (found.bookmark.call_id, found.token):
+            _log.error("row of a call points to the entry of another", call_id=found.bookmark.call_id)
+            call = None
+        if call is None:
+            CALLS_UNREADABLE.inc()
+        return call
+
+    def _token(self, account_id: str) -> bytes | None:
+        return self._tokens.of("ACCOUNT_ID", account_id) if account_id else None
 
     async def _note(self, kind: str, asker: Asker, wanted: CallFilter, **told: Any) -> None:  # noqa: ANN401 - JSON values
         asked = {"caller": asker.caller, "call_id": asker.call_id, "filters": wanted.names}
@@ -155,15 +170,11 @@ def _require_allowed(asker: Asker, wanted: CallFilter) -> None:
     wanted.require_sound()
 
 
-def _readable(found: Sequence[Found], entries: Mapping[int, Entry]) -> Iterator[LoggedCall]:
-    """The calls whose entries open. Others were erased or cut a moment ago, or are damaged: the monitor names those."""
-    for one in found:
-        entry = entries.get(one.place.index)
-        if entry is None or not entry.payload:
-            CALLS_UNREADABLE.inc()
-            continue
-        try:
-            yield read_call(entry.index, entry.payload)
-        except ValueError:
-            CALLS_UNREADABLE.inc()
-            _log.exception("call in the access log is not readable", call_id=one.bookmark.call_id)
+def _opened(found: Found, entry: Entry | None) -> LoggedCall | None:
+    if entry is None or not entry.payload:
+        return None
+    try:
+        return read_call(entry.index, entry.payload)
+    except ValueError:
+        _log.exception("call in the access log is not readable", call_id=found.bookmark.call_id)
+        return None

@@ -15,7 +15,7 @@ from igstats_audit.model import Place
 from igstats_audit.tables import calls
 
 SERVICE = "audit"
-_COLUMNS = (calls.c.called_at, calls.c.call_id, calls.c.index, calls.c.day)
+_COLUMNS = (calls.c.called_at, calls.c.call_id, calls.c.index, calls.c.day, calls.c.subject_token)
 _NEWEST = (calls.c.called_at.desc(), calls.c.call_id.desc())
 _FENCES = (restrictions, tombstones)
 
@@ -38,7 +38,7 @@ class CallStore:
             if scan.token is not None:
                 await admit(connection, [scan.token])
             rows = await connection.execute(query)
-            return [Found(Bookmark(moment, name), Place(index, day)) for moment, name, index, day in rows]
+            return [Found(Bookmark(row.called_at, row.call_id), Place(*row[2:4]), row.subject_token) for row in rows]
 
     async def note(self, kind: str, payload: Mapping[str, Any]) -> None:
         """Writes an audit record, durable when it returns."""

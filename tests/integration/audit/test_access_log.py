@@ -185,6 +185,13 @@ async def test_an_access_package_shows_what_is_sealed(world: World) -> None:
     assert await RevealedCalls(world.access.store.entries)(gone) == gone
 
 
+async def test_an_access_package_shows_nothing_of_the_call_that_a_wrong_row_points_to(world: World) -> None:
+    async with world.writing():
+        await world.call(call("req_1"), call("req_2", "acc_2"))
+    wrong = [{"call_id": "req_1", "index": 1, "day": MOMENT.date()}]
+    assert await RevealedCalls(world.access.store.entries)(wrong) == wrong
+
+
 @pytest.mark.parametrize("table", [tombstones, restrictions])
 async def test_a_fence_that_comes_with_the_key_made_already_holds(world: World, table: Table) -> None:
     async with world.writing():

@@ -69,3 +69,13 @@ async def test_a_call_whose_key_is_gone_is_shown_to_nobody(world: World, search:
     await world.tell(f"DELETE FROM data_keys WHERE subject = '{token.hex()}'")  # noqa: S608 - our own value
     assert [one["callId"] for one in await exported(search, OFFICER, CallFilter())] == ["req_2"]
     assert await exported(search, GATEWAY, CallFilter("acc_1")) == []
+
+
+async def test_a_row_that_points_to_the_entry_of_another_account_shows_it_to_nobody(
+    world: World, search: CallSearch
+) -> None:
+    async with world.writing():
+        await world.call(call("req_1"), call("req_2", "acc_2"), call("req_3"))
+    await world.tell("UPDATE calls SET index = 1 WHERE call_id = 'req_1'")
+    assert [one["callId"] for one in await exported(search, GATEWAY, CallFilter("acc_1"))] == ["req_3"]
+    assert [one["callId"] for one in await exported(search, OFFICER, CallFilter())] == ["req_3", "req_2"]

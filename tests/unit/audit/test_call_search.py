@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -38,7 +38,8 @@ class World:
     def fill(self, count: int) -> None:
         for number in range(count):
             called_at = NOON - timedelta(microseconds=number // 3)
-            self.found.append(Found(Bookmark(called_at, f"req_{number:04}"), Place(number, NOON.date())))
+            place = Place(number, NOON.date())
+            self.found.append(Found(Bookmark(called_at, f"req_{number:04}"), place, TOKENS.of("ACCOUNT_ID", "acc_1")))
             self.payloads[number] = payload(f"req_{number:04}", called_at)
         self.found.sort(key=lambda one: one.bookmark, reverse=True)
 
@@ -73,11 +74,10 @@ class World:
         return [json.loads(line) for line in whole.splitlines()]
 
 
-def payload(call_id: str, called_at: datetime) -> bytes:
-    values = dict.fromkeys(("account_id", "key_id", "method", "protocol", "reason", "ip_address", "user_agent"), "v")
-    return json.dumps(
-        values | {"call_id": call_id, "status": 0, "latency_us": 1, "called_time": called_at.isoformat()}
-    ).encode()
+def payload(call_id: str, called_at: datetime, account_id: str = "acc_1") -> bytes:
+    values = dict.fromkeys(("key_id", "method", "protocol", "reason", "ip_address", "user_agent"), "v")
+    values |= {"call_id": call_id, "account_id": account_id, "called_time": called_at.isoformat()}
+    return json.dumps(values | {"status": 0, "latency_us": 1}).encode()
 
 
 def entry(place: Place, content: bytes) -> Entry:
@@ -162,6 +162,23 @@ async def test_what_does_not_open_is_left_out_and_the_pages_go_on(world: World) 
     world.payloads[1] = b""
     world.payloads[2] = b"{}"
     assert sorted(await world.ids(MINE, 1)) == ["req_0003", "req_0004", "req_0005"]
+
+
+@pytest.mark.parametrize("asker", [GATEWAY, OFFICER])
+async def test_a_row_of_the_index_that_points_to_another_s_call_shows_it_to_nobody(world: World, asker: Asker) -> None:
+    world.fill(6)
+    world.payloads[1] = payload("req_0001", NOON, account_id="acc_2")
+    world.payloads[2] = payload("req_0002", NOON, account_id="")
+    world.payloads[3] = payload("req_0099", NOON - timedelta(microseconds=1))
+    seen = {one["callId"] for one in await world.lines(asker, MINE)}
+    assert seen == {"req_0000", "req_0004", "req_0005"}
+
+
+async def test_a_call_of_nobody_is_shown_to_officers_as_such_only(world: World) -> None:
+    world.fill(2)
+    world.found = [replace(one, token=None) for one in world.found]
+    world.payloads[1] = payload("req_0001", NOON, account_id="")
+    assert [one["callId"] for one in await world.lines(OFFICER, CallFilter())] == ["req_0001"]
 
 
 async def test_an_export_has_every_call_once_and_reads_a_page_at_a_time(world: World) -> None:
