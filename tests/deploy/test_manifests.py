@@ -4,6 +4,7 @@ import shutil
 
 import kubernetes_validate
 import pytest
+from igstats_audit.config import AuditConfig
 from igstats_kit import server
 from manifests import NO_KUBECTL, OVERLAY, Manifest, container, environment, kustomized, name, of_kind, pod, rendered
 
@@ -93,6 +94,14 @@ def test_a_pod_has_an_account_of_its_own_and_no_token(workload: Manifest) -> Non
     assert pod(workload)["serviceAccountName"] == service
     assert pod(workload)["automountServiceAccountToken"] is False
     assert accounts[service]["automountServiceAccountToken"] is False
+
+
+def test_the_cache_of_tiles_ends_well_before_its_pod_is_evicted_for_it() -> None:
+    """A fifth is for folders and for what the file system needs itself."""
+    [audit] = [one for one in WORKLOADS if one["metadata"]["name"] == "audit"]
+    [cache] = [volume["emptyDir"] for volume in pod(audit)["volumes"] if volume["name"] == "tiles"]
+    limit = AuditConfig.model_fields["tile_megabytes"].default
+    assert limit * 1.2 < int(cache["sizeLimit"].removesuffix("Gi")) * 1024
 
 
 @pytest.mark.parametrize("workload", WORKLOADS, ids=name)

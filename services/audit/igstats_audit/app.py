@@ -41,6 +41,7 @@ from igstats_audit.note import NoteSigner
 from igstats_audit.revealing import RevealedCalls
 from igstats_audit.servicer import AuditServicer
 from igstats_audit.tables import CALL_DAYS, DECLARATIONS
+from igstats_audit.tile_disk import Room
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
@@ -57,7 +58,8 @@ async def serve() -> None:
     keystore = FileKeyStore(config.key_directory)
     keys = DataKeys(keystore, DataKeyTable(database), clock)
     signers = note_signers(config)
-    single = {one: one_log(one, database, keys, signers[one], clock, config.tile_directory) for one in Log}
+    cache = config.tile_directory, Room(config.tile_megabytes << 20)
+    single = {one: one_log(one, database, keys, signers[one], clock, *cache) for one in Log}
     logs = both_logs(database, single[Log.EVIDENCE], single[Log.ACCESS], clock)
     evidence = Evidence(logs.evidence.store, logs.evidence.proofs, named_receipts)
     readers = Readers(payloads.read_receipt, payloads.read_closing)

@@ -22,6 +22,7 @@ class AuditConfig(ServiceConfig):
     log_origin: str
     key_directory: Path
     tile_directory: Path
+    tile_megabytes: int = Field(default=768, ge=0)
     monitor_directory: Path | None = None
     monitor_seconds: float = Field(default=10.0, gt=0)
     monitor_grace_seconds: float = Field(default=900.0, gt=0)

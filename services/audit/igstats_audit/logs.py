@@ -18,7 +18,8 @@ from igstats_audit.proofs import Proofs
 from igstats_audit.sequencer import Sequencer
 from igstats_audit.store import SqlLog
 from igstats_audit.tables import CALL_DAYS, EVIDENCE_DAYS
-from igstats_audit.tiles import TileDisk, TileReader, Tiles
+from igstats_audit.tile_disk import Room, TileDisk
+from igstats_audit.tiles import TileReader, Tiles
 from igstats_audit.witness import Witnessing
 
 DAYS = {Log.EVIDENCE: EVIDENCE_DAYS, Log.ACCESS: CALL_DAYS}
@@ -75,10 +76,18 @@ def origin(prefix: str, log: Log) -> str:
     return f"{prefix}/{log}"
 
 
-def one_log(log: Log, database: Database, keys: Keys, signer: NoteSigner, clock: Clock, directory: Path) -> OneLog:
-    """Puts one log together; `directory` is the disk cache of the tiles of all logs."""
+def one_log(
+    log: Log,
+    database: Database,
+    keys: Keys,
+    signer: NoteSigner,
+    clock: Clock,
+    directory: Path,
+    room: Room | None = None,
+) -> OneLog:
+    """Puts one log together; `directory` is the disk cache of the tiles of all logs, and `room` what they may take."""
     store = SqlLog(database, log, keys)
-    tiles = Tiles(store, TileDisk(directory / log))
+    tiles = Tiles(store, TileDisk(directory / log, room))
     proofs = Proofs(store, tiles)
     sequencer = Sequencer(store, proofs, signer, clock)
     return OneLog(store, tiles, proofs, TileReader(store, tiles, signer), sequencer, signer)

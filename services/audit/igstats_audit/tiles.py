@@ -1,24 +1,20 @@
 """The tree of a log in tiles of 256 hashes: from memory, else from the disk, else from the rows.
 
-A full tile never changes, so memory and disk need no protection from each other: whatever is missing is made again. The
-disk holds the files of C2SP tlog-tiles under their own names; it is a cache that saves reading rows, and no more.
+A full tile never changes, so memory and disk need no protection from each other: whatever is missing is made again.
 """
 
 import asyncio
 import hashlib
-import os
-import secrets
-import shutil
 from collections import OrderedDict
 from collections.abc import Sequence
-from pathlib import Path
 
 from igstats_kit.clock import woken
 from igstats_kit.errors import DomainError, Reason
 
-from igstats_audit.errors import TileMissingError
+from igstats_audit.errors import LogForkedError, TileMissingError
 from igstats_audit.model import Head, LogStore, TreeStore
 from igstats_audit.note import NoteSigner
+from igstats_audit.tile_disk import TileDisk
 from igstats_audit.tile_path import (
     KEYS,
     TILE_HEIGHT,
@@ -33,7 +29,6 @@ from igstats_audit.tree import HASH_SIZE, Node, leaf_hash
 
 TILES_IN_MEMORY = 4_096
 _REST_SECONDS = 1.0
-_TRASH = ".trash"
 
 
 class Subtree:
@@ -54,50 +49,6 @@ class Subtree:
     def node(self, level: int, place: int) -> bytes:
         """Hash of a node; level and place are counted within the tile."""
         return self.rows[level][place * HASH_SIZE : (place + 1) * HASH_SIZE]
-
-
-class TileDisk:
-    """Full tiles and bundles as files. It may lose any of them at any time."""
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.rmtree(directory / _TRASH, ignore_errors=True)
-
-    def read(self, path: str) -> bytes | None:
-        """A file, None when it is not here."""
-        try:
-            return (self._directory / path).read_bytes()
-        except FileNotFoundError:
-            return None
-
-    def write(self, path: str, content: bytes) -> None:
-        """Writes a file so that nobody sees half of it. It need not survive a power cut."""
-        target = self._directory / path
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        fresh.write_bytes(content)
-        fresh.replace(target)
-
-    def prune(self, minimum_index: int) -> int:
-        """Removes the tiles of level 0 and the bundles that lie below the minimum index; answers how many.
-
-        They leave by rename, so that none is served half deleted.
-        """
-        dead = [path for path in self._leaf_files() if (tile := parse(path)) is not None and tile.end <= minimum_index]
-        trash = self._directory / _TRASH / secrets.token_hex(4)
-        trash.mkdir(mode=0o700, parents=True)
-        for number, path in enumerate(dead):
-            (self._directory / path).replace(trash / str(number))
-        shutil.rmtree(trash)
-        return len(dead)
-
-    def _leaf_files(self) -> list[str]:
-        found = []
-        for level in ("0", "entries"):
-            files = (self._directory / "tile" / level).rglob("[!.]*")
-            found += [file.relative_to(self._directory).as_posix() for file in files if file.is_file()]
-        return found
 
 
 class Tiles:
@@ -159,8 +110,21 @@ class Tiles:
             await self._keep(tile, made)
         return made
 
+    async def keep(self, tile: Tile) -> bool:
+        """Has the file of a full tile or bundle on the disk; False when the disk does not take it.
+
+        Raises:
+            TileMissingError: It is cut, or lost.
+        """
+        if self._disk is None:
+            return False
+        if await asyncio.to_thread(self._disk.has, tile):
+            return True
+        content = await (self.leaves if tile.level is None else self.hashes)(tile)
+        return await asyncio.to_thread(self._disk.has, tile) or await self._keep(tile, content)
+
     async def prune(self, minimum_index: int) -> None:
-        """Forgets what lies below the minimum index."""
+        """Forgets what lies below the minimum index; raises OSError when the disk does not."""
         for level, place in list(self._memory):
             if level == 0 and Tile(0, place).end <= minimum_index:
                 self._memory.pop((level, place), None)
@@ -170,8 +134,7 @@ class Tiles:
     async def _read(self, level: int, place: int) -> bytes:
         """The hashes of a tile as far as they are there."""
         whole = Tile(level, place)
-        kept = await self._kept(whole)
-        if kept is not None and len(kept) == TILE_WIDTH * HASH_SIZE:
+        if (kept := await self._kept(whole)) is not None:
             return kept
         if level:
             made = await self._store.tile(level, place)
@@ -183,11 +146,10 @@ class Tiles:
         return made
 
     async def _kept(self, tile: Tile) -> bytes | None:
-        return None if self._disk is None else await asyncio.to_thread(self._disk.read, written(tile))
+        return None if self._disk is None else await asyncio.to_thread(self._disk.read, tile)
 
-    async def _keep(self, tile: Tile, content: bytes) -> None:
-        if self._disk is not None:
-            await asyncio.to_thread(self._disk.write, written(tile), content)
+    async def _keep(self, tile: Tile, content: bytes) -> bool:
+        return self._disk is not None and await asyncio.to_thread(self._disk.write, tile, content)
 
 
 class TileReader:
@@ -244,17 +206,20 @@ class TileReader:
             await self.publish(grown)
 
     async def publish(self, grown: asyncio.Event | None = None) -> None:
-        """Writes those that became full since the last time; leaves the rest for later when the log grows meanwhile."""
+        """Writes those that became full since the last time.
+
+        What is left when the log grows meanwhile, or the disk takes no more, is for the next time.
+        """
         try:
             head = await self._store.head()
             start = max(self._published, head.minimum_index >> TILE_HEIGHT)
             for place in range(start, head.tree.size >> TILE_HEIGHT):
                 if grown is not None and grown.is_set():
                     return
-                await self._tiles.leaves(Tile(None, place))
-                await self._tiles.hashes(Tile(0, place))
+                if not all([await self._tiles.keep(tile) for tile in (Tile(None, place), Tile(0, place))]):
+                    return
                 self._published = place + 1
-        except (DomainError, TileMissingError):
+        except (DomainError, TileMissingError, LogForkedError):
             return  # a cache: whoever asks for the file will have it made, or hear why not
 
     def _not_found(self, path: str) -> DomainError:

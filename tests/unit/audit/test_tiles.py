@@ -12,8 +12,9 @@ from igstats_audit.model import NewEntry
 from igstats_audit.note import NoteSigner
 from igstats_audit.proofs import Proofs
 from igstats_audit.sequencer import Sequencer
+from igstats_audit.tile_disk import TileDisk
 from igstats_audit.tile_path import Tile, entries_path, leaves_of, path, tiles
-from igstats_audit.tiles import Subtree, TileDisk, TileReader, Tiles
+from igstats_audit.tiles import Subtree, TileReader, Tiles
 from igstats_audit.tree import Node, Range, grow, leaf_hash
 from igstats_client.merkle import root_of
 from igstats_kit.errors import DomainError
