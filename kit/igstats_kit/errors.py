@@ -74,6 +74,7 @@ class Reason(StrEnum):
     BREACH_NOT_FOUND = "BREACH_NOT_FOUND"
     AGENT_UNKNOWN = "AGENT_UNKNOWN"
     REQUEST_INCOMPLETE = "REQUEST_INCOMPLETE"
+    LOG_FILE_LOST = "LOG_FILE_LOST"
 
 
 @dataclass(frozen=True)
@@ -265,6 +266,11 @@ CATALOGUE: Mapping[Reason, PublicError] = {
         "NOT_FOUND",
         "The log has no such file.",
         "Read the checkpoint for the log's size, and build paths as C2SP tlog-tiles says.",
+    ),
+    Reason.LOG_FILE_LOST: PublicError(
+        "DATA_LOSS",
+        "A part of the log that must be there is lost.",
+        "Keep the proofs and checkpoints that you have: they are still to be held against us.",
     ),
     Reason.SECURITY_AUDIT_NOT_FOUND: PublicError(
         "NOT_FOUND", "There is no such security audit.", "List the security audits and use one of their ids."

@@ -166,7 +166,7 @@ class TileReader:
         """A file, and whether it can never change.
 
         Raises:
-            DomainError: LOG_FILE_NOT_FOUND; ENTRY_CUT.
+            DomainError: LOG_FILE_NOT_FOUND; ENTRY_CUT; LOG_FILE_LOST: it must be there, and cannot be made.
         """
         if path == KEYS:
             return "".join(f"{key}\n" for key in self._signer.verifier_keys).encode(), False
@@ -179,10 +179,17 @@ class TileReader:
             return self.checkpoint(head).encode(), False
         if tile.place * TILE_WIDTH + tile.width > head.tree.size >> (TILE_HEIGHT * (tile.level or 0)):
             raise self._not_found(path)
+        self._require_kept(tile, head)
+        read = self._tiles.leaves if tile.level is None else self._tiles.hashes
+        try:
+            return await read(tile), tile.full
+        except TileMissingError:
+            self._require_kept(tile, await self._store.head())  # a cut may have taken it meanwhile
+            raise DomainError(Reason.LOG_FILE_LOST, log=self._store.log, path=path) from None
+
+    def _require_kept(self, tile: Tile, head: Head) -> None:
         if not tile.level and tile.end <= head.minimum_index:
             raise DomainError(Reason.ENTRY_CUT, log=self._store.log, minimum_index=str(head.minimum_index))
-        read = self._tiles.leaves if tile.level is None else self._tiles.hashes
-        return await read(tile), tile.full
 
     def checkpoint(self, head: Head) -> str:
         """The checkpoint of a head with all signatures of the log; the dear one is made once a head."""

@@ -1,127 +1,26 @@
 """The monitor on a real database: silent while the logs are what they were, and by name whatever somebody changed."""
 
-import contextlib
-import copy
 import json
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from igstats_audit.errors import LogForkedError, TileMissingError
-from igstats_audit.model import Log, NewEntry
+from igstats_audit.model import Log
 from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.findings import Findings
-from igstats_audit.monitor.heads import Keys
-from igstats_audit.monitor.look import Looker
 from igstats_audit.monitor.memory import Memory, MemoryFiles
-from igstats_audit.monitor.store import SqlRows
 from igstats_audit.monitor.watch import Watch
 from igstats_audit.note import Checkpoint
-from igstats_audit.tables import CALL_DAYS, DECLARATIONS, EVIDENCE_DAYS
-from igstats_audit.tiles import TileReader
 from igstats_audit.tree import Range, grow, leaf_hash
-from igstats_kit.errors import DomainError, Reason
-from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
-from igstats_kit.subjects import Case, Subjects
 from igstats_kit.testing.databases import Databases
-from sqlalchemy import text
 
-from tests.integration.audit.conftest import TOKENS, MakeDatabase, World, call, entry, signer
-
-DAYS = {Log.EVIDENCE: EVIDENCE_DAYS, Log.ACCESS: CALL_DAYS}
-ERASED = "acc_2"
-HASH = 32
-
-
-class ReaderFiles:
-    """The files as a service serves them that has nothing in memory."""
-
-    def __init__(self, reader: TileReader) -> None:
-        self._reader = reader
-
-    async def file(self, path: str) -> bytes | None:
-        try:
-            return (await self._reader.file(path))[0]
-        except LogForkedError:
-            raise DomainError(Reason.INTERNAL) from None
-        except (DomainError, TileMissingError) as error:
-            if isinstance(error, DomainError) and error.reason not in {Reason.LOG_FILE_NOT_FOUND, Reason.ENTRY_CUT}:
-                raise
-            return None
-
-
-class Site:
-    """Both logs with a few hundred entries, a cut, an erased person, and what the monitor has seen of them."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.database = world.database
-        self.memories = {log: Memory.new(log) for log in Log}
-        self.numbers = {"stats": 0, "privacy": 0, "gateway": 0}
-
-    async def append(self, count: int) -> None:
-        """Appends evidence of two producers, and calls of three accounts."""
-        async with self.world.writing(self.world.open()) as logs:
-            await logs.cut.make_days()
-            await logs.evidence.sequencer.append([self.entry(("stats", "privacy")[at % 2]) for at in range(count)])
-            await self.world.call(*[self.call(f"acc_{at % 3}") for at in range(count)], logs=logs)
-            for one in (logs.evidence, logs.access):
-                await one.files.publish()
-
-    def entry(self, producer: str, sequence: int = 0) -> NewEntry:
-        self.numbers[producer] = number = sequence or self.numbers[producer] + 1
-        named = entry(f"{producer}/{number}/{sequence}", f"req_{number % 7}", payload=f"{producer} {number}".encode())
-        return replace(named, producer=producer, sequence=number)
-
-    def call(self, account_id: str) -> Any:
-        self.numbers["gateway"] = number = self.numbers["gateway"] + 1
-        return call(f"req_call{number:06d}", account_id, self.world.clock.now(), sequence=number)
-
-    async def erase(self, account_id: str) -> None:
-        async with self.database.transaction() as connection:
-            case = Case("req_1", (TOKENS.of("ACCOUNT_ID", account_id),))
-            await Subjects(DECLARATIONS, Sealer(bytes(32))).erase(connection, [case])
-
-    def looker(self, log: Log, memory: Memory) -> Looker:
-        files = ReaderFiles(self.world.open()[log].files)
-        keys = Keys.of(signer(log).verifier_keys)
-        return Looker(SqlRows(self.database, log, self.world.keys), files, keys, memory, DAYS[log])
-
-    async def found(self, *, whole: bool = True, remember: bool = False) -> list[str]:
-        """What a look finds; what it learns is remembered only when a test says so."""
-        places = []
-        for log, memory in self.memories.items():
-            looker = self.looker(log, copy.deepcopy(memory))
-            found = await looker.look(self.world.clock.now(), whole=whole)
-            places += [f"{log} {one.kind} {one.place}" for one in found]
-            if remember:
-                self.memories[log] = looker.memory
-        return places
-
-    async def tell(self, command: str, **binds: object) -> None:
-        async with self.database.transaction() as connection:
-            for part in command.split(";"):
-                await connection.execute(text(part), binds)
-
-    @contextlib.asynccontextmanager
-    async def restored(self, *tables: str) -> AsyncIterator[None]:
-        """Puts tables back when the block ends."""
-        for table in tables:
-            await self.tell(f"CREATE TABLE saved_{table} AS SELECT * FROM {table}")  # noqa: S608 - own names
-        try:
-            yield
-        finally:
-            for table in tables:
-                await self.tell(f"DELETE FROM {table}")  # noqa: S608 - own names
-                await self.tell(f"INSERT INTO {table} SELECT * FROM saved_{table}")  # noqa: S608 - own names
-                await self.tell(f"DROP TABLE saved_{table}")
+from tests.integration.audit.conftest import MakeDatabase, World, signer
+from tests.integration.audit.site import Site, built
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -133,20 +32,6 @@ async def site(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -
     finally:
         await database.close()
         await databases.drop(url)
-
-
-async def built(made: Site) -> Site:
-    await made.append(300)
-    assert await made.found(remember=True) == []
-    made.world.clock.advance(timedelta(days=20))
-    await made.append(300)
-    made.world.clock.advance(timedelta(days=11))
-    async with made.world.writing(made.world.open()) as logs:
-        await logs.cut.run(made.world.clock.now().date())
-    await made.append(30)
-    await made.erase(ERASED)
-    assert await made.found(whole=False, remember=True) == []
-    return made
 
 
 async def test_good_logs_are_silent(site: Site) -> None:
@@ -190,12 +75,16 @@ EXCHANGE = (
     " WHERE a.index IN (20, 30) AND b.index = 50 - a.index"
 )
 STATEMENTS = [
-    ("heads", "UPDATE heads SET size = size - 1 WHERE log = 'access'", ["access HEAD_CHANGED head"]),
+    (
+        "heads",
+        "UPDATE heads SET size = size - 1 WHERE log = 'access'",  # the service believes it and serves less
+        ["access HEAD_CHANGED head", "access TILE_CHANGED tile/0/002", "access TILE_CHANGED tile/entries/002"],
+    ),
     ("heads", "DELETE FROM heads WHERE log = 'access'", ["access HEAD_CHANGED head"]),
     (
         "heads",
         "UPDATE heads SET minimum_index = 610 WHERE log = 'access'",
-        ["access HEAD_CHANGED head", "access TILE_CHANGED tile/0/001"],  # the service believes it and serves less
+        ["access HEAD_CHANGED head", "access TILE_CHANGED tile/0/001", "access TILE_CHANGED tile/entries/001"],
     ),
     ("heads", "UPDATE heads SET minimum_index = 1 WHERE log = 'evidence'", ["evidence HEAD_CHANGED head"]),
     (
@@ -274,6 +163,30 @@ async def test_a_changed_file_of_the_cache_is_found_and_named(site: Site, name: 
         assert await site.found() == [f"evidence TILE_CHANGED {name}"]
     finally:
         file.write_bytes(good)
+
+
+async def test_a_tile_that_nobody_can_make_hides_no_other_file(site: Site) -> None:
+    file = site.world.folder / "tiles" / "evidence" / "tile/entries/001"
+    good = file.read_bytes()
+    file.write_bytes(good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    async with site.restored("tiles"):
+        await site.tell("DELETE FROM tiles WHERE log = 'evidence' AND level = 1")
+        found = await site.found()
+    file.write_bytes(good)
+    assert found == ["evidence TILE_CHANGED tile/1/000", "evidence TILE_CHANGED tile/entries/001"]
+
+
+async def test_what_stands_in_the_place_of_an_announcement_announces_nothing(site: Site) -> None:
+    async with site.restored("evidence_entries"):
+        await site.tell(
+            "UPDATE evidence_entries SET sealed = b.sealed FROM evidence_entries b"
+            " WHERE evidence_entries.kind = 'log.cut' AND b.index = 12"
+        )
+        (changed,) = await site.world.ask("SELECT index FROM evidence_entries WHERE kind = 'log.cut'")
+        now = site.world.clock.now()
+        found = await site.looker(Log.ACCESS, Memory.new(Log.ACCESS)).look(now, whole=True)
+        assert ("HEAD_CHANGED", "head") in [(one.kind, one.place) for one in found]
+        assert await site.found() == [f"evidence PAYLOAD_CHANGED entry {changed.index}"]
 
 
 async def test_a_smaller_tree_that_is_signed_again_is_a_fork(site: Site) -> None:

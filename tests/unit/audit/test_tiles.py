@@ -172,6 +172,15 @@ async def test_no_file_beyond_the_tree(memory_log: Log, note_signer: NoteSigner,
     assert refused.value.reason == "LOG_FILE_NOT_FOUND"
 
 
+async def test_a_lost_part_of_the_tree_is_named_as_that(memory_log: Log, note_signer: NoteSigner) -> None:
+    await grown(memory_log, note_signer, 600)
+    memory_log.rows.clear()
+    with pytest.raises(DomainError) as refused:
+        await TileReader(memory_log, Tiles(memory_log), note_signer).file("tile/1/000.p/2")
+    assert refused.value.reason == "LOG_FILE_LOST"
+    assert refused.value.metadata["path"] == "tile/1/000.p/2"
+
+
 async def test_a_cosignature_stands_under_its_checkpoint_until_the_log_grows(
     memory_log: Log, note_signer: NoteSigner
 ) -> None:

@@ -1,6 +1,6 @@
 """Checks the entries, 256 at a time: rows against the tree, contents against their leaves, files as they are served."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from igstats_audit.leaf import SIZE
@@ -64,26 +64,27 @@ async def _with_witnesses(scene: Scene, block: Block, rows: Sequence[EntryRow], 
     said = {row.index - first: rebuilt(row, opening) for row, opening in zip(rows, openings, strict=True)}
     hints = {at: leaf_hash(leaf) for at, leaf in said.items() if leaf is not None}
     served = await scene.files.file(path(0, block.place, width))
-    return replace(block, served=split(served or b"", width), rebuilt=hints)
+    return replace(block, served=split(served.content or b"", width), rebuilt=hints)
 
 
 async def _check_bundle(scene: Scene, place: int, proved: Sequence[bytes], rowed: Hashes) -> None:
     """Compares the leaves as they are served with the tree."""
-    if scene.minimum > place * TILE_WIDTH:
-        return  # a block that is partly cut has no bundle
     name = entries_path(place, len(proved))
     served = await scene.files.file(name)
-    if served is None:
-        if len(proved) == TILE_WIDTH and scene.files.answering:
-            scene.tell(FindingKind.TILE_CHANGED, entries_path(place), "nobody serves it")
-        return
+    words = served.fault
+    if served.content is not None:
+        words = _bundled(served.content, (list(proved), list(rowed)))
+    if words:
+        scene.tell(FindingKind.TILE_CHANGED, entries_path(place), words)
+
+
+def _bundled(served: bytes, expected: Collection[Hashes]) -> str:
+    """What is wrong with a bundle."""
     try:
-        hashes = leaf_hashes(leaves_of(served))
+        right = leaf_hashes(leaves_of(served)) in expected
     except TilePathError as error:
-        scene.tell(FindingKind.TILE_CHANGED, entries_path(place), f"as it is served: {error}")
-        return
-    if hashes not in (list(proved), list(rowed)):
-        scene.tell(FindingKind.TILE_CHANGED, entries_path(place), "the served file is not that of the tree's leaves")
+        return f"as it is served: {error}"
+    return "" if right else "the served file is not that of the tree's leaves"
 
 
 async def _cut(scene: Scene, place: int, width: int) -> Hashes:

@@ -30,9 +30,10 @@ class Looker:
         self._files = files
         self._keys = keys
         self._days = days
+        self.complete = True
 
     async def look(self, now: datetime, *, whole: bool) -> list[Observation]:
-        """What is wrong with the log.
+        """What is wrong with the log. `complete` tells whether everything was looked at that the look is about.
 
         Raises:
             DomainError: DEPENDENCY_UNAVAILABLE.
@@ -40,12 +41,14 @@ class Looker:
         while True:
             row = await self._rows.head()
             if row is None:
+                self.complete = False
                 return await self._headless()
             scene, checkpoint = await self._scene(row, now, whole=whole)
             await self._check(scene)
             again = await self._rows.head()
             if again is None or again.minimum_index == row.minimum_index:  # else a cut took what was just looked at
                 self._remember(scene, row, checkpoint, whole=whole)
+                self.complete = scene.files.complete
                 return list(dict.fromkeys(scene.found))
 
     async def _headless(self) -> list[Observation]:
@@ -91,6 +94,7 @@ class Looker:
         if size < last:
             words = f"the log was seen with {last} entries and says now that it has {size}"
             scene.tell(FindingKind.FORK, f"checkpoint {last}", words)
+        await self._check_served_checkpoint(scene)
         scene.extends = not last
         if size == last:
             scene.extends = known.tree.root == memory.tree.root
@@ -99,16 +103,22 @@ class Looker:
         if scene.since < size:
             await check_tiles(scene)
             await check_blocks(scene)
-        await self._check_served_checkpoint(scene)
         for index in await self._rows.beyond(size):
             scene.tell(FindingKind.LEAF_CHANGED, f"entry {index}", "its row stands beyond the tree")
 
     async def _check_served_checkpoint(self, scene: Scene) -> None:
-        content = await scene.files.file("checkpoint")
-        if content is None:
+        shown = await scene.files.file("checkpoint")
+        if shown.content is None:
+            scene.files.stop()  # whoever cannot show its checkpoint has no other file either
+            if (
+                shown.fault
+                and not scene.has(FindingKind.HEAD_CHANGED)
+                and not scene.has(FindingKind.CHECKPOINT_INVALID)
+            ):
+                scene.tell(FindingKind.CHECKPOINT_INVALID, "checkpoint", f"as it is served: {shown.fault}")
             return
         try:
-            served = self._keys.open(content.decode())
+            served = self._keys.open(shown.content.decode())
         except ValueError as error:
             scene.tell(FindingKind.CHECKPOINT_INVALID, "checkpoint", f"as it is served: {error}")
             return
@@ -128,7 +138,7 @@ class Looker:
         memory.note_day(scene.now.date(), tree.size, self._days)
         if not scene.has(FindingKind.HEAD_CHANGED):
             memory.minimum_index = scene.minimum
-        if whole:
+        if whole and scene.files.complete:
             memory.audited_at = scene.now
 
     def _continues(self, scene: Scene) -> bool:

@@ -135,7 +135,7 @@ class Files(Protocol):
         """Content of a file; None when there is no such file.
 
         Raises:
-            DomainError: DEPENDENCY_UNAVAILABLE.
+            DomainError: DEPENDENCY_UNAVAILABLE; any other says that the service cannot make this file.
         """
         ...
 

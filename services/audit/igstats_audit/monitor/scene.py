@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from igstats_kit.errors import DomainError
+from igstats_kit.errors import DomainError, Reason
 from igstats_kit.log import get_logger
 
 from igstats_audit.monitor.memory import Memory
@@ -11,25 +11,47 @@ from igstats_audit.monitor.model import Files, FindingKind, Observation, Rows
 from igstats_audit.monitor.numbers import Counter
 from igstats_audit.monitor.tiling import Known
 
+_PATIENCE = 3  # files in a row, each with its retries
+
 _log = get_logger()
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A file as it is served. Without content there is a fault that the service tells of itself, or nobody answered."""
+
+    content: bytes | None = None
+    fault: str = ""
+
+
 class CautiousFiles:
-    """Files of a log until nobody answers any more."""
+    """Files of a log. One that the service cannot make says nothing about the others; silence does, after a while."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self.answering = True
+        self._silent = 0
+        self.complete = True
 
-    async def file(self, path: str) -> bytes | None:
-        """Content of a file; None when it is missing or nobody answers: `answering` tells which."""
-        if self.answering:
+    async def file(self, path: str) -> Served:
+        """A file. What nobody answered for was not looked at: then the look is not `complete`."""
+        if self._silent < _PATIENCE:
             try:
-                return await self._files.file(path)
+                found = await self._files.file(path)
             except DomainError as error:
-                self.answering = False
-                _log.warning("files of the log cannot be read", reason=error.reason)
-        return None
+                if error.reason is not Reason.DEPENDENCY_UNAVAILABLE:
+                    self._silent = 0
+                    return Served(fault=f"the service cannot make it: {error.reason}")
+                _log.warning("a file of the log cannot be read", record=path, reason=error.reason)
+            else:
+                self._silent = 0
+                return Served(found) if found is not None else Served(fault="nobody serves it")
+        self._silent += 1
+        self.complete = False
+        return Served()
+
+    def stop(self) -> None:
+        """Asks for no more files in this look."""
+        self._silent, self.complete = _PATIENCE, False
 
 
 @dataclass(slots=True)

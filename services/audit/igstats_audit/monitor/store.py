@@ -5,6 +5,7 @@ It only reads, and believes nothing: what the writer of the log checks on readin
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date
 from typing import Any, Protocol
 
@@ -112,8 +113,10 @@ class SqlRows:
         (opening,) = await SqlRows(self._database, Log.EVIDENCE, self._keys).open([_entry(row)])
         if opening.state is not OpeningState.OPENED:
             return False
-        said = json.loads(opening.payload)
-        return bool(said["log"] == self._log and said["to"] == minimum_index)
+        with suppress(ValueError, KeyError, TypeError):  # whatever stands there instead announces nothing
+            said = json.loads(opening.payload)
+            return bool(said["log"] == self._log and said["to"] == minimum_index)
+        return False
 
     async def open(self, rows: Sequence[EntryRow]) -> Sequence[Opening]:
         """Opens entries."""

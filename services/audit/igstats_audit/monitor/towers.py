@@ -38,17 +38,16 @@ async def _check_tile(scene: Scene, level: int, place: int, stored: bytes, claim
     await check_file(scene, level, place, hashes, stored)
 
 
-async def check_file(scene: Scene, level: int, place: int, hashes: Hashes, stored: bytes) -> bytes | None:
+async def check_file(scene: Scene, level: int, place: int, hashes: Hashes, stored: bytes) -> None:
     """Compares a tile as it is served with what is known. One that repeats its wrong row is not told twice."""
     width = len(hashes)
     served = await scene.files.file(path(level, place, width))
     right = b"".join(one for one in hashes if one is not None)
-    if served is None:
-        if width == TILE_WIDTH and scene.files.answering:
-            scene.tell(FindingKind.TILE_CHANGED, place_of(level, place), "nobody serves it")
-    elif served not in {right, stored[: len(right)]}:
-        scene.tell(FindingKind.TILE_CHANGED, place_of(level, place), "the served file is not the tile of the tree")
-    return served
+    words = served.fault
+    if served.content is not None and served.content not in {right, stored[: len(right)]}:
+        words = "the served file is not the tile of the tree"
+    if words:
+        scene.tell(FindingKind.TILE_CHANGED, place_of(level, place), words)
 
 
 async def _below(scene: Scene, level: int, place: int) -> Hashes:

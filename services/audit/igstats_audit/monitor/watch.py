@@ -15,6 +15,7 @@ from igstats_audit.monitor.memory import MemoryFiles
 from igstats_audit.telemetry import LOOKS
 
 _WHOLE_EVERY = timedelta(days=1)
+_AGAIN_AFTER = timedelta(hours=1)
 
 _log = get_logger()
 
@@ -30,7 +31,7 @@ class Watch:
         self._findings = findings
         self._clock = clock
         self._grace = grace
-        self._whole_at: datetime | None = None
+        self._due: datetime | None = None
 
     async def run(self, pause: float) -> None:
         """Looks until cancelled."""
@@ -41,10 +42,11 @@ class Watch:
     async def look(self) -> int:
         """Looks at every log and tells what is wrong; answers how many findings are new."""
         now = self._clock.now()
-        whole = self._whole_at is None or now - self._whole_at >= _WHOLE_EVERY
+        whole = self._due is None or now >= self._due
         results = [await self._look_at(looker, now, whole=whole) for looker in self._lookers]
         if whole and None not in results:
-            self._whole_at = now
+            complete = all(looker.complete for looker in self._lookers)
+            self._due = now + (_WHOLE_EVERY if complete else _AGAIN_AFTER)
         return sum(result or 0 for result in results)
 
     async def _look_at(self, looker: Looker, now: datetime, *, whole: bool) -> int | None:
@@ -57,12 +59,24 @@ class Watch:
             if whole and looker.memory.audited_at is not None:
                 await self._findings.looked(log, looker.memory.audited_at)
         except DomainError as error:
-            looker.memory = before
-            LOOKS.labels(log=log, outcome="failed").inc()
             _log.warning("the monitor waits", store=log, reason=error.reason)
-            return None
-        await asyncio.to_thread(self._files.save, looker.memory)
-        LOOKS.labels(log=log, outcome="found" if found else "silent").inc()
-        if whole:
-            _log.info("the whole log was looked at", store=log, tree_size=looker.memory.tree.size, count=len(found))
-        return new
+        except Exception:  # noqa: BLE001 - whatever somebody wrote into one log, the other is looked at, this one again
+            _log.exception("the monitor cannot look at a log", store=log)
+        else:
+            await asyncio.to_thread(self._files.save, looker.memory)
+            self._note(looker, len(found), whole=whole)
+            return new
+        looker.memory = before
+        LOOKS.labels(log=log, outcome="failed").inc()
+        return None
+
+    @staticmethod
+    def _note(looker: Looker, count: int, *, whole: bool) -> None:
+        """Says how a look has ended. One that could not read everything is not the silence that all is well."""
+        log = looker.memory.log
+        outcome = ("found" if count else "silent") if looker.complete else "partial"
+        LOOKS.labels(log=log, outcome=outcome).inc()
+        if whole and looker.complete:
+            _log.info("the whole log was looked at", store=log, tree_size=looker.memory.tree.size, count=count)
+        elif whole:
+            _log.warning("the service did not answer: its files were not looked at", store=log, count=count)

@@ -127,14 +127,12 @@ class World:
         tile = parse(path)
         assert tile is not None
         first, end = tile.place * 256, tile.place * 256 + tile.width
-        if tile.level is None:
-            rows = await self.entries(first, end)
-            return bundle([row.leaf for row in rows]) if len(rows) == tile.width else None
         if tile.level:
             return self.table.get((tile.level, tile.place), b"")[: tile.width * HASH_SIZE]
         kept = self.table.get((0, tile.place), b"")
         leaves = [kept[at : at + SIZE] for at in range(0, len(kept), SIZE)]
-        return b"".join(map(leaf_hash, [*leaves, *(row.leaf for row in await self.entries(first, end))]))
+        leaves += [row.leaf for row in await self.entries(first, end)]
+        return bundle(leaves) if tile.level is None else b"".join(map(leaf_hash, leaves))
 
     async def publish(self) -> None:
         """Keeps the full files as the cache does: from now on they are served whatever the rows say."""

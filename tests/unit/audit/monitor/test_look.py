@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from igstats_audit.monitor.model import Opening, OpeningState
 from igstats_audit.tree import Range, grow, leaf_hash
+from igstats_kit.errors import DomainError, Reason
 
 World = Any
 """The log of conftest.py."""
@@ -122,6 +123,56 @@ async def test_a_changed_file_is_named(world: World, name: str) -> None:
     await world.publish()
     world.made[name] = flipped(await world.file(name), 70)
     assert await world.places() == [f"TILE_CHANGED {name.partition('.p/')[0]}"]
+
+
+@pytest.mark.parametrize("path", ["tile/1/000.p/2", "tile/0/001", "tile/entries/001", "tile/entries/002.p/188"])
+async def test_a_file_that_cannot_be_made_is_named_and_hides_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    good, last = world.file, "tile/entries/000"
+
+    async def failing(wanted: str) -> bytes | None:
+        if wanted == path:
+            raise DomainError(Reason.INTERNAL)
+        content: bytes = await good(wanted)
+        return flipped(content, 70) if wanted == last else content
+
+    monkeypatch.setattr(world, "file", failing)
+    assert set(await world.places()) == {f"TILE_CHANGED {path.partition('.p/')[0]}", f"TILE_CHANGED {last}"}
+
+
+async def test_a_changed_bundle_of_a_partly_cut_block_is_named(world: World) -> None:
+    world.cut(300)
+    world.made["tile/entries/001"] = flipped(await world.file("tile/entries/001"), 70)
+    assert await world.places() == ["TILE_CHANGED tile/entries/001"]
+
+
+async def test_one_late_answer_leaves_the_others_looked_at(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    good = world.file
+
+    async def late(wanted: str) -> bytes | None:
+        if wanted == "tile/1/000.p/2":
+            raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="audit")
+        content: bytes = await good(wanted)
+        return flipped(content, 70) if wanted == "tile/entries/000" else content
+
+    monkeypatch.setattr(world, "file", late)
+    looker = world.looker()
+    found = await looker.look(START, whole=True)
+    assert [one.place for one in found] == ["tile/entries/000"]
+    assert not looker.complete
+    assert world.memory.audited_at is None
+
+
+async def test_a_checkpoint_that_cannot_be_shown_is_named_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(_wanted: str) -> bytes | None:
+        raise DomainError(Reason.INTERNAL)
+
+    monkeypatch.setattr(world, "file", broken)
+    assert await world.places() == ["CHECKPOINT_INVALID checkpoint"]
+    assert world.memory.audited_at is None
+    world.row = replace(world.row, size=699)
+    assert await world.places() == ["HEAD_CHANGED head"]
 
 
 async def test_a_changed_head_is_named(world: World) -> None:

@@ -11,6 +11,7 @@ from igstats_audit.monitor.findings import Findings
 from igstats_audit.monitor.memory import MemoryFiles
 from igstats_audit.monitor.model import Finding, FindingKind, Observation
 from igstats_audit.monitor.watch import Watch
+from igstats_audit.telemetry import LOOKS
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.testing.clock import FakeClock
 
@@ -46,6 +47,11 @@ class Shelf:
     @property
     def places(self) -> list[str]:
         return [f"{one.kind} {one.place}" for one in self.kept]
+
+
+def looks(outcome: str) -> float:
+    """How many looks at the evidence log have ended so."""
+    return float(LOOKS.labels(log=Log.EVIDENCE, outcome=outcome)._value.get())
 
 
 @pytest.fixture
@@ -131,6 +137,46 @@ async def test_a_silent_service_does_not_keep_the_rows_from_being_checked(
     monkeypatch.setattr(world, "file", unavailable)
     world.change(3, sealed=b"another")
     assert await watch(world, shelf, tmp_path, FakeClock()).look() == 1
+
+
+async def test_a_look_without_files_is_not_taken_for_a_whole_one_and_comes_again_within_the_hour(
+    world: World, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, good = FakeClock(), world.file
+
+    async def unavailable(_path: str) -> bytes | None:
+        raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="audit")
+
+    before = looks("partial")
+    monkeypatch.setattr(world, "file", unavailable)
+    watching = watch(world, shelf, tmp_path, clock)
+    assert await watching.look() == 0
+    assert shelf.looks == {}
+    assert looks("partial") == before + 1
+    monkeypatch.setattr(world, "file", good)
+    clock.advance(timedelta(minutes=59))
+    assert await watching.look() == 0
+    assert shelf.looks == {}
+    clock.advance(timedelta(minutes=1))
+    assert await watching.look() == 0
+    assert shelf.looks == {Log.EVIDENCE: clock.now()}
+    assert looks("partial") == before + 1
+
+
+async def test_a_log_that_cannot_be_looked_at_does_not_keep_the_other_from_it(
+    world: World, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, files = type(world)(), MemoryFiles(tmp_path)
+
+    async def head() -> None:
+        raise ValueError("what nobody thought of")
+
+    monkeypatch.setattr(broken, "head", head)
+    world.change(3, sealed=b"another")
+    watching = Watch([broken.looker(), world.looker()], files, Findings(shelf), FakeClock(), grace=GRACE)
+    assert await watching.look() == 1
+    assert shelf.places == ["PAYLOAD_CHANGED entry 3"]
+    assert await watching.look() == 0
 
 
 async def test_findings_are_listed_in_pages_newest_first(shelf: Shelf) -> None:

@@ -150,6 +150,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The agent is not registered or its signature does not verify."""
     ERROR_REASON_REQUEST_INCOMPLETE: _ErrorReason.ValueType  # 63
     """The message of the request did not arrive in time."""
+    ERROR_REASON_LOG_FILE_LOST: _ErrorReason.ValueType  # 64
+    """A part of the log that must be there is lost. Example metadata: {"log": "evidence", "path": "tile/1/000"}."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of an error, carried as `reason` in
@@ -286,4 +288,6 @@ ERROR_REASON_AGENT_UNKNOWN: ErrorReason.ValueType  # 62
 """The agent is not registered or its signature does not verify."""
 ERROR_REASON_REQUEST_INCOMPLETE: ErrorReason.ValueType  # 63
 """The message of the request did not arrive in time."""
+ERROR_REASON_LOG_FILE_LOST: ErrorReason.ValueType  # 64
+"""A part of the log that must be there is lost. Example metadata: {"log": "evidence", "path": "tile/1/000"}."""
 global___ErrorReason = ErrorReason
