@@ -11,7 +11,7 @@ from sqlalchemy import Row, RowMapping, func, insert, select, text
 from igstats_audit.audit_tables import security_audits
 from igstats_audit.checks.calls import Hour
 from igstats_audit.checks.database import Catalogue, Entrance, Grant, Role
-from igstats_audit.checks.history import Signed, StoredAudit
+from igstats_audit.checks.history import Listing, Signed, StoredAudit
 from igstats_audit.checks.logs import OpenFinding
 from igstats_audit.checks.report import Severity
 from igstats_audit.finding_tables import findings, monitor_looks
@@ -67,6 +67,13 @@ _GRANTS = text(
 )
 _EXTENSIONS = text("SELECT extname FROM pg_extension ORDER BY 1")
 
+_LISTING = text(
+    "SELECT (SELECT count(*) FROM security_audits) AS audits,"
+    " EXISTS (SELECT FROM security_audits WHERE audit_id = :audit_id) AS named,"
+    " (SELECT count(*) FROM entry_ids e WHERE e.entry_id >= 'sec_' AND e.entry_id < 'sec`'"
+    " AND NOT EXISTS (SELECT FROM security_audits a WHERE a.audit_id = e.entry_id)) AS unlisted"
+)
+
 
 class SecurityAuditStore:
     """Lists security audits."""
@@ -117,9 +124,18 @@ class SecurityAuditStore:
             return [_audit(row) for row in (await connection.execute(wanted)).mappings()]
 
     async def logs(self) -> Mapping[str, Signed]:
-        """The logs as the last audit saw them."""
-        last = await self.find("")
-        return last.logs if last is not None else {}
+        """The logs as the last audit left them that saw any."""
+        newest = select(security_audits).where(security_audits.c.logs != {})
+        async with self._database.read() as connection:
+            rows = await connection.execute(newest.order_by(security_audits.c.audit_id.desc()).limit(1))
+            row = rows.mappings().one_or_none()
+        return _audit(row).logs if row is not None else {}
+
+    async def listing(self, audit_id: str) -> Listing:
+        """What the list says, and whether it names this audit."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(_LISTING, {"audit_id": audit_id})).one()
+        return Listing(await self.logs(), row.audits, row.named, row.unlisted)
 
 
 class CatalogueReader:

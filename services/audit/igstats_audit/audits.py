@@ -58,6 +58,23 @@ class AuditStore(Protocol):
         """Audits, the newest first, older than the one with an id if one is given."""
         ...
 
+    async def logs(self) -> Mapping[str, Signed]:
+        """The logs as the last audit left them that saw any."""
+        ...
+
+
+class Baseline(Protocol):
+    """What the next audit will compare the logs with."""
+
+    @property
+    def seen(self) -> Mapping[str, Signed]:
+        """The logs as the check of their consistency left them; empty when it could not look."""
+        ...
+
+    async def keep(self, audit_id: str) -> None:
+        """Leaves it outside of the database, too, when the audit is in the list."""
+        ...
+
 
 class EvidenceLog(Protocol):
     """The evidence log as an audit uses it."""
@@ -77,7 +94,7 @@ Write = Callable[[Report], bytes]
 
 
 class Audits:
-    """Runs checks and keeps what they found. `seen` gives the logs as the last check of their consistency left them."""
+    """Runs checks and keeps what they found."""
 
     def __init__(
         self,
@@ -86,7 +103,7 @@ class Audits:
         append: Append,
         log: EvidenceLog,
         write: Write,
-        seen: Callable[[], Mapping[str, Signed]],
+        baseline: Baseline,
         clock: Clock,
         *,
         interval: timedelta,
@@ -98,7 +115,7 @@ class Audits:
         self._append = append
         self._log = log
         self._write = write
-        self._seen = seen
+        self._baseline = baseline
         self._clock = clock
         self._interval = interval
 
@@ -167,7 +184,9 @@ class Audits:
         payload = self._write(report)
         entry = NewEntry(report.audit_id, FINISHED, "", _PRODUCER, payload, report.finished_at)
         appended = await self._append([entry])
-        await self._store.add(_stored(report, appended.acknowledgements[0].index, self._seen()))
+        logs = self._baseline.seen or await self._store.logs()
+        await self._store.add(_stored(report, appended.acknowledgements[0].index, logs))
+        await self._baseline.keep(report.audit_id)
         _tell(report)
         return report
 

@@ -16,6 +16,7 @@ from igstats_audit.checks import advisories, api_keys, calls, certificates, data
 from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
 from igstats_audit.checks.logged_calls import LoggedCalls, ReadEntries
 from igstats_audit.checks.logs import LogStates, ReadWatched, Watched
+from igstats_audit.checks.remembered import LogMemory
 from igstats_audit.checks.report import Look
 from igstats_audit.checks.signed_methods import signed_methods
 from igstats_audit.config import AuditConfig
@@ -37,11 +38,11 @@ def security_audits(
 ) -> Audits:
     """The security audits of this service. `key_ids` reads the store of the keys of the day."""
     store, evidence = SecurityAuditStore(own), both.evidence
-    states = LogStates({log: both[log].proofs for log in Log}, store.logs)
+    states = LogStates({log: both[log].proofs for log in Log}, store, LogMemory(config.key_directory))
     looks = all_looks(config, own, channels, states, both.access.store.entries, key_ids, clock)
     interval = timedelta(hours=config.security_audit_hours)
     append, write = evidence.sequencer.append, audit_messages.write
-    return Audits(looks, store, append, evidence.proofs, write, lambda: states.seen, clock, interval=interval)
+    return Audits(looks, store, append, evidence.proofs, write, states, clock, interval=interval)
 
 
 def all_looks(

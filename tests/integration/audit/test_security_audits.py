@@ -21,21 +21,27 @@ from igstats.gateway.v1.inspection_service_pb2_grpc import (
 from igstats_audit.access import ACCESS
 from igstats_audit.audit_servicer import SecurityAuditRpcs
 from igstats_audit.checks.catalogue import CHECKS
+from igstats_audit.checks.logs import MARK
 from igstats_audit.config import AuditConfig
 from igstats_audit.looks import security_audits
+from igstats_audit.model import CallRecord
 from igstats_client.audits import exit_code, prove
 from igstats_kit.access import Access
 from igstats_kit.client import Channels
 from igstats_kit.clock import SystemClock
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.server import RpcServer
+from igstats_kit.sql import Database
 from igstats_kit.testing.certificates import Authority
 from igstats_kit.testing.nats import Nats
+from igstats_kit.testing.postgres import Postgres
 from igstats_kit.testing.processes import free_port
 
 World = Any
 """The world of conftest.py."""
 MakeConfig = Callable[[str], Awaitable[AuditConfig]]
+MakeDatabase = Callable[[str], Awaitable[Database]]
+Urls = Callable[[str], Awaitable[str]]
 LIST_KEYS = "/igstats.gateway.v1.InspectionService/ListKeyFacts"
 
 
@@ -89,26 +95,41 @@ async def gateway_at(config: AuditConfig) -> AsyncIterator[str]:
         await rpc.stop(0)
 
 
+class Office:
+    """Gives an officer's view of an audit service; settings may be changed."""
+
+    def __init__(self, own: AuditConfig, certificates: Authority, world: World, given: dict[str, Any]) -> None:
+        self.world = world
+        self._own = own
+        self._certificates = certificates
+        self._given = given
+        self._opened = contextlib.AsyncExitStack()
+
+    async def __call__(self, service: str = "operator", **changes: Any) -> Any:
+        settings = self._own.model_copy(update=self._given | changes)
+        _, port = await self._opened.enter_async_context(served(settings, self.world))
+        channels = Channels(as_service(self._own, self._certificates, service))
+        self._opened.push_async_callback(channels.close)
+        stub: Any = AuditServiceStub(channels.to("audit", f"127.0.0.1:{port}"))
+        stub.address = f"127.0.0.1:{port}"
+        return stub
+
+    async def close(self) -> None:
+        """Ends every service, and the connections to their database."""
+        await self._opened.aclose()
+        await self.world.database.close()
+
+
 @pytest.fixture
 async def office(
     config: MakeConfig, certificates: Authority, world: World, nats: Nats, tmp_path: Path
-) -> AsyncIterator[Callable[..., Any]]:
-    """Gives an officer's view of an audit service; settings may be changed."""
+) -> AsyncIterator[Office]:
     own = await config("audit")
-    async with contextlib.AsyncExitStack() as opened:
-        address = await opened.enter_async_context(gateway_at(as_service(own, certificates, "gateway")))
-
-        async def enter(service: str = "operator", **changes: Any) -> Any:
-            given = {"gateway_address": address, "nats_config": nats.config_file, "nats_operator": "operator"}
-            settings = own.model_copy(update={"key_directory": tmp_path / "keys"} | given | changes)
-            _, port = await opened.enter_async_context(served(settings, world))
-            channels = Channels(as_service(own, certificates, service))
-            opened.push_async_callback(channels.close)
-            stub: Any = AuditServiceStub(channels.to("audit", f"127.0.0.1:{port}"))
-            stub.address = f"127.0.0.1:{port}"
-            return stub
-
-        yield enter
+    async with gateway_at(as_service(own, certificates, "gateway")) as address:
+        given = {"gateway_address": address, "nats_config": nats.config_file, "nats_operator": "operator"}
+        made = Office(own, certificates, world, {"key_directory": tmp_path / "keys"} | given)
+        yield made
+        await made.close()
 
 
 def checks(audit: pb.SecurityAudit) -> dict[str, pb.Check]:
@@ -123,7 +144,7 @@ async def run(stub: Any) -> dict[str, pb.Check]:
     return checks((await stub.RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)).audit)
 
 
-async def test_an_audit_names_every_check_and_what_it_could_not_look_at(office: Callable[..., Any]) -> None:
+async def test_an_audit_names_every_check_and_what_it_could_not_look_at(office: Office) -> None:
     found = await run(await office())
     assert set(found) == set(CHECKS)
     for name in ("keys.age", "keys.permissions", "keys.day", "nats.permissions", "log.consistency", "calls.unsigned"):
@@ -134,7 +155,7 @@ async def test_an_audit_names_every_check_and_what_it_could_not_look_at(office: 
 
 
 async def test_where_everything_can_be_looked_at_and_is_good_nothing_keeps_an_audit_from_passing(
-    office: Callable[..., Any],
+    office: Office,
     config: MakeConfig,
     certificates: Authority,
     world: World,
@@ -158,9 +179,7 @@ async def test_where_everything_can_be_looked_at_and_is_good_nothing_keeps_an_au
     assert rest == dict.fromkeys(set(CHECKS) - {"database.permissions"}, "PASSED")
 
 
-async def test_every_planted_fault_is_in_the_report(
-    office: Callable[..., Any], nats: Nats, world: World, tmp_path: Path
-) -> None:
+async def test_every_planted_fault_is_in_the_report(office: Office, nats: Nats, world: World, tmp_path: Path) -> None:
     stub = await office(nats_config=planted_nats(nats, tmp_path), advisories=planted_advisory(tmp_path))
     await world.tell("GRANT SELECT ON security_audits TO PUBLIC")
     (key,) = (tmp_path / "keys").glob("*.key")
@@ -192,7 +211,7 @@ def planted_advisory(folder: Path) -> Path:
     return file
 
 
-async def test_the_report_is_in_the_log_and_the_client_can_prove_it(office: Callable[..., Any], world: World) -> None:
+async def test_the_report_is_in_the_log_and_the_client_can_prove_it(office: Office, world: World) -> None:
     stub = await office()
     made = [(await stub.RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)).audit for _ in range(2)]
     newest = await stub.GetSecurityAudit(pb.GetSecurityAuditRequest())
@@ -207,7 +226,7 @@ async def test_the_report_is_in_the_log_and_the_client_can_prove_it(office: Call
 
 
 async def test_an_officer_reads_the_report_by_the_command(
-    office: Callable[..., Any], certificates: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    office: Office, certificates: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     stub, own = await office(), certificates.issue("operator")
     made = (await stub.RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)).audit
@@ -235,7 +254,7 @@ async def igstats(*arguments: str, env: dict[str, str]) -> tuple[int | None, str
     return process.returncode, said.decode()
 
 
-async def test_audits_are_listed_in_pages_without_their_checks(office: Callable[..., Any]) -> None:
+async def test_audits_are_listed_in_pages_without_their_checks(office: Office) -> None:
     stub = await office()
     made = [(await stub.RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)).audit for _ in range(2)]
     page = await stub.ListSecurityAudits(pb.ListSecurityAuditsRequest(page_size=1))
@@ -247,17 +266,82 @@ async def test_audits_are_listed_in_pages_without_their_checks(office: Callable[
     assert refused.value.reason is Reason.PAGE_TOKEN_INVALID
 
 
-async def test_a_log_that_was_put_back_is_found_by_the_next_audit(office: Callable[..., Any], world: World) -> None:
+class Copies:
+    """Copies of a database, and the way back to one; nobody may be in it meanwhile."""
+
+    def __init__(self, postgres: Postgres, url: str) -> None:
+        self._postgres = postgres
+        self._name = url.rsplit("/", 1)[1]
+        self._copy = f"{self._name}_copy"
+
+    async def make(self) -> None:
+        await self._postgres.ensure_database(self._copy, "igstats_audit", template=self._name)
+
+    async def put_back(self) -> None:
+        await self._postgres.drop_database(self._name)
+        await self._postgres.rename_database(self._copy, self._name)
+
+
+async def test_a_log_that_was_put_back_is_found_by_the_next_audit(
+    office: Office, database: MakeDatabase, database_url: Urls, postgres: Postgres, tmp_path: Path
+) -> None:
+    copies = Copies(postgres, await database_url("audit"))
+    stub = await office()
+    assert await consistency(stub) == ("PASSED", [])
+    assert await consistency(stub) == ("PASSED", [])
+    await office.close()
+    await copies.make()
+    office.world = type(office.world)(await database("audit"), tmp_path)
+    stub = await office()
+    assert [await consistency(stub) for _ in range(2)] == [("PASSED", [])] * 2
+    await office.close()
+    await copies.put_back()
+    office.world = type(office.world)(await database("audit"), tmp_path)
+    stub = await office()
+    assert await consistency(stub) == ("FOUND", ["evidence log", "list of audits"])
+    assert await consistency(stub) == ("FOUND", ["evidence log"])  # and so on: a fork never becomes the base
+    (tmp_path / "keys" / MARK).unlink()
+    assert await consistency(stub) == ("FOUND", ["evidence log"])
+
+
+async def test_a_list_of_audits_that_was_emptied_is_found_with_and_without_what_lies_outside(
+    office: Office, world: World, tmp_path: Path
+) -> None:
     stub = await office()
     await run(stub)
-    found = await run(stub)
-    assert "after size 0" in found["log.consistency"].scope
-    await world.tell("UPDATE security_audits SET logs = jsonb_set(logs, '{evidence,size}', '99')")
-    (finding,) = (await run(stub))["log.consistency"].findings
-    assert (finding.severity, finding.place) == (pb.SEVERITY_HIGH, "evidence log")
+    await run(stub)
+    await world.tell("DELETE FROM security_audits")
+    assert await consistency(stub) == ("FOUND", ["list of audits"])
+    await world.tell("DELETE FROM security_audits")
+    (tmp_path / "keys" / MARK).unlink()
+    assert await consistency(stub) == ("FOUND", ["list of audits"])
 
 
-async def test_what_the_monitor_has_found_is_in_the_report(office: Callable[..., Any], world: World) -> None:
+async def test_a_log_that_is_older_than_its_first_audit_is_no_success_until_the_second(
+    office: Office, world: World
+) -> None:
+    stub = await office()
+    await world.call(CallRecord("req_1", "acc_1", "k1", "/a.B/C", "grpc", 0, "", world.clock.now(), 1, b""))
+    assert await consistency(stub) == ("NOT_POSSIBLE", [])
+    assert await consistency(stub) == ("PASSED", [])
+
+
+async def test_what_lies_outside_of_the_database_is_missed_when_somebody_removes_it(
+    office: Office, tmp_path: Path
+) -> None:
+    stub = await office()
+    assert await consistency(stub) == ("PASSED", [])
+    (tmp_path / "keys" / MARK).unlink()
+    assert await consistency(stub) == ("NOT_POSSIBLE", [])
+    assert await consistency(stub) == ("PASSED", [])
+
+
+async def consistency(stub: Any) -> tuple[str, list[str]]:
+    check = (await run(stub))["log.consistency"]
+    return outcome(check), [finding.place for finding in check.findings]
+
+
+async def test_what_the_monitor_has_found_is_in_the_report(office: Office, world: World) -> None:
     stub = await office()
     await world.tell(
         "INSERT INTO findings VALUES ('fnd_1', 'access', 'TILE_CHANGED', 'tile/1/000', 'another hash', now(), now())"
@@ -266,7 +350,7 @@ async def test_what_the_monitor_has_found_is_in_the_report(office: Callable[...,
     assert (finding.place, list(finding.evidence)) == ("access log, tile/1/000", ["kind=TILE_CHANGED"])
 
 
-async def test_only_officers_read_reports(office: Callable[..., Any]) -> None:
+async def test_only_officers_read_reports(office: Office) -> None:
     with pytest.raises(DomainError) as refused:
         await (await office("gateway")).GetSecurityAudit(pb.GetSecurityAuditRequest())
     assert refused.value.reason is Reason.CALLER_NOT_ALLOWED

@@ -17,15 +17,15 @@ from igstats_audit.checks import calls as call_checks
 from igstats_audit.checks import certificates, database, logs, nats
 from igstats_audit.checks.calls import Hour
 from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
-from igstats_audit.checks.history import Signed, StoredAudit
+from igstats_audit.checks.history import Listing, Signed, StoredAudit
 from igstats_audit.checks.logged_calls import LoggedCalls
-from igstats_audit.checks.logs import Growth
+from igstats_audit.checks.logs import History
 from igstats_audit.checks.report import Finding, Outcome, Severity, concluded
 from igstats_audit.looks import watched
 from igstats_audit.model import CallRecord, Log
 from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.model import FindingKind, Observation
-from igstats_audit.tables import calls
+from igstats_audit.tables import calls, entry_ids
 from igstats_kit.clock import SystemClock
 from igstats_kit.config import ServiceConfig
 from igstats_kit.server import RpcServer
@@ -239,6 +239,19 @@ async def test_audits_are_kept_found_and_listed(own: Database) -> None:
     assert await store.logs() == logs
 
 
+async def test_the_list_tells_what_the_last_audit_saw_and_which_audits_of_the_log_it_lacks(own: Database) -> None:
+    store, now, logs = SecurityAuditStore(own), datetime.now(UTC), {"evidence": Signed(7, bytes(range(32)))}
+    assert await store.listing("") == Listing({}, audits=0, named=False, unlisted=0)
+    await store.add(StoredAudit("sec_1", now, now, 0, None, 0, logs))
+    await store.add(StoredAudit("sec_2", now, now, 0, None, 1, {}))
+    async with own.transaction() as connection:
+        for index, entry_id in enumerate(["evt_1/0", "sec_1", "sec_2", "sec_3", "secret"]):
+            row = {"entry_id": entry_id, "index": index, "day": now.date(), "request_id": ""}
+            await connection.execute(insert(entry_ids), row)
+    assert await store.listing("sec_2") == Listing(logs, audits=2, named=True, unlisted=1)
+    assert await store.listing("sec_3") == Listing(logs, audits=2, named=False, unlisted=1)
+
+
 async def test_only_one_audit_runs_at_a_time_whatever_the_process(own: Database, database: MakeDatabase) -> None:
     here, there = SecurityAuditStore(own), SecurityAuditStore(await database("audit"))
     async with here.alone() as first, there.alone() as second:
@@ -278,8 +291,8 @@ async def test_unsigned_calls_are_found_in_the_opened_entries_of_the_log(world: 
     assert (looked.scope, finding.place, finding.evidence[0]) == ("3 calls of 24 hours", "/a.B/C", "calls=1")
 
 
-async def no_growth() -> list[Growth]:
-    return []
+async def no_growth() -> History:
+    return History([], Listing({}, 0, named=False, unlisted=0), None)
 
 
 async def test_the_audit_knows_what_the_monitor_sees_and_when_it_looked_at_everything(own: Database) -> None:

@@ -50,13 +50,15 @@ class World:
         self.entries: list[NewEntry] = []
         self.stored: list[StoredAudit] = []
         self.busy = False
+        self.seen: Mapping[str, Signed] = LOGS
+        self.kept: list[str] = []
         named = {name.replace("__", "."): look for name, look in looks.items()}
         self.audits = self.made(dict.fromkeys(CHECKS, passes) | named)
 
     def made(self, looks: Mapping[str, Look]) -> Audits:
         day = timedelta(days=1)
         write = audit_messages.write
-        return Audits(looks, self, self.append, self, write, lambda: LOGS, self.clock, interval=day)
+        return Audits(looks, self, self.append, self, write, self, self.clock, interval=day)
 
     async def append(self, entries: Sequence[NewEntry]) -> Appended:
         first = len(self.entries)
@@ -81,6 +83,13 @@ class World:
     async def find(self, audit_id: str) -> StoredAudit | None:
         return next((one for one in self.stored if audit_id in ("", one.audit_id)), None)
 
+    async def logs(self) -> Mapping[str, Signed]:
+        return next((one.logs for one in self.stored if one.logs), {})
+
+    async def keep(self, audit_id: str) -> None:
+        assert audit_id == self.stored[0].audit_id
+        self.kept.append(audit_id)
+
     async def page(self, before: str, limit: int) -> Sequence[StoredAudit]:
         return [one for one in self.stored if not before or one.audit_id < before][:limit]
 
@@ -93,6 +102,20 @@ async def test_an_audit_runs_every_check_and_is_an_entry_of_the_evidence_log() -
     assert (entry.entry_id, entry.kind, entry.producer) == (report.audit_id, FINISHED, "audit")
     assert pb.SecurityAudit.FromString(entry.payload) == audit_messages.message(report)
     assert world.stored[0].logs == LOGS
+
+
+async def test_what_an_audit_saw_of_the_logs_is_kept_outside_of_the_list_too_when_the_list_has_it() -> None:
+    world = World()
+    report = await world.audits.audit()
+    assert world.kept == [report.audit_id]
+
+
+async def test_an_audit_that_could_not_look_at_the_logs_hands_on_what_the_last_one_saw() -> None:
+    world = World()
+    await world.audits.audit()
+    world.seen = {}
+    await world.audits.audit()
+    assert [one.logs for one in world.stored] == [LOGS, LOGS]
 
 
 @pytest.mark.parametrize(

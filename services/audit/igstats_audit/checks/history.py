@@ -21,6 +21,27 @@ class Signed:
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """The logs as an audit left them."""
+
+    audit_id: str
+    logs: Mapping[str, Signed]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the list of audits says: the logs as the newest audit left them that saw any; whether it names an audit.
+
+    `unlisted` counts the audits that the evidence log names and the list does not: each that was killed in between.
+    """
+
+    logs: Mapping[str, Signed]
+    audits: int
+    named: bool
+    unlisted: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAudit:
     """How an audit ended, where its report is, and the logs as it saw them."""
 
