@@ -83,7 +83,7 @@ async def serve() -> None:
     lifecycle.on_ready(lambda: bus.ensure(RECORDS_STREAM))
     lifecycle.on_ready(keys.ready)
     lifecycle.background("keys", keys.run)
-    logs.attach(lifecycle, config.witness_url, config.witness_keys)
+    logs.attach(lifecycle, config.key_directory, config.witness_url, config.witness_keys)
     openers = {"calls": RevealedCalls(read)}
     Holding(config, DECLARATIONS, database, bus, channels, clock, openers).attach(lifecycle, rpc)
     for name, consumer in consumers(bus, database, logs.evidence.sequencer):

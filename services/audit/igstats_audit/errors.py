@@ -2,9 +2,19 @@
 
 from collections.abc import Collection, Mapping
 
+from igstats_kit.errors import SpeakingError
+
 
 class LogForkedError(Exception):
     """The stored head is not one that this log signed, or is older than one it signed: nothing may be signed on top."""
+
+
+class LogPutBackError(SpeakingError):
+    """The database holds less than a log has signed, or something else: it was put back, or changed."""
+
+    def __init__(self, log: str, what: str) -> None:
+        """Takes the log, and what is wrong with it."""
+        super().__init__(f"the log {log} {what}: see docs/runbooks/audit-restored.md")
 
 
 class KeyLostError(Exception):

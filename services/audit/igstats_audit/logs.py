@@ -12,6 +12,7 @@ from igstats_audit.cosignature import WitnessKey, key_ring
 from igstats_audit.cut import Aging, Cut
 from igstats_audit.cut_store import SqlCuts
 from igstats_audit.entry_store import Keys
+from igstats_audit.last_signed import LastSigned
 from igstats_audit.model import Log, LogStore
 from igstats_audit.note import NoteSigner
 from igstats_audit.proofs import Proofs
@@ -36,9 +37,12 @@ class OneLog:
     sequencer: Sequencer
     signer: NoteSigner
 
-    def attach(self, lifecycle: Lifecycle) -> None:
-        """Opens the log before the service is ready, and adds its workers."""
+    def attach(self, lifecycle: Lifecycle, memory: Path) -> None:
+        """Opens the log before the service is ready, and adds its workers; in `memory` is what it has signed last."""
+        last = LastSigned(memory, self.store.log, self.signer.name, self.proofs, self.sequencer)
         lifecycle.on_ready(self.sequencer.open)
+        lifecycle.on_ready(last.require_continued)
+        lifecycle.background(f"last signed {self.store.log}", last.run)
         lifecycle.background(f"sequencer {self.store.log}", self.sequencer.run)
         lifecycle.background(f"tiles {self.store.log}", lambda: self.files.run(self.sequencer.grown))
 
@@ -59,11 +63,13 @@ class Logs:
     def __getitem__(self, log: Log) -> OneLog:
         return self.evidence if log is Log.EVIDENCE else self.access
 
-    def attach(self, lifecycle: Lifecycle, witness_url: str = "", witness_keys: Path | None = None) -> None:
+    def attach(
+        self, lifecycle: Lifecycle, memory: Path, witness_url: str = "", witness_keys: Path | None = None
+    ) -> None:
         """Adds all steps and workers; a witness only if there is one."""
         lifecycle.on_ready(self.cut.make_days)
         for one in (self.evidence, self.access):
-            one.attach(lifecycle)
+            one.attach(lifecycle, memory)
         lifecycle.background("cut", self.cut.work)
         if witness_url:
             keys = key_ring(witness_keys.read_text(encoding="utf-8") if witness_keys else "")

@@ -58,10 +58,15 @@ class Sequencer:
         self._queue: asyncio.Queue[Submission] = asyncio.Queue()
         self._head: Head | None = None
         self._keys: dict[str, DataKey] = {}
-        self._signed = 0
+        self._newest: Head | None = None
         self._ended = False
         self._crowded = False
         self.grown = asyncio.Event()
+
+    @property
+    def newest(self) -> Head | None:
+        """The last head that this process has signed."""
+        return self._newest
 
     async def open(self) -> None:
         """Makes sure that the log has a head, and that this log has signed it.
@@ -214,7 +219,7 @@ class Sequencer:
 
     def _finish(self, plan: Plan, commit: Commit) -> None:
         self._head = commit.new
-        self._signed = max(self._signed, commit.new.tree.size)
+        self._newest = commit.new
         plan.settle(commit.growth, commit.new.checkpoint)
         for kind, count in Counter(one.new.kind for one in plan.fresh).items():
             ENTRIES_APPENDED.labels(kind=kind).inc(count)
@@ -274,7 +279,7 @@ class Sequencer:
     def _require_ours(self, head: Head) -> None:
         """A signature of ours is always the same, so a head that is ours signs to its own checkpoint."""
         ours = signed(self._signer, head.tree, head.epoch)
-        if head.tree.size < self._signed or ours.checkpoint != head.checkpoint:
+        if (self._newest and head.tree.size < self._newest.tree.size) or ours.checkpoint != head.checkpoint:
             raise LogForkedError(f"the head of size {head.tree.size} is not one that this log has signed last")
 
 

@@ -69,6 +69,9 @@ _RESTART = text("UPDATE heads SET stream_sequence = 0, stream_made_at = :made_at
 _FOLLOW = text(
     "UPDATE heads SET stream_made_at = :made_at WHERE log = :log AND coalesce(stream_made_at, :made_at) = :made_at"
 )
+_RENAME = text(
+    "UPDATE heads SET checkpoint = :checkpoint, epoch = epoch + 1 WHERE log = :log AND size = :size AND epoch = :epoch"
+)
 PARTITIONED = {Log.EVIDENCE: (TABLES[Log.EVIDENCE],), Log.ACCESS: (TABLES[Log.ACCESS], "calls")}
 
 
@@ -141,6 +144,12 @@ class SqlLog(EntryStore):
         """Forgets how far the stream behind the log had come: another one is behind it, made then."""
         async with self._database.statement() as connection:
             await connection.execute(_RESTART, {"log": self.log, "made_at": made_at})
+
+    async def rename(self, head: Head, checkpoint: str) -> bool:
+        """Replaces the checkpoint of a head; False when the log has moved on."""
+        binds = {"log": self.log, "size": head.tree.size, "epoch": head.epoch, "checkpoint": checkpoint}
+        async with self._database.statement() as connection:
+            return bool((await connection.execute(_RENAME, binds)).rowcount)
 
     @contextlib.asynccontextmanager
     async def turn(self) -> AsyncIterator[Turn]:
