@@ -9,10 +9,10 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from igstats.api.v1 import request_service_pb2 as pb
 from igstats.api.v1.stats_service_pb2 import GetProfileRequest
-from rich.console import Console
 
 from igstats_client import connection, saving, views
 from igstats_client.connection import Connection
+from igstats_client.screen import Screen
 from igstats_client.settings import Settings
 
 EVIDENCE_SECONDS = 15.0
@@ -56,14 +56,14 @@ def watch_request(settings: Settings, request_id: str, *, as_json: bool) -> bool
 
 
 def _watch(api: Connection, request_id: str, *, as_json: bool) -> bool:
-    console, before = _console(), pb.PrivacyRequest()
+    screen, before = Screen(), pb.PrivacyRequest()
     for answer in api.stream("RequestService/WatchRequest", pb.WatchRequestRequest(request_id=request_id)):
         if as_json:
             sys.stdout.write(views.as_json(answer.request, indent=None) + "\n")
             sys.stdout.flush()
         else:
             for line in views.changes(before, answer.request):
-                console.print(line, markup=False, highlight=False)
+                screen.print(line, markup=False)
         before = answer.request
     return before.state in _ENDED_WELL
 
@@ -72,7 +72,7 @@ def save_evidence(settings: Settings, request_id: str, file: Path) -> None:
     """Writes the evidence of a request that has ended; waits a moment for the log to have all of it."""
     wanted = pb.GetEvidenceArchiveRequest(request_id=request_id)
     save(settings, "RequestService/GetEvidenceArchive", wanted, file, patience=EVIDENCE_SECONDS)
-    _console().print(f"check it: igstats receipt verify {file}", markup=False)
+    Screen().print(f"check it: igstats receipt verify {file}", markup=False)
 
 
 def save_export(settings: Settings, request_id: str, file: Path) -> None:
@@ -87,7 +87,7 @@ def save(
     with Connection(settings) as api:
         answers = api.stream(method, request, patience=patience)
         size = saving.save((getattr(answer, field) for answer in answers), file)
-    _console().print(f"{size} bytes in {file}", markup=False)
+    Screen().print(f"{size} bytes in {file}", markup=False)
 
 
 def show_profile(settings: Settings, name: str, *, as_json: bool) -> None:
@@ -97,7 +97,7 @@ def show_profile(settings: Settings, name: str, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(views.as_json(found) + "\n")
     else:
-        views.show_profile(found, _console())
+        views.show_profile(found, Screen())
 
 
 def call(settings: Settings, name: str, body: str) -> None:
@@ -136,8 +136,4 @@ def _print_request(found: pb.PrivacyRequest, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(views.as_json(found) + "\n")
     else:
-        views.show_request(found, _console())
-
-
-def _console() -> Console:
-    return Console(soft_wrap=True)
+        views.show_request(found, Screen())

@@ -10,6 +10,8 @@ from rich.markup import escape
 
 from igstats_client.audits import Proved, exit_code, prove
 from igstats_client.officer import OfficerConnection
+from igstats_client.officer_views import name
+from igstats_client.screen import Screen
 from igstats_client.settings import Office
 
 RUN_SECONDS = 900.0
@@ -29,7 +31,7 @@ def report(office: Office, audit_id: str, log_key: str, *, as_json: bool) -> int
     if as_json:
         sys.stdout.write(rendered(answer.audit, proved) + "\n")
     else:
-        show(answer.audit, proved, Console(soft_wrap=True, highlight=False))
+        show(answer.audit, proved, Screen())
     return exit_code(answer.audit)
 
 
@@ -69,14 +71,15 @@ def show(audit: pb.SecurityAudit, proved: Proved, console: Console) -> None:
     if not proved.pinned:
         console.print("not proved: whose keys signed; name the one that you trust with --log-key")
     for check in audit.checks:
-        outcome = pb.CheckOutcome.Name(check.outcome).removeprefix("CHECK_OUTCOME_")
-        console.print(f"\n[{_COLOURS.get(outcome, 'red')}]{outcome}[/]  {escape(check.name)}  {escape(check.scope)}")
+        outcome = name(pb.CheckOutcome, "CHECK_OUTCOME", check.outcome)
+        console.print()
+        console.print(f"[{_COLOURS.get(outcome, 'red')}]{outcome}[/]  {escape(check.name)}  {escape(check.scope)}")
         for finding in check.findings:
             _show_finding(finding, console)
 
 
 def _show_finding(finding: pb.CheckFinding, console: Console) -> None:
-    severity = pb.Severity.Name(finding.severity).removeprefix("SEVERITY_")
+    severity = name(pb.Severity, "SEVERITY", finding.severity)
     console.print(f"  {severity}  {escape(finding.place)}: {escape(finding.detail)}")
     if finding.evidence:
         console.print(f"      {escape('  '.join(finding.evidence))}")

@@ -11,11 +11,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.code_pb2 import Code
 from igstats.api.v1 import account_service_pb2 as pb
 from igstats.audit.v1 import audit_service_pb2 as audit_pb
-from rich.console import Console
 
 from igstats_client import actions, moments, views
 from igstats_client.connection import Connection
 from igstats_client.officer import OfficerConnection
+from igstats_client.printing import printable_json
+from igstats_client.screen import Screen
 from igstats_client.settings import Office, Settings
 
 _PAGE = 500
@@ -78,7 +79,7 @@ def _print(found: Sequence[Any], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.writelines(views.as_json(call, indent=None) + "\n" for call in found)
     else:
-        views.show_calls(found, Console(soft_wrap=True))
+        views.show_calls(found, Screen())
 
 
 def export(settings: Settings, wanted: Wanted, file: Path | None) -> None:
@@ -89,7 +90,7 @@ def export(settings: Settings, wanted: Wanted, file: Path | None) -> None:
         return
     with Connection(settings) as api:
         for answer in api.stream(_EXPORT, request):
-            sys.stdout.write(answer.lines.decode())
+            sys.stdout.write(printable_json(answer.lines.decode()))
             sys.stdout.flush()
 
 

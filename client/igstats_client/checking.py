@@ -7,11 +7,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 from igstats_client import archive_file, report
 from igstats_client.archive import KEY_SIZE
 from igstats_client.archive_file import ArchiveFileError
+from igstats_client.screen import Screen
 from igstats_client.verdict import Check, Finding, Verdict
 from igstats_client.verifier import verify
 
@@ -27,7 +26,7 @@ def verify_file(file: Path, log_keys: Sequence[str], holder_keys: Sequence[str],
     if as_json:
         sys.stdout.write(report.as_json(verdict) + "\n")
     else:
-        report.show(verdict, Console(soft_wrap=True))
+        report.show(verdict, Screen())
     return verdict.ok
 
 

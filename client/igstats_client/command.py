@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -13,6 +13,7 @@ from igstats_client import audit_command, log_command, officer_command
 from igstats_client.errors import ApiError, SettingsError
 from igstats_client.lazy import lazy
 from igstats_client.options import CallId, Limit, Output, Printed, Since, Status, Until
+from igstats_client.printing import printable
 from igstats_client.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -220,6 +221,12 @@ def main() -> None:
     """Runs the command; what goes wrong is told in words, with exit code 1."""
     try:
         app()
-    except (ApiError, SettingsError, LookupError, ValueError, OSError) as error:
-        sys.stderr.write(f"igstats: {error}\n")
-        sys.exit(1)
+    except ApiError as error:
+        _fail(str(error))
+    except (SettingsError, LookupError, ValueError, OSError) as error:
+        _fail(printable(str(error)))
+
+
+def _fail(text: str) -> NoReturn:
+    sys.stderr.write(f"igstats: {text}\n")
+    sys.exit(1)

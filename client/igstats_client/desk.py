@@ -10,6 +10,7 @@ from rich.console import Console
 
 from igstats_client import saving, views
 from igstats_client.officer import OfficerConnection
+from igstats_client.screen import Screen
 from igstats_client.settings import Office
 
 _PAGE = 200
@@ -43,7 +44,7 @@ class Desk:
         """
         with OfficerConnection(self._office, self._service) as service:
             size = saving.save((answer.chunk for answer in service.stream(method, request)), file)
-        console().print(f"{size} bytes in {file}", markup=False)
+        Screen().print(f"{size} bytes in {file}", markup=False)
 
     def each(self, method: str, request: Any, field: str, limit: int) -> Iterator[Any]:  # noqa: ANN401 - any paged request
         """At most `limit` things of a paged method, from as many pages as that takes.
@@ -67,16 +68,11 @@ class Desk:
         if self._as_json:
             sys.stdout.write(views.as_json(answer) + "\n")
         else:
-            show(answer, console())
+            show(answer, Screen())
 
     def show_all(self, answers: list[Any], show: Show) -> None:
         """Prints a list: a table, or as JSON one object a line."""
         if self._as_json:
             sys.stdout.writelines(views.as_json(one, indent=None) + "\n" for one in answers)
         else:
-            show(answers, console())
-
-
-def console() -> Console:
-    """Where tables go. Lines are not cut: half an id helps nobody."""
-    return Console(soft_wrap=True, highlight=False)
+            show(answers, Screen())

@@ -11,6 +11,7 @@ from igstats_client.checkpoint import open_checkpoint, trust
 from igstats_client.forms import Edge
 from igstats_client.log_audit import Read, audit
 from igstats_client.log_files import LogFiles
+from igstats_client.screen import Screen
 from igstats_client.tiles import WIDTH, TileError, tile_path
 
 
@@ -36,9 +37,9 @@ def audit_log(files: LogFiles, log_keys: Sequence[str], *, as_json: bool) -> Non
     """
     checked = check(files, log_keys)
     if as_json:
-        sys.stdout.write(json.dumps({"verified": True, **asdict(checked)}, indent=2) + "\n")
+        sys.stdout.write(rendered(checked) + "\n")
     else:
-        _show(checked, Console(soft_wrap=True, highlight=False))
+        show(checked, Screen())
 
 
 def check(files: LogFiles, log_keys: Sequence[str]) -> Checked:
@@ -68,7 +69,13 @@ def first_leaf(read: Read, size: int) -> int:
     return gone * WIDTH
 
 
-def _show(found: Checked, console: Console) -> None:
+def rendered(found: Checked) -> str:
+    """The verdict as one JSON object."""
+    return json.dumps({"verified": True, **asdict(found)}, indent=2)
+
+
+def show(found: Checked, console: Console) -> None:
+    """Prints the verdict for people."""
     console.print(f"{found.origin}: {found.size} leaves, root {found.root}", markup=False)
     console.print(f"holds: the leaves {found.first} to {found.size - 1} make the signed root", markup=False)
     if found.first:

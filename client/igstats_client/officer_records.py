@@ -8,8 +8,9 @@ from pathlib import Path
 from igstats.privacy.v1 import record_service_pb2 as pb
 
 from igstats_client import officer_views as views
-from igstats_client.desk import Desk, console
+from igstats_client.desk import Desk
 from igstats_client.officer_requests import moment
+from igstats_client.screen import Screen
 
 _MISSED = 100
 
@@ -46,7 +47,7 @@ def register(desk: Desk, form: str, file: Path | None) -> None:
         sys.stdout.write(content.decode())
         return
     file.write_bytes(content)
-    console().print(f"{len(content)} bytes in {file}", markup=False)
+    Screen().print(f"{len(content)} bytes in {file}", markup=False)
 
 
 def alerts(desk: Desk) -> bool:

@@ -30,8 +30,8 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], console: Console
 def facts(pairs: Iterable[tuple[str, str]], console: Console) -> None:
     """Prints what is known, a line each; what is empty is left out."""
     for name, value in pairs:
-        if value:
-            console.print(f"{name:<12}  {value}", markup=False)
+        for number, line in enumerate(value.splitlines()):
+            console.print(f"{'' if number else name:<12}  {line}", markup=False)
 
 
 def requests(found: Iterable[Request], console: Console) -> None:
@@ -194,7 +194,12 @@ def breach(one: Breach, console: Console) -> None:
 
 def word(enum: Any, prefix: str, value: int) -> str:  # noqa: ANN401 - any enum of the protos
     """The name of an enum's value as people read it; empty for none."""
-    return str(enum.Name(value).removeprefix(f"{prefix}_").lower().replace("_", " ")) if value else ""
+    return name(enum, prefix, value).lower().replace("_", " ") if value else ""
+
+
+def name(enum: Any, prefix: str, value: int) -> str:  # noqa: ANN401 - any enum of the protos
+    """The name of an enum's value; the number of one that this release does not know."""
+    return str(enum.Name(value)).removeprefix(f"{prefix}_") if value in enum.values() else str(value)
 
 
 def time(message: Message, field: str) -> str:

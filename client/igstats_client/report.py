@@ -41,10 +41,12 @@ def show(verdict: Verdict, console: Console) -> None:
             console.print(f"  {finding.check}  {escape(finding.where)}: {escape(finding.text)}")
         return
     console.print(f"[bold green]VERIFIED[/]  request {escape(verdict.request_id)}")
-    console.print("\nThis proves:")
+    console.print()
+    console.print("This proves:")
     for line in proved(verdict):
         console.print(f"  - {escape(line)}")
-    console.print("\nThis does not prove:")
+    console.print()
+    console.print("This does not prove:")
     for line in not_proved(verdict):
         console.print(f"  - {escape(line)}")
     if verdict.statements:

@@ -90,7 +90,7 @@ def show_calls(calls: Iterable[ApiCall | Call], console: Console) -> None:
     widths = [max(map(len, column)) for column in columns]
     for row in zip(*columns, strict=True):
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        console.print(line.rstrip(), markup=False, highlight=False, soft_wrap=True)
+        console.print(line.rstrip(), markup=False)
 
 
 def _call_cells(call: ApiCall | Call) -> tuple[str, ...]:
@@ -121,6 +121,6 @@ def _cell(step: Step | None) -> str:
 def _show_facts(console: Console, facts: Iterator[tuple[str, str]]) -> None:
     table = Table.grid(padding=(0, 2))
     for name, value in facts:
-        if value:
-            table.add_row(name, escape(value))
+        for number, line in enumerate(value.splitlines()):
+            table.add_row("" if number else name, escape(line))
     console.print(table)

@@ -20,8 +20,8 @@ from igstats_audit.tree import leaf_hash as hash_of
 from igstats_client.audit_report import rendered, show
 from igstats_client.audits import exit_code, prove
 from igstats_client.errors import SettingsError
+from igstats_client.screen import Screen
 from igstats_client.settings import Office, office
-from rich.console import Console
 
 MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 SALT, OTHER = b"s" * 32, b"another leaf"
@@ -130,7 +130,7 @@ def test_the_command_ends_by_the_worst_finding(audit: pb.SecurityAudit, code: in
 
 def test_people_and_programs_read_the_same_report() -> None:
     said = StringIO()
-    show(AUDIT, prove(answer()), Console(file=said, width=200))
+    show(AUDIT, prove(answer()), Screen(said, 200))
     for words in ("sec_1", "PASSED  keys.day  1 key", "LOW  k1: old", "days=400", "--log-key"):
         assert words in said.getvalue()
     found = json.loads(rendered(AUDIT, prove(answer())))

@@ -19,6 +19,9 @@ from igstats_kit.testing.certificates import Authority
 Run = Callable[..., Any]
 """Runs the command: the fixture of conftest.py."""
 
+HOSTILE = "\x9b2J\u202e\x7f"
+"""Signs that steer a terminal, and may stand in JSON as they are."""
+
 
 @dataclass
 class PlayedGateway(AccountServiceServicer):
@@ -39,7 +42,8 @@ class PlayedGateway(AccountServiceServicer):
 
     def ExportCalls(self, request: pb.ExportCallsRequest, context: Any) -> Iterator[Any]:
         self.exported.append(request)
-        yield pb.ExportCallsResponse(lines='{"callId":"req_2","userAgent":"\u00fc"}\n'.encode())
+        agent = HOSTILE if request.status == 3 else "\u00fc"
+        yield pb.ExportCallsResponse(lines=f'{{"callId":"req_2","userAgent":"{agent}"}}\n'.encode())
         if request.status == 14:
             context.abort(grpc.StatusCode.UNAVAILABLE, "gone")
         yield pb.ExportCallsResponse(lines=b'{"callId":"req_1"}\n')
@@ -107,6 +111,13 @@ def test_an_export_goes_to_standard_output_or_into_a_file(run: Run, gateway: Pla
     assert run("calls", "export", "-o", "calls.ndjson").code == 0
     assert Path("calls.ndjson").read_text(encoding="utf-8") == lines
     assert [one.HasField("status") for one in gateway.exported] == [True, False]
+
+
+@pytest.mark.usefixtures("gateway")
+def test_what_a_caller_named_itself_steers_no_terminal(run: Run) -> None:
+    first = run("calls", "export", "--status", "3").out.splitlines()[0]
+    assert first.isprintable()
+    assert json.loads(first)["userAgent"] == HOSTILE
 
 
 @pytest.mark.usefixtures("gateway")
