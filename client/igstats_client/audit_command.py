@@ -28,7 +28,9 @@ LogKey = Annotated[str, typer.Option(metavar="VKEY", help="Verifier key of the l
 
 @app.command("report")
 def report_audit(
-    audit_id: Annotated[str, typer.Argument(metavar="AUDIT_ID", help="Its id (sec_...); without, the newest.")] = "",
+    audit_id: Annotated[
+        str, typer.Argument(metavar="AUDIT_ID", help="Its id (sec_...); without, the newest by the service's word.")
+    ] = "",
     as_json: AsJson = False,  # noqa: FBT002 - a flag
     log_key: LogKey = "",
     address: AuditAddress = "",

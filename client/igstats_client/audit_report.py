@@ -2,13 +2,14 @@
 
 import json
 import sys
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf import json_format
 from igstats.audit.v1 import audit_service_pb2 as pb
 from rich.console import Console
 from rich.markup import escape
 
-from igstats_client.audits import Proved, exit_code, prove
+from igstats_client.audits import Proved, UnprovedError, exit_code, prove, require_run
 from igstats_client.officer import OfficerConnection
 from igstats_client.officer_views import name
 from igstats_client.screen import Screen
@@ -24,15 +25,11 @@ def report(office: Office, audit_id: str, log_key: str, *, as_json: bool) -> int
 
     Raises:
         ApiError: What igstats answered.
-        ValueError: The report is not proved.
+        ValueError: The report is not proved, or is another one.
     """
     answer = fetch(office, audit_id)
-    proved = prove(answer, log_key)
-    if as_json:
-        sys.stdout.write(rendered(answer.audit, proved) + "\n")
-    else:
-        show(answer.audit, proved, Screen())
-    return exit_code(answer.audit)
+    proved = prove(answer, log_key, audit_id)
+    return _print(answer.audit, proved, newest=not audit_id, as_json=as_json)
 
 
 def run(office: Office, log_key: str, *, as_json: bool) -> int:
@@ -40,11 +37,17 @@ def run(office: Office, log_key: str, *, as_json: bool) -> int:
 
     Raises:
         ApiError: What igstats answered, also when another audit runs.
-        ValueError: The report is not proved.
+        ValueError: The report is not proved, or is not that of the audit that was run.
     """
+    began = datetime.now(UTC)
     with OfficerConnection(office) as audit:
         done = audit.call("RunSecurityAudit", pb.RunSecurityAuditRequest(), RUN_SECONDS).audit
-    return report(office, done.audit_id, log_key, as_json=as_json)
+    if not done.audit_id:
+        raise UnprovedError("the service does not say which audit it has run")
+    answer = fetch(office, done.audit_id)
+    proved = prove(answer, log_key, done.audit_id)
+    require_run(answer.audit, began)
+    return _print(answer.audit, proved, newest=False, as_json=as_json)
 
 
 def fetch(office: Office, audit_id: str) -> pb.GetSecurityAuditResponse:
@@ -54,6 +57,23 @@ def fetch(office: Office, audit_id: str) -> pb.GetSecurityAuditResponse:
             "GetSecurityAudit", pb.GetSecurityAuditRequest(audit_id=audit_id)
         )
     return answer
+
+
+def _print(audit: pb.SecurityAudit, proved: Proved, *, newest: bool, as_json: bool) -> int:
+    if as_json:
+        sys.stdout.write(rendered(audit, proved) + "\n")
+    else:
+        show(audit, proved, Screen())
+        if newest:
+            show_age(audit, datetime.now(UTC), Screen())
+    return exit_code(audit)
+
+
+def show_age(audit: pb.SecurityAudit, now: datetime, console: Console) -> None:
+    """Says how old the newest report is: that there is no newer one, nothing proves."""
+    hours = (now - audit.finished_time.ToDatetime(UTC)) // timedelta(hours=1)
+    console.print()
+    console.print(f"not proved: that it is the newest, as the service says; it ended {hours} hours ago")
 
 
 def rendered(audit: pb.SecurityAudit, proved: Proved) -> str:

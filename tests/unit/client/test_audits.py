@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,12 @@ def test_a_forged_answer_is_refused(forgery: str) -> None:
         prove(given)
 
 
+def test_a_true_report_of_another_audit_than_the_one_asked_for_is_refused() -> None:
+    assert prove(answer(), audit_id="sec_1").index == 1
+    with pytest.raises(ValueError, match="the audit is sec_1, not sec_2"):
+        prove(answer(), key_of(signer()), "sec_2")
+
+
 @pytest.mark.parametrize("given", [answer(kind="receipt.issued"), answer(producer="stats")])
 def test_an_entry_of_another_kind_or_producer_is_no_report(given: pb.GetSecurityAuditResponse) -> None:
     with pytest.raises(ValueError, match=r"kind|producer"):
@@ -114,6 +120,10 @@ def audit_of(*severities: pb.Severity.ValueType, outcome: pb.CheckOutcome.ValueT
     return pb.SecurityAudit(checks=[pb.Check(outcome=outcome, findings=findings)])
 
 
+def _of_a_later_release(*numbers: int) -> list[Any]:
+    return list(numbers)
+
+
 @pytest.mark.parametrize(
     ("audit", "code"),
     [
@@ -122,6 +132,10 @@ def audit_of(*severities: pb.Severity.ValueType, outcome: pb.CheckOutcome.ValueT
         (audit_of(pb.SEVERITY_LOW, outcome=pb.CHECK_OUTCOME_FOUND), 3),
         (audit_of(pb.SEVERITY_LOW, pb.SEVERITY_MEDIUM, outcome=pb.CHECK_OUTCOME_FOUND), 4),
         (audit_of(pb.SEVERITY_HIGH, pb.SEVERITY_LOW, outcome=pb.CHECK_OUTCOME_FOUND), 5),
+        (audit_of(pb.SEVERITY_MEDIUM, outcome=pb.CHECK_OUTCOME_PASSED), 4),
+        (audit_of(*_of_a_later_release(7, pb.SEVERITY_LOW), outcome=pb.CHECK_OUTCOME_FOUND), 5),
+        (audit_of(*_of_a_later_release(-1), outcome=pb.CHECK_OUTCOME_FOUND), 5),
+        (pb.SecurityAudit(), 3),
     ],
 )
 def test_the_command_ends_by_the_worst_finding(audit: pb.SecurityAudit, code: int) -> None:
@@ -148,19 +162,29 @@ def test_an_officer_is_found_in_the_settings_or_in_the_development_stack(tmp_pat
     assert office("", "", "", "", tmp_path) == Office("localhost:1", Path("c"), Path("o"), Path("k"))
 
 
+def ended_at(moment: datetime, audit_id: str = "sec_1") -> pb.SecurityAudit:
+    made = pb.SecurityAudit()
+    made.CopyFrom(AUDIT)
+    made.audit_id = audit_id
+    made.finished_time.FromDatetime(moment)
+    return made
+
+
 class PlayedAudit(AuditServiceServicer):
-    """Runs one audit, unless another runs; has two findings, on two pages."""
+    """Runs one audit, unless another runs; has two findings, on two pages. May lie about which audit it ran and has."""
 
     busy = False
+
+    def __init__(self) -> None:
+        self.said = self.kept = ended_at(datetime.now(UTC))
 
     def RunSecurityAudit(self, request: pb.RunSecurityAuditRequest, context: Any) -> Any:
         if self.busy:
             context.abort(grpc.StatusCode.UNAVAILABLE, "Another audit runs.")
-        return pb.RunSecurityAuditResponse(audit=AUDIT)
+        return pb.RunSecurityAuditResponse(audit=self.said)
 
     def GetSecurityAudit(self, request: pb.GetSecurityAuditRequest, context: Any) -> Any:
-        assert request.audit_id == AUDIT.audit_id
-        return answer()
+        return answer(self.kept)
 
     def ListSecurityAudits(self, request: pb.ListSecurityAuditsRequest, context: Any) -> Any:
         return pb.ListSecurityAuditsResponse(audits=[pb.SecurityAudit(audit_id="sec_1", worst=pb.SEVERITY_HIGH)])
@@ -187,6 +211,30 @@ def test_an_officer_runs_an_audit_and_reads_its_proved_report(run: Callable[...,
     played.busy = True
     refused = run("audit", "run")
     assert (refused.code, "Another audit runs." in refused.error) == (1, True)
+
+
+def test_who_asks_for_a_report_gets_no_other(run: Callable[..., Any], played: PlayedAudit) -> None:
+    assert run("audit", "report", "sec_1").code == 3
+    played.kept = ended_at(MOMENT, "sec_0")
+    for forged in (run("audit", "report", "sec_1"), run("audit", "run", "--log-key", key_of(signer()))):
+        assert (forged.code, forged.out) == (1, "")
+        assert "the audit is sec_0, not sec_1" in forged.error
+
+
+def test_an_older_audit_is_not_the_one_that_was_run(run: Callable[..., Any], played: PlayedAudit) -> None:
+    played.said = played.kept = ended_at(datetime.now(UTC) - timedelta(minutes=6))
+    ran = run("audit", "run")
+    assert (ran.code, ran.out, "had ended before" in ran.error) == (1, "", True)
+    played.said = ended_at(MOMENT, "")
+    assert "does not say which audit" in run("audit", "run").error
+
+
+def test_how_old_the_newest_report_is_is_said_and_that_nothing_proves_it(
+    run: Callable[..., Any], played: PlayedAudit
+) -> None:
+    played.kept = ended_at(datetime.now(UTC) - timedelta(days=3))
+    assert "not proved: that it is the newest, as the service says; it ended 72 hours ago" in run("audit", "report").out
+    assert "newest" not in run("audit", "report", "sec_1").out
 
 
 @pytest.mark.usefixtures("played")
