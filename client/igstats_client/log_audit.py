@@ -5,12 +5,12 @@ index leaves and tiles may be gone; there the hashes of the tiles above stand fo
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from igstats_client.forms import Edge
 from igstats_client.merkle import ProofError, node_hash
 from igstats_client.note import Checkpoint
-from igstats_client.tiles import WIDTH, TileError, fold, hashes_of, leaf_hashes_of, tile_path
+from igstats_client.tiles import WIDTH, TileError, fold, hashes_of, leaf_hashes_of, leaves_of, tile_path
 
 Read = Callable[[str], bytes | None]
 
@@ -22,6 +22,8 @@ class Audited:
     size: int
     hashed: int
     pruned: int
+    oldest: bytes = field(default=b"", compare=False)
+    """The first leaf that was there."""
 
 
 class LogAudit:
@@ -34,6 +36,7 @@ class LogAudit:
         self._read = read
         self._minimum = minimum_index
         self._hashed = 0
+        self._oldest = b""
 
     def run(self) -> Audited:
         """Checks everything.
@@ -53,7 +56,7 @@ class LogAudit:
             level, count = level + 1, count // WIDTH
         if _join(edge) != self._checkpoint.root:
             raise ProofError(Edge.ROOT, "the leaves of the log do not make the signed root")
-        return Audited(self._checkpoint.size, self._hashed, self._checkpoint.size - self._hashed)
+        return Audited(self._checkpoint.size, self._hashed, self._checkpoint.size - self._hashed, self._oldest)
 
     def _row(self, level: int, count: int, below: Sequence[bytes | None]) -> tuple[list[bytes | None], list[bytes]]:
         """Roots of the complete tiles of a level (None: gone, the tile above tells), and the row of the partial one."""
@@ -83,8 +86,11 @@ class LogAudit:
 
     def _leaves(self, place: int, width: int) -> list[bytes]:
         path, content = self._file(None, place, width)
+        found = leaf_hashes_of(content or b"", _width_in(path, width), path)[:width]
+        if not self._hashed:
+            self._oldest = leaves_of(content or b"", _width_in(path, width), path)[0]
         self._hashed += width
-        return leaf_hashes_of(content or b"", _width_in(path, width), path)[:width]
+        return found
 
     def _file(self, level: int | None, place: int, width: int, *, optional: bool = False) -> tuple[str, bytes | None]:
         """A file; a partial one that is gone is the beginning of the full one."""

@@ -38,11 +38,16 @@ def audit_log(
     log_key: Annotated[
         list[str] | None, typer.Option(metavar="VKEY", help="Verifier key that must have signed; repeatable.")
     ] = None,
+    start: Annotated[
+        int | None, typer.Option("--from", metavar="INDEX", min=0, help="From this leaf on all must be there.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="JSON for programs.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Reads a whole log, without an API key, and checks it against its signed checkpoint. Ends with 0 if it holds.
 
-    Example: igstats log audit access --log-key api.example.com/log/access+...
+    Leaves that retention has cut are gone; how many, is said, and that nothing proves that they had to go.
+
+    Example: igstats log audit access --log-key api.example.com/log/access+... --from 1200000
     """
     place, authority = log_place(url, ca, Path.cwd())
-    checking.audit_log(files.LogFiles(place, authority, name), log_key or (), as_json=as_json)
+    checking.audit_log(files.LogFiles(place, authority, name), log_key or (), start, as_json=as_json)

@@ -6,12 +6,16 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from igstats_audit.leaf import Leaf, encode
 from igstats_client.errors import ApiError
-from igstats_client.log_checking import first_leaf
+from igstats_client.log_checking import Cut, find_cut
 from igstats_client.log_files import LogFiles
 from igstats_client.tiles import TileError, tile_path
 from igstats_kit.testing.certificates import Authority
@@ -19,6 +23,8 @@ from igstats_kit.testing.certificates import Authority
 Run = Callable[..., Any]
 Written = Any
 """What conftest.py writes."""
+
+MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @dataclass
@@ -116,30 +122,106 @@ def test_what_the_log_has_forgotten_is_said(run: Run, gateway: PlayedGateway) ->
     ran = run("log", "audit")
     assert (ran.code, ran.error) == (0, "")
     assert "the leaves 256 to 599 make the signed root" in ran.out
-    assert "gone: the leaves before 256" in ran.out
-    assert json.loads(run("log", "audit", "--json").out)["first"] == 256
+    assert "gone: 256 leaves before 256" in ran.out
+    assert "asked for all of their 1 files, the log has none" in ran.out
+    assert "not proved: that they had to go" in ran.out
+    told = json.loads(run("log", "audit", "--json").out)
+    assert (told["first"], told["gone_files"], told["gone_files_asked"], told["oldest_time"]) == (256, 1, 1, "")
+
+
+def test_a_reader_names_the_first_leaf_that_must_be_there(run: Run, gateway: PlayedGateway) -> None:
+    assert run("log", "audit", "--from", "0").code == 0
+    for level in (0, None):
+        del gateway.files[tile_path(level, 0)]
+    assert [run("log", "audit", "--from", start).code for start in ("256", "300", "599")] == [0, 0, 0]
+    ran = run("log", "audit", "--from", "255")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.error == "igstats: tile/entries/000: the log does not have leaf 255, nor any before 256\n"
+    assert "none of index 600" in run("log", "audit", "--from", "600").error
+
+
+def test_of_what_is_gone_the_end_is_said_by_its_time(
+    run: Run, gateway: PlayedGateway, write_log: Callable[[list[bytes]], Written]
+) -> None:
+    leaves = [encode(Leaf("a.b", "audit", 0, MOMENT + timedelta(minutes=n), bytes(32))) for n in range(300)]
+    log = write_log(leaves)
+    gateway.files = {**log.files, "keys": "".join(f"{key}\n" for key in log.signer.verifier_keys).encode()}
+    for level in (0, None):
+        del gateway.files[tile_path(level, 0)]
+    assert "the oldest leaf that is there: 256, of 2026-11-23T16:16Z" in run("log", "audit").out
+
+
+def test_a_log_without_any_leaf_proves_nothing(
+    run: Run, gateway: PlayedGateway, write_log: Callable[[list[bytes]], Written]
+) -> None:
+    log = write_log([b"x"] * 512)
+    gateway.files = {**log.files, "keys": "".join(f"{key}\n" for key in log.signer.verifier_keys).encode()}
+    assert run("log", "audit").code == 0
+    for level, place in ((0, 0), (None, 0), (0, 1), (None, 1)):
+        del gateway.files[tile_path(level, place)]
+    ran = run("log", "audit")
+    assert (ran.code, "the log has no leaf at all" in ran.error) == (1, True)
 
 
 def test_a_missing_file_among_older_ones_is_no_end_of_retention(run: Run, gateway: PlayedGateway) -> None:
     for level in (0, None):
         del gateway.files[tile_path(level, 1)]
     ran = run("log", "audit")
-    assert (ran.code, ran.error) == (1, "igstats: tile/entries/001: the log does not have it, but older ones\n")
+    told = "the log does not have it, nor has it been cut: there is the older tile/entries/000"
+    assert (ran.code, ran.error) == (1, f"igstats: tile/entries/001: {told}\n")
 
 
-@pytest.mark.parametrize("missing", range(1, 6))
-def test_wherever_a_file_is_missing_nothing_older_is_passed_over(missing: int) -> None:
-    there = {tile_path(None, place): b"x" for place in range(6) if place != missing}
+@pytest.mark.parametrize(("cut", "missing"), [(cut, one) for cut in range(9) for one in range(cut + 1, 10)])
+def test_wherever_a_file_is_missing_no_older_one_that_is_there_is_passed_over(cut: int, missing: int) -> None:
+    there = {tile_path(None, place): b"x" for place in range(cut, 10) if place != missing}
     found: list[int] = []
     with contextlib.suppress(TileError):
-        found.append(first_leaf(there.get, 6 * 256))
-    assert found in ([], [0])
+        found.append(find_cut(there.get, 10 * 256).files)
+    assert found in ([], [cut])  # the cut itself: then every file is read, and the missing one named
+
+
+@dataclass
+class Sparse:
+    """A log of so many files, of which some ranges are gone; counts what it is asked."""
+
+    gone: list[range]
+    asked: int = 0
+
+    def read(self, path: str) -> bytes | None:
+        self.asked += 1
+        place = int(path.removeprefix("tile/entries/").replace("/", "").replace("x", ""))
+        return None if any(place in one for one in self.gone) else b"x"
+
+
+@given(data=st.data())
+def test_in_a_long_log_files_that_are_there_below_missing_ones_are_found(data: st.DataObject) -> None:
+    cut = data.draw(st.integers(0, 1_000_000))
+    hole = data.draw(st.integers(1, 1_000_000))
+    there = data.draw(st.integers((hole + 1) // 255 + 2, 100_000))  # more than a 256th of the way back to its end
+    start = cut + there
+    log = Sparse([range(cut), range(start, start + hole)])
+    found: list[int] = []
+    with contextlib.suppress(TileError):
+        found.append(find_cut(log.read, (start + hole + 5) * 256).files)
+    assert found in ([], [cut])
+
+
+@pytest.mark.parametrize(("gone", "most"), [(0, 8), (1, 8), (512, 530), (4_000, 1_200), (1_000_000, 2_600)])
+def test_what_is_gone_costs_few_requests(gone: int, most: int) -> None:
+    log = Sparse([range(gone)])
+    assert find_cut(log.read, (gone + 100) * 256).files == gone
+    assert log.asked <= most
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2, 511, 512])
+def test_of_512_files_that_are_gone_each_is_asked_for(gone: int) -> None:
+    assert find_cut(Sparse([range(gone)]).read, 600 * 256) == Cut(gone, gone)
 
 
 @pytest.mark.parametrize("gone", range(7))
 def test_the_first_leaf_that_is_there_is_found(gone: int) -> None:
     read = dict.fromkeys((tile_path(None, place) for place in range(gone, 6)), b"x").get
-    assert first_leaf(read, 6 * 256 + 5) == gone * 256
+    assert find_cut(read, 6 * 256 + 5).first == gone * 256
 
 
 def test_who_is_asked_to_wait_waits_and_asks_again(gateway: PlayedGateway, certificates: Authority) -> None:
