@@ -1,7 +1,7 @@
 """The SQL of the data keys. Every statement serves a whole batch."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from igstats_kit.sql import Database
@@ -27,7 +27,8 @@ _ADD = text(
     " CAST(:tokens AS bytea[]), CAST(:wrapped AS bytea[])) AS n CROSS JOIN o"
     " ON CONFLICT (log, subject) DO NOTHING RETURNING key_id"
 )
-_OUTDATED = f"SELECT {_COLUMNS} FROM data_keys d WHERE d.kek_id <> :kek_id"  # noqa: S608 - own names
+_OTHERS = "d.kek_id <> :kek_id AND d.key_id <> ALL(CAST(:but AS text[]))"
+_OUTDATED = f"SELECT {_COLUMNS} FROM data_keys d WHERE {_OTHERS}"  # noqa: S608 - own names
 _FREE = text(f"{_OUTDATED} AND d.key_id > :after ORDER BY d.key_id LIMIT :limit FOR UPDATE SKIP LOCKED")
 _LOCKED = text(f"{_OUTDATED} ORDER BY d.key_id LIMIT 1 FOR UPDATE")
 _REWRAP = text(
@@ -59,15 +60,15 @@ class RotationTurn:
         if not (await self._connection.execute(key_of_day.update().values(row))).rowcount:
             await self._connection.execute(key_of_day.insert().values(row))
 
-    async def outdated(self, kek_id: str, after: str, limit: int) -> Sequence[WrappedKey]:
-        """Data keys under any other key of the day, by id, and keeps others from changing them.
+    async def outdated(self, kek_id: str, after: str, but: Collection[str], limit: int) -> Sequence[WrappedKey]:
+        """Data keys under any other key of the day but some, by id, and keeps others from changing them.
 
         Those that an erasure is at are passed over; when only such are left, it waits for one of them. Holding no other
         row meanwhile, it cannot stand in the erasure's way.
         """
-        binds = {"kek_id": kek_id, "after": after, "limit": limit}
-        rows = (await self._connection.execute(_FREE, binds)).all()
-        return [_key(row) for row in rows or await self._connection.execute(_LOCKED, {"kek_id": kek_id})]
+        binds = {"kek_id": kek_id, "but": list(but)}
+        rows = (await self._connection.execute(_FREE, binds | {"after": after, "limit": limit})).all()
+        return [_key(row) for row in rows or await self._connection.execute(_LOCKED, binds)]
 
     async def rewrap(self, keys: Sequence[WrappedKey]) -> None:
         """Replaces the wrapping of data keys that `outdated` has given."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -67,8 +67,8 @@ class KeyTurn(Protocol):
         """Wraps new data keys under another key of the day; waits for those who are wrapping one under the old."""
         ...
 
-    async def outdated(self, kek_id: str, after: str, limit: int) -> Sequence[WrappedKey]:
-        """Data keys under any other key of the day, by id, and keeps others from changing them."""
+    async def outdated(self, kek_id: str, after: str, but: Collection[str], limit: int) -> Sequence[WrappedKey]:
+        """Data keys under any other key of the day but some, by id, and keeps others from changing them."""
         ...
 
     async def rewrap(self, keys: Sequence[WrappedKey]) -> None:
@@ -142,12 +142,14 @@ def make(log: Log, subject: Subject, kek_id: str, kek: Sealer) -> tuple[WrappedK
     return _wrap(key, WrappedKey(key.key_id, log, subject, kek_id, b""), kek), key
 
 
-def unwrap(stored: WrappedKey, kek: Sealer) -> DataKey:
-    """Opens a data key.
+def unwrap(stored: WrappedKey, kek: Sealer | None) -> DataKey:
+    """Opens a data key; `kek` is the key of the day that it names, None when that does not exist.
 
     Raises:
         KeyDamagedError: The row was changed, or stands in another's place.
     """
+    if kek is None:
+        raise KeyDamagedError(stored.key_id, [stored.subject.name])
     try:
         return DataKey(stored.key_id, kek.open(stored.wrapped, stored.place))
     except SealError as error:
@@ -155,8 +157,8 @@ def unwrap(stored: WrappedKey, kek: Sealer) -> DataKey:
 
 
 def rewrap(stored: WrappedKey, keks: Mapping[str, Sealer], kek_id: str) -> WrappedKey:
-    """The same data key under another key of the day."""
-    return _wrap(unwrap(stored, keks[stored.kek_id]), replace(stored, kek_id=kek_id), keks[kek_id])
+    """The same data key under another key of the day; raises KeyDamagedError."""
+    return _wrap(unwrap(stored, keks.get(stored.kek_id)), replace(stored, kek_id=kek_id), keks[kek_id])
 
 
 def _wrap(key: DataKey, row: WrappedKey, kek: Sealer) -> WrappedKey:

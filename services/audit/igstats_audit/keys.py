@@ -45,6 +45,7 @@ class DataKeys:
         self._cache: OrderedDict[bytes, DataKey] = OrderedDict()  # by its wrapping: another wrapping is another entry
         self._cached = cached
         self._kek_id: str | None = None
+        self._damaged: frozenset[str] = frozenset()
 
     async def of(self, connection: object, log: Log, subjects: Sequence[Subject]) -> dict[Subject, DataKey]:
         """The keys of subjects, made now for those that have none, in the caller's transaction. Take the fence before.
@@ -113,12 +114,16 @@ class DataKeys:
 
         Raises:
             KeyLostError: Data keys need a key of the day that the key store does not have. Nothing is destroyed.
-            KeyDamagedError: A data key does not open. The older keys of the day stay.
+            KeyDamagedError: Some data keys do not open. The keys of the day that they name stay; all else is done.
         """
         done = await self._rotation.run()
         DATA_KEYS_REWRAPPED.inc(done.rewrapped)
         DAY_KEYS_DESTROYED.inc(done.destroyed)
         self._notice(done.kek_id)
+        self._damaged = frozenset(done.damaged)
+        if done.damaged:
+            _log.error("data keys are damaged: see the runbook on audit keys", count=len(done.damaged))
+            raise KeyDamagedError(done.damaged[0])
 
     async def drop_erased(self) -> None:
         """Drops erased keys from memory, also those that another replica erased."""
@@ -141,6 +146,8 @@ class DataKeys:
                 due = now
             except KeyDamagedError as error:
                 _log.exception("data key is damaged: see the runbook on audit keys", key_id=error.key_id)
+            except KeyLostError:
+                _log.exception("key of the day is gone: see the runbook on audit keys")
             pause = min(_MINUTE, _midnight(now) - now) if due > now else _RETRY
             await asyncio.sleep(pause.total_seconds())
 
@@ -153,7 +160,8 @@ class DataKeys:
             again = (await self._table.find(connection, gone)).keys
             keks |= await self._ring.load({key.kek_id for key in again})
             keys = [*(key for key in keys if key.key_id not in gone), *again]
-        if lost := Counter(key.kek_id for key in keys if key.kek_id not in keks):
+        # A row that the rotation has found to name no key of the day is one account's damage; any other may be a loss.
+        if lost := Counter(key.kek_id for key in keys if key.kek_id not in keks and key.key_id not in self._damaged):
             raise KeyLostError(lost)
         return self._all(keys, keks)
 
@@ -162,14 +170,14 @@ class DataKeys:
         damaged: list[KeyDamagedError] = []
         for key in keys:
             try:
-                found[key.key_id] = self._one(key, keks[key.kek_id])
+                found[key.key_id] = self._one(key, keks.get(key.kek_id))
             except KeyDamagedError as error:
                 damaged.append(error)
         if damaged:
             raise KeyDamagedError(damaged[0].key_id, frozenset().union(*(error.subjects for error in damaged)))
         return found
 
-    def _one(self, stored: WrappedKey, kek: Sealer) -> DataKey:
+    def _one(self, stored: WrappedKey, kek: Sealer | None) -> DataKey:
         key = self._cache.get(stored.wrapped)
         if key is None:
             key = self._cache[stored.wrapped] = unwrap(stored, kek)

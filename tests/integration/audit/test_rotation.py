@@ -9,10 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from igstats_audit.errors import KeyDamagedError, KeyLostError
 from igstats_audit.key_store import DataKeyTable, RotationTurn
+from igstats_audit.keyring import unwrap
 from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
 from igstats_audit.model import DataKey, Log, Subject
+from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.testing.clock import FakeClock
 from sqlalchemy import text
@@ -166,3 +169,106 @@ def _rotated_until_killed(arguments: list[str], rotations: int) -> int:
             assert process.stdout.readline()
         process.kill()
         return rotations + len(process.stdout.readlines())
+
+
+async def damage(database: Database, subject: str, how: str) -> None:
+    async with database.transaction() as connection:
+        statement = f"UPDATE data_keys SET {how} WHERE subject = :subject"  # noqa: S608 - our own words
+        await connection.execute(text(statement), {"subject": subject})
+
+
+FLIPPED = "wrapped = set_byte(wrapped, 30, get_byte(wrapped, 30) # 1)"
+NOWHERE = "kek_id = 'kek_00000000000000000000000000'"
+
+
+@pytest.mark.parametrize("how", [FLIPPED, NOWHERE])
+async def test_a_damaged_data_key_does_not_keep_the_days_of_others_from_ending(
+    database: MakeDatabase, tmp_path: Path, how: str
+) -> None:
+    own, clock, store = await database("audit"), FakeClock(), FileKeyStore(tmp_path / "keys")
+    keys = DataKeys(store, DataKeyTable(own), clock, batch=2)
+    await keys.ready()
+    expected = await all_of(keys, own)
+    first = store.ids()
+    await damage(own, "s0", how)
+    for _ in range(3):
+        clock.advance(DAY)
+        with pytest.raises(KeyDamagedError, match=expected[SUBJECTS[0]].key_id):
+            await keys.rotate()
+        spared = first if how == FLIPPED else []
+        assert len(store.ids()) == len(spared) + 1
+        assert set(spared) < set(store.ids())
+        async with own.read() as connection:
+            whole = await connection.execute(text("SELECT DISTINCT kek_id FROM data_keys WHERE subject <> 's0'"))
+            assert list(whole.scalars()) == store.ids()[-1:]
+    for replica in (keys, DataKeys(store, DataKeyTable(own), clock)):
+        with contextlib.suppress(KeyDamagedError):
+            await replica.rotate()
+        async with own.transaction() as connection:
+            others = await replica.of(connection, Log.ACCESS, SUBJECTS[1:])
+            assert others == {one: key for one, key in expected.items() if one != SUBJECTS[0]}
+            with pytest.raises(KeyDamagedError) as refused:
+                await replica.of(connection, Log.ACCESS, SUBJECTS)
+        assert refused.value.subjects == {"s0"}
+
+
+async def test_a_damaged_data_key_that_is_mended_is_wrapped_again_like_any_other(
+    database: MakeDatabase, tmp_path: Path
+) -> None:
+    own, clock, store = await database("audit"), FakeClock(), FileKeyStore(tmp_path / "keys")
+    keys = DataKeys(store, DataKeyTable(own), clock, batch=2)
+    await keys.ready()
+    expected = await all_of(keys, own)
+    await damage(own, "s0", FLIPPED)
+    for _ in range(2):
+        clock.advance(DAY)
+        with pytest.raises(KeyDamagedError):
+            await keys.rotate()
+    await damage(own, "s0", FLIPPED)
+    await keys.rotate()
+    assert [*await wrapped_under(own)] == store.ids()
+    assert await all_of(keys, own) == expected
+
+
+async def test_when_half_of_the_data_keys_name_no_key_of_the_day_nothing_is_made_or_destroyed(
+    database: MakeDatabase, tmp_path: Path
+) -> None:
+    """A table that was restored beside a service that runs looks like this: its newest copy needs today's key."""
+    own, clock, store = await database("audit"), FakeClock(), FileKeyStore(tmp_path / "keys")
+    keys = DataKeys(store, DataKeyTable(own), clock)
+    await keys.ready()
+    await all_of(keys, own)
+    for name in ("s0", "s1", "s2"):
+        await damage(own, name, NOWHERE)
+    before = store.ids()
+    clock.advance(DAY)
+    with pytest.raises(KeyLostError, match="3 data keys"):
+        await keys.rotate()
+    assert store.ids() == before
+
+
+async def test_an_erasure_is_final_at_midnight_beside_a_damaged_data_key(
+    database: MakeDatabase, tmp_path: Path
+) -> None:
+    """Only those that were wrapped on the day of the damage wait for it to be mended."""
+    own, clock, store = await database("audit"), FakeClock(), FileKeyStore(tmp_path / "keys")
+    table = DataKeyTable(own)
+    keys = DataKeys(store, table, clock)
+    await keys.ready()
+    await all_of(keys, own)
+    await damage(own, "s0", FLIPPED)
+    clock.advance(DAY)
+    with pytest.raises(KeyDamagedError):
+        await keys.rotate()
+    async with own.transaction() as connection:
+        copied = next(iter((await table.of(connection, Log.ACCESS, ["s3"])).keys))
+        await connection.execute(text("DELETE FROM data_keys WHERE subject = 's3'"))
+    unwrap(copied, Sealer(store.read(copied.kek_id)))
+    clock.advance(DAY)
+    with pytest.raises(KeyDamagedError):
+        await keys.rotate()
+    for kek_id in store.ids():
+        with pytest.raises(KeyDamagedError):
+            unwrap(copied, Sealer(store.read(kek_id)))
+    with pytest.raises(LookupError):
+        store.read(copied.kek_id)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -80,8 +80,9 @@ class MemoryTable:
     async def make_current(self, key: DayKey) -> None:
         self.day_key = key
 
-    async def outdated(self, kek_id: str, after: str, limit: int) -> Sequence[WrappedKey]:
-        return [row for name, row in sorted(self.rows.items()) if row.kek_id != kek_id and name > after][:limit]
+    async def outdated(self, kek_id: str, after: str, but: Collection[str], limit: int) -> Sequence[WrappedKey]:
+        rows = [row for name, row in sorted(self.rows.items()) if row.kek_id != kek_id and name not in but]
+        return [row for row in rows if row.key_id > after][:limit] or rows[:1]
 
     async def rewrap(self, keys: Sequence[WrappedKey]) -> None:
         self._write(keys)
@@ -329,6 +330,27 @@ async def test_a_key_store_that_cannot_be_read_is_waited_for() -> None:
             await attempt
         assert passes(refused.value)
     world.keystore.trouble = None
+    await world.require_all_open()
+
+
+async def test_the_worker_waits_for_a_key_of_the_day_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, pauses = World(), []
+    await world.replicas[0].ready()
+    await world.make(0, "a")
+    lost = dict(world.keystore.kept)
+    world.keystore.kept.clear()
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) > 1:
+            raise KilledError
+        world.keystore.kept |= lost
+        world.clock.advance(DAY)
+
+    monkeypatch.setattr("igstats_audit.keys.asyncio.sleep", pause)
+    with pytest.raises(KilledError):
+        await world.replicas[0].run()
+    assert not set(world.keystore.kept) & set(lost)
     await world.require_all_open()
 
 
