@@ -195,8 +195,8 @@ class Phases:
         made = self.receipt(task, decisive.outcome)
         made.counts.extend(decisive.counts)
         made.retained.extend(decisive.retained)
-        if decisive.HasField("effective_time"):
-            made.effective_time.CopyFrom(decisive.effective_time)
+        if decisive.HasField("effective_time"):  # where no backups are made, what is said now holds from now
+            made.effective_time.FromDatetime(max(decisive.effective_time.ToDatetime(), made.executed_time.ToDatetime()))
         made.corrected.extend(decisive.corrected)
         made.earlier_digests.extend(hashlib.sha256(raw).digest() for raw, _ in before)
         return made

@@ -27,7 +27,7 @@ BACKUPS = timedelta(days=7)
 class ToyHolder:
     """Does what it is offered and remembers what it said. Needs no bus: facts stay in the outbox."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, backups: timedelta = BACKUPS) -> None:
         self.database = database
         self.tokens = Tokens(b"t" * 32)
         self.coordinator = Coordinator(self.tokens)
@@ -35,7 +35,7 @@ class ToyHolder:
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         self.subjects = Subjects(toy.DECLARATIONS, toy.SEALER)
         stub, clock, bus = self.coordinator.stub, SystemClock(), cast("Bus", None)
-        self.runner = HolderRunner("toy", self.subjects, database, bus, stub, Signer(pem), clock, backups=BACKUPS)
+        self.runner = HolderRunner("toy", self.subjects, database, bus, stub, Signer(pem), clock, backups=backups)
         self.replay = LedgerReplay("toy", self.subjects, database, stub, clock)
         self._offers = 0
 

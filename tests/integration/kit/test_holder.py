@@ -4,6 +4,7 @@ import hashlib
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -182,6 +183,16 @@ async def test_an_erasure_names_the_day_when_backups_are_gone_and_the_last_word_
     assert said[Phase.PHASE_ATTEST].effective_time == erased.effective_time
     dated = {phase for phase, receipt in said.items() if receipt.HasField("effective_time")}
     assert dated == {Phase.PHASE_ERASE, Phase.PHASE_ATTEST}
+
+
+async def test_without_backups_no_word_holds_before_it_is_said(holder: ToyHolder) -> None:
+    bare = ToyHolder(holder.database, backups=timedelta())
+    await bare.seed(1)
+    for task in bare.coordinator.plan("toy", "req_1", toy.somebody(1), ERASURE, Right.RIGHT_ERASURE):
+        await bare.offer(task)
+    dated = [receipt for receipt in await bare.receipts() if receipt.HasField("effective_time")]
+    assert [receipt.phase for receipt in dated] == [Phase.PHASE_ERASE, Phase.PHASE_ATTEST]
+    assert all(one.effective_time.ToDatetime() >= one.executed_time.ToDatetime() for one in dated)
 
 
 async def test_an_export_holds_the_persons_rows_and_nobody_elses(holder: ToyHolder) -> None:
