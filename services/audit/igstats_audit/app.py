@@ -32,12 +32,11 @@ from igstats_audit.intake import CallIntake
 from igstats_audit.key_store import DataKeyTable
 from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
-from igstats_audit.logs import both_logs, one_log, origin
+from igstats_audit.logs import both_logs, note_signers, one_log
 from igstats_audit.looks import security_audits
 from igstats_audit.model import Log
 from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.findings import Findings
-from igstats_audit.note import NoteSigner
 from igstats_audit.revealing import RevealedCalls
 from igstats_audit.servicer import AuditServicer
 from igstats_audit.tables import CALL_DAYS, DECLARATIONS
@@ -91,18 +90,6 @@ async def serve() -> None:
     lifecycle.background("audit-access", call_tail(bus, database, intake).run)
     lifecycle.background("security audits", audits.run)
     await lifecycle.run()
-
-
-def note_signers(config: AuditConfig) -> dict[Log, NoteSigner]:
-    """What signs the checkpoints of each log."""
-    files = {
-        Log.EVIDENCE: (config.evidence_log_key, config.evidence_log_mldsa_key),
-        Log.ACCESS: (config.access_log_key, config.access_log_mldsa_key),
-    }
-    return {
-        one: NoteSigner(origin(config.log_origin, one), read_secret(key), read_secret(mldsa_key))
-        for one, (key, mldsa_key) in files.items()
-    }
 
 
 async def migrate_database() -> None:

@@ -8,12 +8,11 @@ from igstats_kit import log
 from igstats_kit.clock import SystemClock
 from igstats_kit.sql import Database
 
-from igstats_audit.app import note_signers
 from igstats_audit.config import AuditConfig
 from igstats_audit.key_store import DataKeyTable
 from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
-from igstats_audit.logs import OneLog, one_log
+from igstats_audit.logs import OneLog, note_signers, one_log
 from igstats_audit.model import Log, NewEntry
 from igstats_audit.renaming import announcement, rename
 from igstats_audit.store import SqlLog

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from igstats_kit.clock import Clock
+from igstats_kit.config import read_secret
 from igstats_kit.lifecycle import Lifecycle
 from igstats_kit.sql import Database
 
+from igstats_audit.config import AuditConfig
 from igstats_audit.cosignature import WitnessKey, key_ring
 from igstats_audit.cut import Aging, Cut
 from igstats_audit.cut_store import SqlCuts
@@ -80,6 +82,18 @@ class Logs:
 def origin(prefix: str, log: Log) -> str:
     """Name of a log in its checkpoints and keys."""
     return f"{prefix}/{log}"
+
+
+def note_signers(config: AuditConfig) -> dict[Log, NoteSigner]:
+    """What signs the checkpoints of each log."""
+    files = {
+        Log.EVIDENCE: (config.evidence_log_key, config.evidence_log_mldsa_key),
+        Log.ACCESS: (config.access_log_key, config.access_log_mldsa_key),
+    }
+    return {
+        one: NoteSigner(origin(config.log_origin, one), read_secret(key), read_secret(mldsa_key))
+        for one, (key, mldsa_key) in files.items()
+    }
 
 
 def one_log(

@@ -6,14 +6,13 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from igstats_audit.app import note_signers
 from igstats_audit.config import AuditConfig
 from igstats_audit.errors import LogForkedError, LogPutBackError
 from igstats_audit.key_store import DataKeyTable
 from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
 from igstats_audit.last_signed import LastSigned
-from igstats_audit.logs import Logs, one_log
+from igstats_audit.logs import Logs, note_signers, one_log
 from igstats_audit.model import Log
 from igstats_audit.note import NoteSigner
 from igstats_audit.renaming import NameTakenError, announcement, rename
