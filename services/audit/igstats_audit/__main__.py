@@ -11,6 +11,5 @@ from igstats_audit.monitor.app import monitor
 COMMANDS = {"serve": serve, "monitor": monitor, "migrate": migrate_database, "check": check, **BY_HAND}
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == [] or sys.argv[1] not in COMMANDS:
-        sys.exit(__doc__)
-    run(COMMANDS[sys.argv[1]]())
+    command = COMMANDS.get("".join(sys.argv[1:2])) or sys.exit(__doc__)
+    run(command())
