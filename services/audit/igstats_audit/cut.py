@@ -7,15 +7,16 @@ missing without an announcement has found something else.
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 
-from igstats_audit.errors import TileMissingError
+from igstats_audit.errors import KeyDamagedError, TileMissingError
 from igstats_audit.model import CUT_ID, LOG_CUT, CutPlan, CutStore, Log, LogStore, NewEntry
 from igstats_audit.proofs import Proofs
 from igstats_audit.sequencer import Sequencer
@@ -26,7 +27,9 @@ from igstats_audit.tiles import Tiles
 DAYS_AHEAD = 3
 PRODUCER = "audit"
 _HOUR = timedelta(hours=1)
-_RETRY_SECONDS = 60.0
+_RETRY = timedelta(minutes=1)
+# What passes, or what somebody must mend while both logs go on.
+_TROUBLE = (DomainError, KeyDamagedError, TileMissingError, OSError)
 
 _log = get_logger()
 
@@ -51,19 +54,18 @@ class Cut:
         self._clock = clock
 
     async def work(self) -> None:
-        """Makes days and cuts at start, every hour and just after midnight UTC, until cancelled."""
+        """Makes days and cuts at start, every hour and just after midnight UTC, until cancelled.
+
+        What is in trouble waits, and the rest is done: a day that cannot be cut ends neither log.
+        """
         while True:
-            try:
-                await self.make_days()
-                await self.run(self._clock.now().date())
-                await self.tidy()
-            except DomainError as error:
-                _log.warning("cut waits", reason=error.reason)
-                await asyncio.sleep(_RETRY_SECONDS)
-                continue
             now = self._clock.now()
+            cuts = [partial(self._cut, log, aging, now.date()) for log, aging in self._logs.items()]
+            steps: list[Callable[[], Awaitable[object]]] = [self.make_days, *cuts, self.tidy]
+            done = [await _done(step) for step in steps]
             midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), now.tzinfo)
-            await asyncio.sleep(min(_HOUR, midnight - now + timedelta(seconds=1)).total_seconds())
+            rest = min(_HOUR, midnight - now + timedelta(seconds=1)) if all(done) else _RETRY
+            await asyncio.sleep(rest.total_seconds())
 
     async def make_days(self) -> None:
         """Makes room for the entries of today and of the next days."""
@@ -116,3 +118,12 @@ class Cut:
         payload = json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
         entry = NewEntry(f"{CUT_ID}{plan.log}/{plan.end}", LOG_CUT, "", PRODUCER, payload, self._clock.now())
         await self._evidence.append([entry])
+
+
+async def _done(step: Callable[[], Awaitable[object]]) -> bool:
+    try:
+        await step()
+    except _TROUBLE as error:
+        _log.warning("cut waits: see the runbook on audit logs", exc_info=error)
+        return False
+    return True

@@ -18,6 +18,7 @@ from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 
 from igstats_audit.cosignature import CosignatureError, WitnessKey, cosignatures
+from igstats_audit.errors import TileMissingError
 from igstats_audit.model import Head
 from igstats_audit.note import Checkpoint, read_checkpoint
 from igstats_audit.telemetry import WITNESSED
@@ -188,6 +189,8 @@ class Witnessing:
             get_logger().warning("the witness has not cosigned", reason=error.trouble, store=self._log)
         except DomainError as error:
             get_logger().warning("no checkpoint to cosign", reason=error.reason, store=self._log)
+        except TileMissingError:  # the monitor names what is lost
+            get_logger().warning("no proof for the witness: see the runbook on audit logs", store=self._log)
         else:
             self._done = head.checkpoint
             WITNESSED.labels(self._log, "COSIGNED").inc()

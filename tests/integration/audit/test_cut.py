@@ -1,5 +1,6 @@
 """The daily cut: days go whole, the log stays one log, and everything that lives stays provable."""
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from igstats_audit import cut_store
 from igstats_audit.cut_store import SqlCuts
+from igstats_audit.errors import KeyDamagedError, TileMissingError
 from igstats_audit.model import Log
 from igstats_audit.tile_path import entries_path, leaves_of, path
 from igstats_audit.tree import Range, grow, leaf_hash
@@ -310,3 +312,64 @@ async def test_rooms_for_the_next_days_are_there_before_them(world: World) -> No
     for table in ("evidence_entries", "access_entries", "calls"):
         parents = await world.ask("SELECT inhparent::regclass::text FROM pg_inherits")
         assert [row[0] for row in parents].count(table) == 4
+
+
+class EnoughError(BaseException):
+    """Ends a worker from within its rest."""
+
+
+DAMAGED = "UPDATE data_keys SET wrapped = set_byte(wrapped, 30, get_byte(wrapped, 30) # 1) WHERE subject = ''"
+
+
+async def test_a_cut_in_trouble_waits_and_comes_when_it_is_mended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.writing() as logs:
+        await logs.evidence.sequencer.append([entry("e0")])
+        await three_days(world, 5, 5)
+    await world.tell(DAMAGED)
+    world.clock.advance(THIRTY - timedelta(days=1))
+    fresh = type(world)(world.database, world.folder)  # it has no key in memory, as after a start
+    fresh.clock.advance(world.clock.now() - fresh.clock.now())
+    rests, real = [], asyncio.sleep
+
+    async def rest(seconds: float) -> None:
+        if not seconds:
+            await real(0)
+            return
+        rests.append((seconds, (await world.access.store.head()).minimum_index))
+        if len(rests) > 1:
+            raise EnoughError
+        await world.tell(DAMAGED)  # a second time mends it
+
+    async with fresh.writing() as logs:
+        monkeypatch.setattr("igstats_audit.cut.asyncio.sleep", rest)
+        with pytest.raises(EnoughError):
+            await logs.cut.work()
+        monkeypatch.undo()
+    (waited, before), (rested, after) = rests
+    assert (waited, before, after) == (60.0, 0, 5)
+    assert rested > waited
+
+
+@pytest.mark.parametrize("trouble", [TileMissingError("leaves below 5"), OSError("no space"), KeyDamagedError("key_1")])
+async def test_a_cut_in_trouble_does_not_keep_the_one_before_from_being_tidied(
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: Exception
+) -> None:
+    async def fail(_plan: object, _days: int) -> None:
+        raise trouble
+
+    async def end(_seconds: float) -> None:
+        raise EnoughError
+
+    async with world.writing():
+        await three_days(world, 5, 5)
+        await world.logs.cut.run(MOMENT.date() + THIRTY)
+        world.clock.advance(THIRTY)
+        monkeypatch.setattr(world.logs.cut, "_announce", fail)
+        monkeypatch.setattr("igstats_audit.cut.asyncio.sleep", end)
+        with pytest.raises(EnoughError):
+            await world.logs.cut.work()
+        monkeypatch.undo()
+    assert (await world.access.store.head()).minimum_index == 5
+    assert await world.ask(TAKEN_OUT) == []

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from igstats_audit.cosignature import key_ring
+from igstats_audit.errors import TileMissingError
 from igstats_audit.model import Head
 from igstats_audit.note import Checkpoint, NoteSigner, key_id, read_checkpoint, verifier_key
 from igstats_audit.tree import Range, consistency_spans, grow, leaf_hash, nodes_of, path
@@ -79,7 +80,7 @@ class SmallLog:
         self.size = 0
         self.cut = 0
         self.served = ""
-        self.failure: DomainError | None = None
+        self.failure: Exception | None = None
         self.attached = asyncio.Event()
 
     async def consistency(self, old: int, size: int) -> tuple[list[bytes], int]:
@@ -300,8 +301,9 @@ async def test_the_worker_lives_on_when_nothing_answers(
     fake.answers.append(web.Response(status=500))
     await worker.once(witness, log)
     assert log.served == log.note(8)
-    log.failure = DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="database")
-    await worker.once(witness, log)
+    for failure in (DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="database"), TileMissingError("tile/0/000")):
+        log.failure = failure
+        await worker.once(witness, log)
     log.failure = None
     await worker.once(witness, log)
     assert log.served.endswith(cosignature(read_checkpoint(log.note(8))))
