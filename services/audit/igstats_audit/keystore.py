@@ -15,6 +15,8 @@ from igstats_kit.log import get_logger
 from igstats_kit.seal import KEY_BYTES
 from ulid import ULID
 
+from igstats_audit.durable import sync
+
 _SUFFIX = ".key"
 _ID = re.compile(r"kek_[0-9a-z]{26}")
 _DESTROYED = bytes(KEY_BYTES)
@@ -85,7 +87,7 @@ class FileKeyStore:
         """Makes a key, durable when this returns, and answers its id."""
         kek_id = f"kek_{str(ULID()).lower()}"
         self._write(kek_id, secrets.token_bytes(KEY_BYTES), os.O_CREAT | os.O_EXCL)
-        self._sync()
+        sync(self._directory)
         return kek_id
 
     def destroy(self, kek_id: str) -> None:
@@ -95,7 +97,7 @@ class FileKeyStore:
             self._path(kek_id).unlink()
         except FileNotFoundError:
             return
-        self._sync()
+        sync(self._directory)
 
     def _path(self, kek_id: str) -> Path:
         if not _ID.fullmatch(kek_id):
@@ -106,14 +108,6 @@ class FileKeyStore:
         descriptor = os.open(self._path(kek_id), os.O_WRONLY | os.O_NOFOLLOW | flags, 0o600)
         try:
             os.write(descriptor, content)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-    def _sync(self) -> None:
-        """Makes the folder's list of names durable."""
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -7,52 +7,31 @@ database.
 """
 
 import asyncio
-import os
-import secrets
 from pathlib import Path
-from typing import Protocol
 
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.worker import regularly
 
+from igstats_audit.durable import replace
 from igstats_audit.errors import LogPutBackError, TileMissingError
 from igstats_audit.model import Head, Log
 from igstats_audit.note import Checkpoint, read_checkpoint
+from igstats_audit.proofs import Proofs
+from igstats_audit.sequencer import Sequencer
 
 _LOOK_SECONDS = 1.0  # what is signed within it before a crash is not remembered: restores go back further
 _SUFFIX = ".signed"
 
 
-class Trees(Protocol):
-    """Where the roots of earlier trees of a log come from."""
-
-    async def head(self) -> Head:
-        """The newest state."""
-        ...
-
-    async def root(self, size: int) -> bytes:
-        """Root of the tree of a size; raises TileMissingError."""
-        ...
-
-
-class Signing(Protocol):
-    """What signs a log: `newest` is the last head that it has signed, None before the first."""
-
-    @property
-    def newest(self) -> Head | None:
-        """The last head that this process has signed."""
-        ...
-
-
 class LastSigned:
     """Remembers what one log has signed, and holds a database against it."""
 
-    def __init__(self, directory: Path, log: Log, origin: str, trees: Trees, signing: Signing) -> None:
+    def __init__(self, directory: Path, log: Log, origin: str, proofs: Proofs, sequencer: Sequencer) -> None:
         self._path = directory / f"{log}{_SUFFIX}"
         self._log = log
         self._origin = origin
-        self._trees = trees
-        self._signing = signing
+        self._proofs = proofs
+        self._sequencer = sequencer
         self._kept: Head | None = None
 
     async def require_continued(self) -> None:
@@ -65,11 +44,11 @@ class LastSigned:
         last = await asyncio.to_thread(self._read)
         if last is None or last.size == 0:
             return
-        size = (await self._trees.head()).tree.size
+        size = (await self._proofs.head()).tree.size
         if size < last.size:
             raise LogPutBackError(self._log, f"has {size} entries, and {last.size} were signed")
         try:
-            root = await self._trees.root(last.size)
+            root = await self._proofs.root(last.size)
         except TileMissingError:
             return  # cut since then: entries that stand behind the checkpoint for as long as that are no restore
         if root != last.root:
@@ -86,7 +65,7 @@ class LastSigned:
             LogPutBackError: The file is no checkpoint.
             DomainError: DEPENDENCY_UNAVAILABLE; the folder cannot be reached.
         """
-        newest = self._signing.newest
+        newest = self._sequencer.newest
         if newest is not None and newest is not self._kept:
             await asyncio.to_thread(self._keep, newest)
             self._kept = newest
@@ -95,7 +74,7 @@ class LastSigned:
         try:
             last = self._read()
             if last is None or last.size < newest.tree.size:
-                self._write(newest.checkpoint)
+                replace(self._path, newest.checkpoint.encode())
         except OSError as error:
             raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="keys") from error
 
@@ -108,12 +87,3 @@ class LastSigned:
         except ValueError as error:
             raise LogPutBackError(self._log, f"cannot be held against {self._path}, which is no checkpoint") from error
         return found if found.origin == self._origin else None
-
-    def _write(self, note: str) -> None:
-        fresh = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(note)
-            file.flush()
-            os.fsync(descriptor)
-        fresh.replace(self._path)

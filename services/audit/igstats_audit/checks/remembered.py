@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from pathlib import Path
 
 from igstats_kit.log import get_logger
@@ -10,6 +9,7 @@ from igstats_kit.log import get_logger
 from igstats_audit.checks.history import Remembered, Signed
 from igstats_audit.checks.logs import MARK
 from igstats_audit.checks.report import NotPossibleError
+from igstats_audit.durable import replace
 
 _log = get_logger()
 
@@ -48,19 +48,5 @@ class LogMemory:
 
     def _write(self, remembered: Remembered) -> None:
         logs = {log: {"size": one.size, "root": one.root.hex()} for log, one in remembered.logs.items()}
-        fresh = self._directory / f"{MARK}.new"
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-            json.dump({"audit_id": remembered.audit_id, "logs": logs}, opened)
-            opened.flush()
-            os.fsync(opened.fileno())
-        fresh.replace(self._directory / MARK)
-        _sync(self._directory)
-
-
-def _sync(directory: Path) -> None:
-    """Makes the folder's list of names durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        said = json.dumps({"audit_id": remembered.audit_id, "logs": logs})
+        replace(self._directory / MARK, said.encode())

@@ -6,7 +6,6 @@ from datetime import timedelta
 from igstats_kit import log
 from igstats_kit.client import Channels
 from igstats_kit.clock import SystemClock
-from igstats_kit.config import read_secret
 from igstats_kit.lifecycle import Lifecycle
 from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
@@ -15,8 +14,7 @@ from igstats_audit.config import AuditConfig
 from igstats_audit.key_store import DataKeyTable
 from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
-from igstats_audit.logs import DAYS, origin
-from igstats_audit.model import Log
+from igstats_audit.logs import DAYS, note_signers
 from igstats_audit.monitor.files import ServedFiles
 from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.findings import Findings
@@ -25,7 +23,6 @@ from igstats_audit.monitor.look import Looker
 from igstats_audit.monitor.memory import MemoryFiles
 from igstats_audit.monitor.store import SqlRows
 from igstats_audit.monitor.watch import Watch
-from igstats_audit.note import NoteSigner
 
 _CONNECTIONS = 2
 _NICE = 10  # it looks at everything again and again: on a machine that it shares, those who answer come first
@@ -45,13 +42,8 @@ async def monitor() -> None:
     data_keys = DataKeys(FileKeyStore(config.key_directory), DataKeyTable(database), clock)
     memories = MemoryFiles(config.monitor_directory)
 
-    pems = {
-        Log.EVIDENCE: (config.evidence_log_key, config.evidence_log_mldsa_key),
-        Log.ACCESS: (config.access_log_key, config.access_log_mldsa_key),
-    }
     lookers = []
-    for name, (ed25519, mldsa) in pems.items():
-        signer = NoteSigner(origin(config.log_origin, name), read_secret(ed25519), read_secret(mldsa))
+    for name, signer in note_signers(config).items():
         rows, files = SqlRows(database, name, data_keys), ServedFiles(channel, name)
         lookers.append(Looker(rows, files, Keys.of(signer.verifier_keys), memories.load(name), DAYS[name]))
     grace = timedelta(seconds=config.monitor_grace_seconds)

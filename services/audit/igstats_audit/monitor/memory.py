@@ -1,12 +1,12 @@
 """What the monitor remembers, in files of its own: whoever can change the database cannot change them."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from igstats_audit.durable import replace
 from igstats_audit.model import Log
 from igstats_audit.monitor.numbers import Counter, Gap, Numbers
 from igstats_audit.tree import Range
@@ -83,18 +83,7 @@ class MemoryFiles:
 
     def save(self, memory: Memory) -> None:
         """Replaces what is remembered; durable when this returns."""
-        file = self._file(memory.log)
-        fresh = file.with_suffix(".new")
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
-            json.dump(_written(memory), opened)
-            opened.flush()
-            os.fsync(opened.fileno())
-        fresh.replace(file)
-        directory = os.open(self._directory, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        replace(self._file(memory.log), json.dumps(_written(memory)).encode())
 
     def _file(self, log: Log) -> Path:
         return self._directory / f"{log}.json"
