@@ -39,8 +39,9 @@ _OPENING = """\
     - Anything in README.txt and index.html. They are for reading, and no check covers them.
 
     WHO COULD READ THIS
-    The statements name services, steps, counts and times, and no person. Still, whoever has this archive can tell what
-    the log holds about this request: the .salt files open it. Keep it as you keep other papers about yourself.
+    The statements name services, steps, counts and times, and not you. Still, whoever has this archive can tell what
+    the log holds about this request: the .salt files open it. Keep it as you keep other papers about yourself. The
+    operator of the log can open the same entries for two years, to answer for what was done.
 
     THE FILES
     index.html                the same in a page to read, without script and without network

@@ -1,4 +1,6 @@
-"""Verifiers that are not ours accept what our server writes, and refuse it with a byte flipped.
+"""Verifiers that are not ours accept our checkpoints, proofs and tiles, and refuse them with a byte flipped.
+
+The tiles are laid out here from our tree, by our names: what the service serves is not read by them.
 
 They live in an environment of their own, made once for each user and requirements file. When it cannot be made, these
 tests fail: a log that only its owner can check is not what we promise.
