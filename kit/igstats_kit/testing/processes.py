@@ -15,6 +15,7 @@ from pathlib import Path
 from igstats_kit.testing import launch
 
 PORTS = range(20_000, 32_000)
+_WORKERS = 16
 _POLL_SECONDS = 0.01
 
 
@@ -123,11 +124,22 @@ async def run_to_end(program: Program, seconds: float = 120.0) -> None:
 
 
 def free_port() -> int:
-    """A free TCP port on 127.0.0.1, below those that the kernel gives to outgoing connections."""
+    """A free TCP port on 127.0.0.1, below those that the kernel gives to outgoing connections.
+
+    Each worker of a test run, and what it starts, draws from a share of its own: nobody takes a port between another's
+    choice and its use.
+    """
+    share = own_share(os.environ.get("PYTEST_XDIST_WORKER", ""))
     while True:
-        port = PORTS.start + secrets.randbelow(len(PORTS))
+        port = secrets.choice(share)
         if port_is_free(port):
             return port
+
+
+def own_share(worker: str) -> range:
+    """The ports of a test worker by its name, gw0, gw1, …; all of them for a program that is none's."""
+    number = worker.removeprefix("gw")
+    return PORTS[int(number) % _WORKERS :: _WORKERS] if number.isdecimal() else PORTS
 
 
 def port_is_free(port: int) -> bool:
