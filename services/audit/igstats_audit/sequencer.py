@@ -129,8 +129,12 @@ class Sequencer:
 
     async def _take(self) -> list[Submission]:
         group = [await self._queue.get()]
-        if self._crowded:
-            await self._gather()
+        try:
+            if self._crowded:
+                await self._gather()
+        except asyncio.CancelledError:
+            _fail(group, _unavailable())
+            raise
         waiting = len(group[0].entries)
         while not self._queue.empty() and waiting < GROUP_LIMIT:
             group.append(self._queue.get_nowait())

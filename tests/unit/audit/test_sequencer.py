@@ -223,6 +223,18 @@ async def test_a_writer_that_is_told_to_end_finishes_its_commit_and_leaves_nobod
         assert error.value.reason is Reason.DEPENDENCY_UNAVAILABLE
 
 
+async def test_a_writer_that_is_told_to_end_while_others_may_still_join_leaves_nobody_waiting(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    async with running(memory_log, note_signer) as sequencer:
+        await asyncio.gather(sequencer.append([entry(1)]), sequencer.append([entry(2)]))
+        late = asyncio.create_task(sequencer.append([entry(3)]))
+        await asyncio.wait([late], timeout=0)
+    with pytest.raises(DomainError) as error:
+        await late
+    assert error.value.reason is Reason.DEPENDENCY_UNAVAILABLE
+
+
 async def test_events_without_entries_are_recorded_as_handled(memory_log: Log, note_signer: NoteSigner) -> None:
     delivery = Delivery("audit-requests", ["event"])
     async with running(memory_log, note_signer) as sequencer:
