@@ -75,6 +75,7 @@ class Reason(StrEnum):
     AGENT_UNKNOWN = "AGENT_UNKNOWN"
     REQUEST_INCOMPLETE = "REQUEST_INCOMPLETE"
     LOG_FILE_LOST = "LOG_FILE_LOST"
+    EVIDENCE_LOST = "EVIDENCE_LOST"
 
 
 @dataclass(frozen=True)
@@ -271,6 +272,11 @@ CATALOGUE: Mapping[Reason, PublicError] = {
         "DATA_LOSS",
         "A part of the log that must be there is lost.",
         "Keep the proofs and checkpoints that you have: they are still to be held against us.",
+    ),
+    Reason.EVIDENCE_LOST: PublicError(
+        "DATA_LOSS",
+        "Evidence of the request is lost: not every statement about it can be shown any more.",
+        "Keep an archive that you have: it stays valid. Else ask us what was done; the loss is ours to explain.",
     ),
     Reason.SECURITY_AUDIT_NOT_FOUND: PublicError(
         "NOT_FOUND", "There is no such security audit.", "List the security audits and use one of their ids."

@@ -39,7 +39,7 @@ from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.findings import Findings
 from igstats_audit.revealing import RevealedCalls
 from igstats_audit.servicer import AuditServicer
-from igstats_audit.tables import CALL_DAYS, DECLARATIONS
+from igstats_audit.tables import CALL_DAYS, DECLARATIONS, EVIDENCE_DAYS
 from igstats_audit.tile_disk import Room
 
 VERSIONS = Path(__file__).parent / "migrations" / "versions"
@@ -60,7 +60,8 @@ async def serve() -> None:
     cache = config.tile_directory, Room(config.tile_megabytes << 20)
     single = {one: one_log(one, database, keys, signers[one], clock, *cache) for one in Log}
     logs = both_logs(database, single[Log.EVIDENCE], single[Log.ACCESS], clock)
-    evidence = Evidence(logs.evidence.store, logs.evidence.proofs, named_receipts)
+    kept = logs.evidence.store, logs.evidence.proofs
+    evidence = Evidence(*kept, named_receipts, clock, days=EVIDENCE_DAYS)
     readers = Readers(payloads.read_receipt, payloads.read_closing)
     archives = Archives(evidence, signers[Log.EVIDENCE], readers)
 

@@ -53,7 +53,7 @@ class Archives:
         """The archive of a request in pieces.
 
         Raises:
-            DomainError: EVIDENCE_NOT_READY; FIELD_INVALID: a holder's name cannot be a file name.
+            DomainError: As `Evidence.of`; FIELD_INVALID: a holder's name cannot be a file name.
         """
         keys = [HolderKey(holder, raw) for holder, found in holder_keys.items() for raw in found]
         if any(not _HOLDER.fullmatch(key.holder) for key in keys):

@@ -1,6 +1,7 @@
 """What the audit service hears on NATS, and the stream it owns."""
 
 import hashlib
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -128,11 +129,14 @@ def _call(record: AccessRecord, sequence: int) -> CallRecord:
     )
 
 
-def named_receipts(payload: bytes) -> frozenset[str]:
-    """Digests (hex) of the receipts that the payload of a closing names."""
-    return frozenset(
-        one.receipt_digest.hex() for one in RequestClosed.FromString(payload).holders if one.receipt_digest
-    )
+def named_receipts(kind: str, payload: bytes) -> frozenset[str]:
+    """Digests (hex) of the receipts that an entry names: a closing each last one, an attestation those before it."""
+    digests: Iterable[bytes] = ()
+    if kind == REQUEST_CLOSED:
+        digests = (one.receipt_digest for one in RequestClosed.FromString(payload).holders)
+    elif kind == RECEIPT_ISSUED:
+        digests = Receipt.FromString(SignedReceipt.FromString(payload).receipt).earlier_digests
+    return frozenset(digest.hex() for digest in digests if digest)
 
 
 def _time(stamp: Timestamp) -> datetime:

@@ -2,9 +2,13 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date, timedelta
+from itertools import chain
 
+from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason, Violation
 from igstats_kit.log import get_logger
+from ulid import ULID
 
 from igstats_audit.model import (
     CUT_ID,
@@ -13,6 +17,7 @@ from igstats_audit.model import (
     REQUEST_CLOSED,
     Acknowledgement,
     Entry,
+    Head,
     LogStore,
     NewEntry,
     RequestEvidence,
@@ -26,34 +31,43 @@ _RETRY_SECONDS = 1.0
 
 _log = get_logger()
 
-NamedReceipts = Callable[[bytes], frozenset[str]]
-"""Digests (hex) of the receipts that the payload of a closing names."""
+NamedReceipts = Callable[[str, bytes], frozenset[str]]
+"""Digests (hex) of the receipts that an entry of this kind and payload names."""
 
 
 class Evidence:
-    """Collects evidence: complete when the request has closed and every receipt that the closing names is here.
+    """Collects evidence: complete when the request has closed and every receipt that its entries name is here.
 
     Closings are privacy's, and a receipt is its holder's own. What calls itself so and is neither is no evidence.
     """
 
-    def __init__(self, store: LogStore, proofs: Proofs, named_receipts: NamedReceipts) -> None:
+    def __init__(
+        self, store: LogStore, proofs: Proofs, named_receipts: NamedReceipts, clock: Clock, *, days: int
+    ) -> None:
         self._store = store
         self._proofs = proofs
         self._named_receipts = named_receipts
+        self._clock = clock
+        self._days = timedelta(days=days)
 
     async def of(self, request_id: str) -> RequestEvidence:
         """Everything about the request.
 
         Raises:
-            DomainError: EVIDENCE_NOT_READY; the closing or a receipt that it names is still on its way.
+            DomainError: EVIDENCE_NOT_READY: the closing or a receipt is still on its way. For good: EVIDENCE_LOST: what
+                some entries say cannot be opened. ENTRY_CUT: the log has cut what is missing, or all of it.
+                ENTRY_NOT_FOUND: the log has never heard of the request; privacy knows whether it will.
         """
         head = await self._store.head()
         here = [entry for entry in await self._store.entries_of(request_id) if entry.index < head.tree.size]
         entries = list(filter(_is_own_word, here))
         if len(entries) < len(here):
             _log.error("entries speak for others", request_id=request_id, count=len(here) - len(entries))
+        if lost := sum(not entry.salt for entry in entries):
+            _log.error("evidence does not open: see the runbook on audit keys", request_id=request_id, count=lost)
+            raise DomainError(Reason.EVIDENCE_LOST, lost=str(lost), entries=str(len(entries)))
         if not self._complete(entries):
-            raise DomainError(Reason.EVIDENCE_NOT_READY, retry_after=_RETRY_SECONDS, request_id=request_id)
+            raise self._missing(request_id, head, known=bool(entries))
         paths = await self._proofs.inclusions([entry.index for entry in entries], head.tree)
         proved = [
             Acknowledgement(entry.entry_id, entry.index, found) for entry, found in zip(entries, paths, strict=True)
@@ -63,8 +77,25 @@ class Evidence:
     def _complete(self, entries: Sequence[Entry]) -> bool:
         closings = [entry for entry in entries if entry.kind == REQUEST_CLOSED]
         here = {receipt_digest(entry.entry_id) for entry in entries if entry.kind == RECEIPT_ISSUED}
-        named = [self._named_receipts(entry.payload) for entry in closings]
-        return bool(closings) and here.issuperset(*named)
+        named = (self._named_receipts(entry.kind, entry.payload) for entry in entries)
+        return bool(closings) and here.issuperset(chain.from_iterable(named))
+
+    def _missing(self, request_id: str, head: Head, *, known: bool) -> DomainError:
+        """Why there is no evidence, by the log and the age of the request's id: an id that is made up tells nothing."""
+        opened = _opened_on(request_id)
+        if head.minimum_index and opened is not None and opened <= self._clock.now().date() - self._days:
+            return DomainError(Reason.ENTRY_CUT, log=self._store.log, minimum_index=str(head.minimum_index))
+        if not known:
+            return DomainError(Reason.ENTRY_NOT_FOUND, log=self._store.log)
+        return DomainError(Reason.EVIDENCE_NOT_READY, retry_after=_RETRY_SECONDS, request_id=request_id)
+
+
+def _opened_on(request_id: str) -> date | None:
+    """The day of a request by its id, which begins with its time; None for an id of another form."""
+    try:
+        return ULID.from_str(request_id.removeprefix("req_").upper()).datetime.date()
+    except ValueError:
+        return None
 
 
 def _is_own_word(entry: Entry) -> bool:

@@ -71,4 +71,4 @@ class Core:
         )
         self.leases = Leases(database, self.identifiers, self.changes, clock)
         self.receipts = Receipts(self.fanout, clock, config.backup_days)
-        self.evidence = AuditEvidence(channels.to("audit", config.audit_address))
+        self.evidence = AuditEvidence(channels.to("audit", config.audit_address), clock)

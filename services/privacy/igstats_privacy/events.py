@@ -26,35 +26,36 @@ RECEIPTS = Subscription("RECEIPTS", "privacy-receipts", RECEIPT_ISSUED)
 VALUE_CORRECTED = "igstats.*.v1.value.corrected"
 CORRECTIONS = Subscription("CORRECTIONS", "privacy-corrections", VALUE_CORRECTED)
 
-_KEPT = 35
+KEPT_DAYS = 35
+"""How long streams keep facts on their way."""
 _HOLDING = frozenset({Phase.ERASE, Phase.SWEEP, Phase.ATTEST})
 _LIMIT = 512
 
 TASKS = Stream(
     "TASKS",
     ("igstats.privacy.v1.task.*",),
-    timedelta(days=_KEPT),
-    impersonal_store("ids of tasks that wait for holders", days(_KEPT)),
+    timedelta(days=KEPT_DAYS),
+    impersonal_store("ids of tasks that wait for holders", days(KEPT_DAYS)),
 )
 STREAMS = (
     TASKS,
     Stream(
         RECEIPTS.stream,
         (RECEIPT_ISSUED,),
-        timedelta(days=_KEPT),
-        impersonal_store("signed receipts: ids, counts, digests", days(_KEPT)),
+        timedelta(days=KEPT_DAYS),
+        impersonal_store("signed receipts: ids, counts, digests", days(KEPT_DAYS)),
     ),
     Stream(
         "REQUESTS",
         ("igstats.privacy.v1.request.*",),
-        timedelta(days=_KEPT),
-        impersonal_store("states of requests", days(_KEPT)),
+        timedelta(days=KEPT_DAYS),
+        impersonal_store("states of requests", days(KEPT_DAYS)),
     ),
     Stream(
         CORRECTIONS.stream,
         (VALUE_CORRECTED,),
-        timedelta(days=_KEPT),
-        impersonal_store("which fields were corrected: digests, for those who got the old values", days(_KEPT)),
+        timedelta(days=KEPT_DAYS),
+        impersonal_store("which fields were corrected: digests, for those who got the old values", days(KEPT_DAYS)),
     ),
 )
 

@@ -90,7 +90,7 @@ class RequestServicer(RequestServiceServicer):
     ) -> api.GetEvidenceResponse:
         """Reads the evidence of a request of the account."""
         mine = await self._requests.get(request.request_id, account().account_id)
-        found = await self._evidence.of(request.request_id)
+        found = await self._evidence.of(mine.request)
         return messages.evidence(found, request.request_id, await self._registry.keys(mine))
 
     async def GetEvidenceArchive(  # noqa: N802 - gRPC name
@@ -98,7 +98,7 @@ class RequestServicer(RequestServiceServicer):
     ) -> AsyncIterator[api.GetEvidenceArchiveResponse]:
         """Sends the evidence of a request of the account as a ZIP."""
         mine = await self._requests.get(request.request_id, account().account_id)
-        async for chunk in self._evidence.archive(request.request_id, await self._registry.keys(mine)):
+        async for chunk in self._evidence.archive(mine.request, await self._registry.keys(mine)):
             yield api.GetEvidenceArchiveResponse(chunk=chunk)
 
     async def GetExport(  # noqa: N802 - gRPC name

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from igstats_audit.archive import Archives, Readers
 from igstats_audit.archive_servicer import ArchiveRpcs
 from igstats_audit.evidence import Evidence
 from igstats_audit.payloads import read_closing, read_receipt
+from igstats_audit.tables import EVIDENCE_DAYS
 from igstats_client import archive_file
 from igstats_client.verdict import Check
 from igstats_client.verifier import verify
@@ -105,7 +107,7 @@ async def logged(log: Log, deletion: Deletion, *listed: str) -> None:
 
 
 def archives(log: Log) -> Archives:
-    evidence = Evidence(log.store, log.proofs, events.named_receipts)
+    evidence = Evidence(log.store, log.proofs, events.named_receipts, log.world.clock, days=EVIDENCE_DAYS)
     return Archives(evidence, log.signer, Readers(read_receipt, read_closing))
 
 
@@ -130,7 +132,7 @@ async def test_a_closing_that_another_service_wrote_is_not_in_the_archive(log: L
         await writer.append([replace(closing, entry_id="forged", producer="gateway")])
     with pytest.raises(DomainError) as refused:
         await whole(log, deletion)
-    assert refused.value.reason is Reason.EVIDENCE_NOT_READY
+    assert refused.value.reason is Reason.ENTRY_NOT_FOUND
     await logged(log, deletion, *HOLDERS)
     verdict = verify(archive_file.parse(await whole(log, deletion)))
     assert verdict.ok, verdict.findings
@@ -155,6 +157,47 @@ async def test_a_holder_whose_name_is_no_file_name_is_refused(log: Log) -> None:
     with pytest.raises(DomainError) as refused:
         await archives(log).of(REQUEST, {"../evil": [b"k" * 32]})
     assert refused.value.reason is Reason.FIELD_INVALID
+
+
+async def refusal(log: Log, deletion: Deletion) -> DomainError:
+    with pytest.raises(DomainError) as refused:
+        await whole(log, deletion)
+    return refused.value
+
+
+@pytest.mark.parametrize(("before", "lost"), [(3, "12"), (5, "17")])
+async def test_after_an_accepted_loss_of_keys_a_person_hears_what_is_lost(log: Log, before: int, lost: str) -> None:
+    deletion = Deletion()
+    said = [events.receipts(deletion.issued(holder)) for holder in HOLDERS]
+    said.append(events.closings(deletion.closed(*HOLDERS)))
+    async with log.writer() as writer:
+        for entries in said[:before]:
+            await writer.append(entries)
+    await log.world.tell("DELETE FROM data_keys")  # as the runbook has it
+    await log.world.tell("DELETE FROM key_of_day")
+    assert (await refusal(log, deletion)).metadata == {"lost": lost, "entries": lost}
+    async with log.writer() as writer:
+        for entries in said[before:]:
+            await writer.append(entries)
+    error = await refusal(log, deletion)
+    assert (error.reason, error.retry_after) == (Reason.EVIDENCE_LOST, None)
+    assert error.metadata == {"lost": lost, "entries": "17"}, "what opens does not hide what is lost"
+
+
+async def test_what_the_log_has_cut_is_not_waited_for(log: Log) -> None:
+    deletion, clock = Deletion(), log.world.clock
+    async with log.writer() as writer:
+        for holder in HOLDERS:
+            await writer.append(events.receipts(deletion.issued(holder)))
+        clock.advance(timedelta(days=1))
+        await writer.append(events.closings(deletion.closed(*HOLDERS)))
+        assert verify(archive_file.parse(await whole(log, deletion))).ok
+    for _ in range(2):  # first what the holders said, then the closing, too
+        clock.advance(timedelta(days=EVIDENCE_DAYS - 1))
+        async with log.world.writing(log.world.open()) as logs:
+            await logs.cut.run(clock.now().date())
+        error = await refusal(log, deletion)
+        assert (error.reason, error.retry_after) == (Reason.ENTRY_CUT, None)
 
 
 # Over the wire
@@ -198,9 +241,9 @@ async def test_privacy_gets_the_archive_in_pieces(log: Log, audit: Callable[[str
 
 
 @pytest.mark.parametrize(
-    ("service", "reason"), [("privacy", Reason.EVIDENCE_NOT_READY), ("gateway", Reason.CALLER_NOT_ALLOWED)]
+    ("service", "reason"), [("privacy", Reason.ENTRY_NOT_FOUND), ("gateway", Reason.CALLER_NOT_ALLOWED)]
 )
-async def test_nobody_gets_what_is_not_ready_and_nobody_else_gets_anything(
+async def test_nobody_gets_what_is_not_there_and_nobody_else_gets_anything(
     log: Log, audit: Callable[[str], Any], service: str, reason: Reason
 ) -> None:
     async with log.writer():

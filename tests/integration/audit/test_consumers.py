@@ -31,9 +31,10 @@ from igstats_audit.events import calls as read_calls
 from igstats_audit.evidence import Evidence
 from igstats_audit.intake import CallIntake
 from igstats_audit.payloads import read_closing, read_receipt
-from igstats_audit.tables import evidence_entries
+from igstats_audit.tables import EVIDENCE_DAYS, evidence_entries
 from igstats_client import archive_file
 from igstats_client.verifier import verify
+from igstats_kit.clock import SystemClock
 from igstats_kit.declare import impersonal_store
 from igstats_kit.errors import DomainError
 from igstats_kit.events import Bus, Event, Stream
@@ -88,7 +89,7 @@ class Scene:
 
     async def evidence(self, request_id: str) -> bytes:
         """What the person gets, once audit has everything."""
-        evidence = Evidence(self.log.store, self.log.proofs, named_receipts)
+        evidence = Evidence(self.log.store, self.log.proofs, named_receipts, SystemClock(), days=EVIDENCE_DAYS)
         archives = Archives(evidence, self.log.signer, Readers(read_receipt, read_closing))
         keys = {name: [one.public_key] for name, one in self.signers.items()}
         return b"".join(await _until(lambda: archives.of(request_id, keys)))

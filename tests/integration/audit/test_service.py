@@ -25,7 +25,7 @@ from igstats_audit.call_store import CallStore
 from igstats_audit.events import named_receipts
 from igstats_audit.evidence import Evidence
 from igstats_audit.servicer import LogRpcs
-from igstats_audit.tables import CALL_DAYS
+from igstats_audit.tables import CALL_DAYS, EVIDENCE_DAYS
 from igstats_client.merkle import leaf_hash, root_of
 from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
 from igstats_kit.access import Access
@@ -41,7 +41,7 @@ from igstats_kit.testing.certificates import Authority
 from igstats_kit.testing.coordinator import Coordinator
 from igstats_kit.testing.processes import Child, Program, free_port
 
-from tests.integration.audit.conftest import TOKENS, World, call
+from tests.integration.audit.conftest import TOKENS, World, call, entry
 
 MakeConfig = Callable[[str], Awaitable[ServiceConfig]]
 MakeBus = Callable[[str], Awaitable[Bus]]
@@ -68,7 +68,8 @@ class Servicer(LogRpcs, CallRpcs):
 
     def __init__(self, world: World) -> None:
         self.logs, self.clock = world.logs, SystemClock()
-        self.evidence = Evidence(world.evidence.store, world.evidence.proofs, named_receipts)
+        kept = world.evidence.store, world.evidence.proofs
+        self.evidence = Evidence(*kept, named_receipts, world.clock, days=EVIDENCE_DAYS)
         store, pages = CallStore(world.database, self.clock), PageTokens(Sealer(b"r" * 32))
         self.calls = CallSearch(store, world.access.store.entries, TOKENS, pages, world.clock, days=CALL_DAYS)
 
@@ -156,10 +157,19 @@ async def test_who_is_not_on_the_list_is_refused(stub: Stub, service: str, metho
     assert refused.value.reason is Reason.CALLER_NOT_ALLOWED
 
 
-async def test_evidence_that_is_not_complete_is_not_handed_out(stub: Stub) -> None:
+async def test_of_what_the_log_does_not_know_there_is_no_evidence_to_come(stub: Stub) -> None:
+    with pytest.raises(DomainError) as refused:
+        await (await stub("privacy")).GetEvidence(pb.GetEvidenceRequest(request_id="req_1"))
+    assert (refused.value.reason, refused.value.retry_after) == (Reason.ENTRY_NOT_FOUND, None)
+
+
+async def test_evidence_that_is_not_complete_is_not_handed_out(stub: Stub, world: World) -> None:
+    async with world.writing(world.open()) as logs:
+        await logs.evidence.sequencer.append([entry("said", "req_1")])
     with pytest.raises(DomainError) as refused:
         await (await stub("privacy")).GetEvidence(pb.GetEvidenceRequest(request_id="req_1"))
     assert refused.value.reason is Reason.EVIDENCE_NOT_READY
+    assert refused.value.retry_after
 
 
 async def test_calls_are_searched_by_the_gateway(stub: Stub, world: World) -> None:

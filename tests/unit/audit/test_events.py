@@ -63,7 +63,14 @@ def test_a_closing_is_an_entry_that_names_the_receipts_it_counts_on() -> None:
         "req_1",
         "privacy",
     )
-    assert events.named_receipts(found.payload) == {"ab"}
+    assert events.named_receipts(found.kind, found.payload) == {"ab"}
+
+
+def test_an_attestation_names_the_receipts_before_it() -> None:
+    said = Receipt(task_id="req_1/stats/ATTEST", holder="stats", earlier_digests=[b"\xab", b"\xcd"])
+    payload = SignedReceipt(receipt=said.SerializeToString()).SerializeToString()
+    assert events.named_receipts("receipt.issued", payload) == {"ab", "cd"}
+    assert events.named_receipts("sweep.deep", payload) == frozenset()
 
 
 def test_other_changes_of_a_request_are_no_entries() -> None:

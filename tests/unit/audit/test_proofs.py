@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from igstats_audit.evidence import Evidence, receipt_entry_id
 from igstats_audit.model import NewEntry
 from igstats_audit.note import NoteSigner
 from igstats_audit.proofs import Proofs
@@ -126,72 +125,3 @@ async def test_an_entry_is_read_by_its_index(filled: Log) -> None:
     with pytest.raises(DomainError) as refused:
         await proofs_of(filled).entry(SIZE)
     assert refused.value.reason is Reason.ENTRY_NOT_FOUND
-
-
-def named(payload: bytes) -> frozenset[str]:
-    return frozenset(payload.decode().split())
-
-
-async def test_evidence_holds_every_entry_of_the_request_with_its_proof(
-    memory_log: Log, note_signer: NoteSigner
-) -> None:
-    receipt = receipt_entry_id("req_1/stats/ATTEST", b"\xab")
-    given = [
-        entry("other", request_id="req_2"),
-        entry(receipt, "receipt.issued", "req_1"),
-        entry("closing", "request.closed", "req_1", b"ab"),
-        entry("last"),
-    ]
-    await fill(memory_log, note_signer, given)
-    found = await Evidence(memory_log, proofs_of(memory_log), named).of("req_1")
-    assert [one.entry_id for one in found.entries] == [receipt, "closing"]
-    for one, proved in zip(found.entries, found.acknowledgements, strict=True):
-        assert root_of(leaf_hash(one.leaf), proved.index, 4, proved.path) == memory_log.newest.tree.root
-
-
-async def test_no_other_service_adds_a_closing_or_a_receipt_to_the_evidence(
-    memory_log: Log, note_signer: NoteSigner
-) -> None:
-    receipt = receipt_entry_id("req_1/stats/ATTEST", b"\xab")
-    forged = [
-        NewEntry("forged", "request.closed", "req_1", "gateway", b"", MOMENT),
-        NewEntry(receipt_entry_id("req_1/stats/ERASE", b"\xcd"), "receipt.issued", "req_1", "gateway", b"", MOMENT),
-    ]
-    mine = [
-        entry(receipt, "receipt.issued", "req_1"),
-        NewEntry("said", "sweep.deep", "req_1", "gateway", b"{}", MOMENT),
-        entry("closing", "request.closed", "req_1", b"ab"),
-    ]
-    await fill(memory_log, note_signer, [*forged, *mine])
-    found = await Evidence(memory_log, proofs_of(memory_log), named).of("req_1")
-    assert [one.entry_id for one in found.entries] == [receipt, "said", "closing"]
-    assert [one.index for one in found.acknowledgements] == [2, 3, 4]
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        [],
-        [NewEntry("forged", "request.closed", "req_1", "gateway", b"", MOMENT)],
-        [
-            NewEntry(
-                receipt_entry_id("req_1/stats/ATTEST", b"\xab"), "receipt.issued", "req_1", "gateway", b"", MOMENT
-            ),
-            entry("closing", "request.closed", "req_1", b"ab"),
-        ],
-        [entry(receipt_entry_id("req_1/stats/ATTEST", b"\xab"), "receipt.issued", "req_1")],
-        [entry("closing", "request.closed", "req_1", b"ab")],
-        [
-            entry(receipt_entry_id("req_1/stats/ATTEST", b"\xcd"), "receipt.issued", "req_1"),
-            entry("closing", "request.closed", "req_1", b"ab"),
-        ],
-    ],
-)
-async def test_evidence_waits_for_the_closing_and_all_that_it_names(
-    memory_log: Log, note_signer: NoteSigner, given: list[NewEntry]
-) -> None:
-    await fill(memory_log, note_signer, given)
-    with pytest.raises(DomainError) as refused:
-        await Evidence(memory_log, proofs_of(memory_log), named).of("req_1")
-    assert refused.value.reason is Reason.EVIDENCE_NOT_READY
-    assert refused.value.retry_after

@@ -173,6 +173,9 @@ class PlayedGateway(RequestServiceServicer, StatsServiceServicer):
             retry = RetryInfo(retry_delay=Duration(nanos=1_000_000))
             info = ErrorInfo(reason="EVIDENCE_NOT_READY", domain="igstats")
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, "Not yet.", info, retry)
+        if request.request_id == "lost":
+            info = ErrorInfo(reason="EVIDENCE_LOST", domain="igstats", metadata={"lost": "3", "entries": "17"})
+            _abort(context, grpc.StatusCode.DATA_LOSS, "Evidence is lost.", info)
         half = len(self.evidence) // 2
         yield pb.GetEvidenceArchiveResponse(chunk=self.evidence[:half])
         if request.request_id == "broken":
@@ -296,6 +299,14 @@ def test_evidence_is_waited_for_saved_and_verified(run: Run, gateway: PlayedGate
     assert run("receipt", "verify", "evidence-req_1.zip").code == 0
     assert run("receipt", "download", "req_1", "-o", "other.zip").code == 0
     assert Path("other.zip").read_bytes() == gateway.evidence
+
+
+@pytest.mark.usefixtures("gateway")
+def test_evidence_that_is_lost_is_not_waited_for(run: Run) -> None:
+    ran = run("receipt", "download", "lost", "-o", "evidence.zip")
+    assert ran.code == 1
+    assert all(part in ran.error for part in ("EVIDENCE_LOST", "Evidence is lost.", "3", "17"))
+    assert list(Path().iterdir()) == []
 
 
 @pytest.mark.usefixtures("gateway")

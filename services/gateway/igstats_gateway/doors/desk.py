@@ -61,7 +61,7 @@ class Desk:
         """The evidence of a request that has closed, as a ZIP in pieces.
 
         Raises:
-            DomainError: STATUS_CODE_UNKNOWN, EVIDENCE_NOT_READY.
+            DomainError: STATUS_CODE_UNKNOWN, EVIDENCE_NOT_READY, EVIDENCE_LOST, ENTRY_CUT.
         """
         answers: Any = self._status.ReadEvidence(ReadEvidenceRequest(status_code=status_code))
         async with aclosing(answers):

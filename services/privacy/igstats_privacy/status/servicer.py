@@ -119,7 +119,7 @@ class StatusServicer(StatusServiceServicer):
         """Sends the evidence of a request that has closed."""
         shown = await self._requests.get(self._opened(request.status_code))
         keys = await self._registry.keys(shown)
-        async for chunk in self._evidence.archive(shown.request.request_id, keys):
+        async for chunk in self._evidence.archive(shown.request, keys):
             yield pb.ReadEvidenceResponse(chunk=chunk)
 
     async def ReadPackage(  # noqa: N802 - gRPC name

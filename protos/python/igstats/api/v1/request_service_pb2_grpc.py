@@ -122,7 +122,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetEvidence(self, request, context):
-        """Signed receipts with proofs, for offline verification with `igstats receipt verify`.
+        """Signed receipts with proofs, for offline verification with `igstats receipt verify`. EVIDENCE_NOT_READY while some are on their way;
+        EVIDENCE_LOST and ENTRY_CUT are for good.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -55,7 +55,9 @@ class RequestServiceStub:
         igstats.api.v1.request_service_pb2.GetEvidenceRequest,
         igstats.api.v1.request_service_pb2.GetEvidenceResponse,
     ]
-    """Signed receipts with proofs, for offline verification with `igstats receipt verify`."""
+    """Signed receipts with proofs, for offline verification with `igstats receipt verify`. EVIDENCE_NOT_READY while some are on their way;
+    EVIDENCE_LOST and ENTRY_CUT are for good.
+    """
 
     GetEvidenceArchive: grpc.UnaryStreamMultiCallable[
         igstats.api.v1.request_service_pb2.GetEvidenceArchiveRequest,
@@ -112,7 +114,9 @@ class RequestServiceAsyncStub:
         igstats.api.v1.request_service_pb2.GetEvidenceRequest,
         igstats.api.v1.request_service_pb2.GetEvidenceResponse,
     ]
-    """Signed receipts with proofs, for offline verification with `igstats receipt verify`."""
+    """Signed receipts with proofs, for offline verification with `igstats receipt verify`. EVIDENCE_NOT_READY while some are on their way;
+    EVIDENCE_LOST and ENTRY_CUT are for good.
+    """
 
     GetEvidenceArchive: grpc.aio.UnaryStreamMultiCallable[
         igstats.api.v1.request_service_pb2.GetEvidenceArchiveRequest,
@@ -181,7 +185,9 @@ class RequestServiceServicer(metaclass=abc.ABCMeta):
         request: igstats.api.v1.request_service_pb2.GetEvidenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[igstats.api.v1.request_service_pb2.GetEvidenceResponse, collections.abc.Awaitable[igstats.api.v1.request_service_pb2.GetEvidenceResponse]]:
-        """Signed receipts with proofs, for offline verification with `igstats receipt verify`."""
+        """Signed receipts with proofs, for offline verification with `igstats receipt verify`. EVIDENCE_NOT_READY while some are on their way;
+        EVIDENCE_LOST and ENTRY_CUT are for good.
+        """
 
     @abc.abstractmethod
     def GetEvidenceArchive(

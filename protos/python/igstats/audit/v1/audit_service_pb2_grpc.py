@@ -147,7 +147,8 @@ class AuditServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetEvidence(self, request, context):
-        """All evidence of one request with proofs against one checkpoint.
+        """All evidence of one request with proofs against one checkpoint. EVIDENCE_NOT_READY: a part is on its way. For good: EVIDENCE_LOST, an entry does
+        not open; ENTRY_CUT, the log has cut what is missing; ENTRY_NOT_FOUND, the log has never heard of the request.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

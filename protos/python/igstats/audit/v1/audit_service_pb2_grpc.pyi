@@ -55,7 +55,9 @@ class AuditServiceStub:
         igstats.audit.v1.audit_service_pb2.GetEvidenceRequest,
         igstats.audit.v1.audit_service_pb2.GetEvidenceResponse,
     ]
-    """All evidence of one request with proofs against one checkpoint."""
+    """All evidence of one request with proofs against one checkpoint. EVIDENCE_NOT_READY: a part is on its way. For good: EVIDENCE_LOST, an entry does
+    not open; ENTRY_CUT, the log has cut what is missing; ENTRY_NOT_FOUND, the log has never heard of the request.
+    """
 
     GetEvidenceArchive: grpc.UnaryStreamMultiCallable[
         igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveRequest,
@@ -144,7 +146,9 @@ class AuditServiceAsyncStub:
         igstats.audit.v1.audit_service_pb2.GetEvidenceRequest,
         igstats.audit.v1.audit_service_pb2.GetEvidenceResponse,
     ]
-    """All evidence of one request with proofs against one checkpoint."""
+    """All evidence of one request with proofs against one checkpoint. EVIDENCE_NOT_READY: a part is on its way. For good: EVIDENCE_LOST, an entry does
+    not open; ENTRY_CUT, the log has cut what is missing; ENTRY_NOT_FOUND, the log has never heard of the request.
+    """
 
     GetEvidenceArchive: grpc.aio.UnaryStreamMultiCallable[
         igstats.audit.v1.audit_service_pb2.GetEvidenceArchiveRequest,
@@ -245,7 +249,9 @@ class AuditServiceServicer(metaclass=abc.ABCMeta):
         request: igstats.audit.v1.audit_service_pb2.GetEvidenceRequest,
         context: _ServicerContext,
     ) -> typing.Union[igstats.audit.v1.audit_service_pb2.GetEvidenceResponse, collections.abc.Awaitable[igstats.audit.v1.audit_service_pb2.GetEvidenceResponse]]:
-        """All evidence of one request with proofs against one checkpoint."""
+        """All evidence of one request with proofs against one checkpoint. EVIDENCE_NOT_READY: a part is on its way. For good: EVIDENCE_LOST, an entry does
+        not open; ENTRY_CUT, the log has cut what is missing; ENTRY_NOT_FOUND, the log has never heard of the request.
+        """
 
     @abc.abstractmethod
     def GetEvidenceArchive(

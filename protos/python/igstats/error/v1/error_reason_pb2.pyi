@@ -152,6 +152,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """The message of the request did not arrive in time."""
     ERROR_REASON_LOG_FILE_LOST: _ErrorReason.ValueType  # 64
     """A part of the log that must be there is lost. Example metadata: {"log": "evidence", "path": "tile/1/000"}."""
+    ERROR_REASON_EVIDENCE_LOST: _ErrorReason.ValueType  # 65
+    """Entries of a request are in the log, but what they say can no longer be opened, or they never came. Example metadata: {"lost": "3", "entries": "17"}."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The machine-readable reason of an error, carried as `reason` in
@@ -290,4 +292,6 @@ ERROR_REASON_REQUEST_INCOMPLETE: ErrorReason.ValueType  # 63
 """The message of the request did not arrive in time."""
 ERROR_REASON_LOG_FILE_LOST: ErrorReason.ValueType  # 64
 """A part of the log that must be there is lost. Example metadata: {"log": "evidence", "path": "tile/1/000"}."""
+ERROR_REASON_EVIDENCE_LOST: ErrorReason.ValueType  # 65
+"""Entries of a request are in the log, but what they say can no longer be opened, or they never came. Example metadata: {"lost": "3", "entries": "17"}."""
 global___ErrorReason = ErrorReason
