@@ -60,7 +60,7 @@ def all_looks(
     facts = LoggedCalls(CallIndexReader(own), entries)
     return {
         **api_keys.looks(inspection.keys, clock),
-        **calls.looks(facts, signed_methods(), clock),
+        **calls.looks(facts, signed_methods(), inspection.keys, clock),
         **certificates.looks(Handshakes(files, list(endpoints(config))).read, clock),
         **database.looks(CatalogueReader(own).read),
         **advisories.looks(config.advisories, clock),

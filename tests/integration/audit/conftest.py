@@ -11,6 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from igstats_audit.config import AuditConfig
 from igstats_audit.intake import CallIntake
 from igstats_audit.key_store import DataKeyTable
 from igstats_audit.keys import DataKeys
@@ -23,10 +24,15 @@ from igstats_kit.events import Event
 from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.tail import Placed
+from igstats_kit.testing.certificates import Authority
 from igstats_kit.testing.clock import FakeClock
+from igstats_kit.testing.nats import Nats
 from igstats_kit.tokens import Tokens
 from sqlalchemy import text
 
+from tests.integration.audit.office import Office, as_service, gateway_at
+
+MakeConfig = Callable[[str], Awaitable[AuditConfig]]
 MakeDatabase = Callable[[str], Awaitable[Database]]
 MOMENT = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TOKENS = Tokens(b"s" * 32)
@@ -164,3 +170,15 @@ async def world(database: MakeDatabase, tmp_path: Path) -> World:
 @pytest.fixture
 def log(world: World) -> EvidenceLog:
     return EvidenceLog(world)
+
+
+@pytest.fixture
+async def office(
+    config: MakeConfig, certificates: Authority, world: World, nats: Nats, tmp_path: Path
+) -> AsyncIterator[Office]:
+    own = await config("audit")
+    async with gateway_at(as_service(own, certificates, "gateway")) as address:
+        given = {"gateway_address": address, "nats_config": nats.config_file, "nats_operator": "operator"}
+        made = Office(own, certificates, world, {"key_directory": tmp_path / "keys"} | given)
+        yield made
+        await made.close()

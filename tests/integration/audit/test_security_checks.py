@@ -15,6 +15,7 @@ from cryptography import x509
 from igstats_audit.audit_store import CallIndexReader, CatalogueReader, SecurityAuditStore
 from igstats_audit.checks import calls as call_checks
 from igstats_audit.checks import certificates, database, logs, nats
+from igstats_audit.checks.api_keys import ApiKey
 from igstats_audit.checks.calls import Hour
 from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
 from igstats_audit.checks.history import Listing, Signed, StoredAudit
@@ -285,10 +286,29 @@ async def test_unsigned_calls_are_found_in_the_opened_entries_of_the_log(world: 
         unsigned = replace(record, call_id="req_2", signed=False)
         await world.call(record, unsigned, replace(unsigned, call_id="req_3", status=7))
     facts = LoggedCalls(CallIndexReader(world.database), world.access.store.entries)
-    check = call_checks.looks(facts, {"/a.B/C"}, world.clock)["calls.unsigned"]
+    check = call_checks.looks(facts, {"/a.B/C"}, no_keys, world.clock)["calls.unsigned"]
     looked = await check()
     (finding,) = looked.findings
     assert (looked.scope, finding.place, finding.evidence[0]) == ("3 calls of 24 hours", "/a.B/C", "calls=1")
+    assert not looked.blind
+    await world.tell("DELETE FROM data_keys")
+    closed = await check()
+    assert (concluded("x", closed).outcome, closed.scope) == (Outcome.NOT_POSSIBLE, looked.scope)
+
+
+async def test_calls_that_no_longer_reach_the_log_are_missed(world: Any) -> None:
+    record = CallRecord("req_1", "acc_1", "k1", "/a.B/C", "grpc", 16, "", world.clock.now(), 1, b"")
+    async with world.writing():
+        await world.call(record)
+    facts = LoggedCalls(CallIndexReader(world.database), world.access.store.entries)
+    check = call_checks.looks(facts, (), no_keys, world.clock)["calls.authentication"]
+    assert concluded("x", await check()).outcome is Outcome.PASSED
+    world.clock.advance(timedelta(hours=26))
+    assert concluded("x", await check()).outcome is Outcome.NOT_POSSIBLE
+
+
+async def no_keys() -> list[ApiKey]:
+    return []
 
 
 async def no_growth() -> History:

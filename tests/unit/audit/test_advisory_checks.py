@@ -1,5 +1,4 @@
 import json
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,8 @@ def advisory(*events: dict[str, str], name: str = "foo-bar", **more: Any) -> dic
         "package": {"ecosystem": "PyPI", "name": name},
         "ranges": [{"type": "ECOSYSTEM", "events": list(events)}],
     }
-    return {"id": "OSV-1", "affected": [part], "database_specific": {"severity": "HIGH"}, **more}
+    found = {"id": "OSV-1", "affected": [part], "database_specific": {"severity": "HIGH"}}
+    return found | {"modified": CLOCK.now().isoformat()} | more
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,9 @@ def test_a_range_that_cannot_be_compared_is_not_guessed(events: list[dict[str, s
         list(affected(HERE, [advisory(*events)]))
 
 
-def file_of(tmp_path: Path, content: object, *, age: timedelta = timedelta(0)) -> Path:
+def file_of(tmp_path: Path, content: object) -> Path:
     file = tmp_path / "advisories.json"
     file.write_text(json.dumps(content))
-    moment = (CLOCK.now() - age).timestamp()
-    os.utime(file, (moment, moment))
     return file
 
 
@@ -88,10 +86,38 @@ async def test_what_is_installed_here_is_compared(tmp_path: Path, wrap: Any) -> 
     assert any(one.name == "packaging" for one in installed_here())
 
 
-async def test_old_advisories_are_no_success(tmp_path: Path) -> None:
-    for age, outcome in ((timedelta(days=29), Outcome.PASSED), (timedelta(days=31), Outcome.NOT_POSSIBLE)):
-        found = await looks(file_of(tmp_path, [], age=age), CLOCK)["dependencies.advisories"]()
-        assert concluded("x", found).outcome is outcome
+def changed(moment: object) -> dict[str, Any]:
+    return advisory({"introduced": "0"}, name="unknown", modified=moment)
+
+
+def ago(days: int) -> str:
+    return (CLOCK.now() - timedelta(days=days)).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("advisories", "outcome"),
+    [
+        ([changed(ago(31)), changed(ago(29))], Outcome.PASSED),
+        ([changed(ago(31)), changed(ago(40))], Outcome.NOT_POSSIBLE),
+        ([changed(ago(-400)), changed(ago(31))], Outcome.NOT_POSSIBLE),
+        ([changed(ago(-400)), changed(ago(1))], Outcome.PASSED),
+        ([changed("soon"), changed(None), changed("2026-01-01T00:00:00")], Outcome.NOT_POSSIBLE),
+    ],
+)
+async def test_advisories_are_as_old_as_the_newest_says_and_not_as_their_file(
+    tmp_path: Path, advisories: list[dict[str, Any]], outcome: Outcome
+) -> None:
+    found = await looks(file_of(tmp_path, advisories), CLOCK)["dependencies.advisories"]()
+    assert concluded("x", found).outcome is outcome
+
+
+NPM = {"id": "OSV-2", "modified": CLOCK.now().isoformat(), "affected": [{"package": {"ecosystem": "npm", "name": "x"}}]}
+
+
+@pytest.mark.parametrize("content", [[], {"vulns": []}, [NPM], [{"id": "OSV-3", "modified": ago(0)}]])
+async def test_a_file_without_an_advisory_on_python_packages_is_no_success(tmp_path: Path, content: object) -> None:
+    found = await looks(file_of(tmp_path, content), CLOCK)["dependencies.advisories"]()
+    assert concluded("x", found).outcome is Outcome.NOT_POSSIBLE
 
 
 @pytest.mark.parametrize("content", ["text", [1], [{"no": "id"}], {"vulns": 1}])

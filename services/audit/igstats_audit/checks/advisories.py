@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from packaging.version import InvalidVersion, Version
 from igstats_audit.checks.report import Finding, Look, Looked, NotPossibleError, Severity, evidence
 
 FRESH = timedelta(days=30)
+_CLOCKS = timedelta(days=1)  # what clocks may differ by; a record from later than that says nothing of the age
 _ECOSYSTEM = "PyPI"
 _SEVERITIES = {
     "LOW": Severity.LOW,
@@ -57,6 +58,29 @@ def affected(installed: Sequence[Installed], advisories: Iterable[Mapping[str, A
                 hit.setdefault(name, part)
         for name, part in hit.items():
             yield _finding(advisory, part, found[name])
+
+
+def about_python(advisories: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those about packages of PyPI: without any, the file is no evidence about what is installed here."""
+    return [
+        one
+        for one in advisories
+        if any(part.get("package", {}).get("ecosystem") == _ECOSYSTEM for part in one.get("affected", []))
+    ]
+
+
+def newest(advisories: Iterable[Mapping[str, Any]], now: datetime) -> datetime | None:
+    """When the newest of them was changed, by its own word: how old a file is says when it was copied."""
+    times = [moment for one in advisories if (moment := _modified(one)) is not None]
+    return max((moment for moment in times if moment <= now + _CLOCKS), default=None)
+
+
+def _modified(advisory: Mapping[str, Any]) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(str(advisory.get("modified")))
+    except ValueError:
+        return None
+    return moment if moment.tzinfo is not None else None
 
 
 def _finding(advisory: Mapping[str, Any], part: Mapping[str, Any], one: Installed) -> Finding:
@@ -105,8 +129,8 @@ def _order(event: Mapping[str, str]) -> tuple[Version, bool]:
     return Version("0.dev0") if text in ("0", "*") else Version(text), kind != "introduced"
 
 
-def read(path: Path) -> tuple[datetime, list[Mapping[str, Any]]]:
-    """When a file was written, and its advisories: one, a list of them, or {"vulns": [...]} as the OSV API answers.
+def read(path: Path) -> list[Mapping[str, Any]]:
+    """The advisories of a file: one, a list of them, or {"vulns": [...]} as the OSV API answers.
 
     Raises:
         ValueError: It is something else.
@@ -116,12 +140,20 @@ def read(path: Path) -> tuple[datetime, list[Mapping[str, Any]]]:
         content = content.get("vulns", [content])
     if not isinstance(content, list) or not all(isinstance(one, dict) and "id" in one for one in content):
         raise ValueError("not a list of OSV records")
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC), content
+    return content
 
 
 def installed_here() -> list[Installed]:
     """Every distribution that this process could import."""
     return [Installed(one.metadata["Name"], one.version) for one in metadata.distributions()]
+
+
+def _missing(advisories: Sequence[Mapping[str, Any]], now: datetime) -> Iterator[str]:
+    latest = newest(advisories, now)
+    if not advisories:
+        yield f"advisories on Python packages: the file has none; give it the records of {_ECOSYSTEM}"
+    elif latest is None or now - latest > FRESH:
+        yield f"advisories of the last {FRESH.days} days: none in the file was changed since; get a new one"
 
 
 def looks(path: Path | None, clock: Clock) -> dict[str, Look]:
@@ -131,7 +163,7 @@ def looks(path: Path | None, clock: Clock) -> dict[str, Look]:
         if path is None:
             raise NotPossibleError("IGSTATS_AUDIT_ADVISORIES names no file of advisories")
         try:
-            written, advisories = await asyncio.to_thread(read, path)
+            advisories = about_python(await asyncio.to_thread(read, path))
             found = list(affected(installed := installed_here(), advisories))
         except OSError as error:
             raise NotPossibleError(f"the advisories cannot be read: {type(error).__name__}") from error
@@ -139,7 +171,7 @@ def looks(path: Path | None, clock: Clock) -> dict[str, Look]:
             raise NotPossibleError(f"an advisory cannot be compared: {error}") from error
         except (ValueError, AttributeError) as error:
             raise NotPossibleError("the file of advisories is not in the OSV format") from error
-        stale = [f"advisories of the last {FRESH.days} days"] if clock.now() - written > FRESH else []
-        return Looked(f"{len(installed)} distributions of audit, {len(advisories)} advisories", found, stale)
+        scope = f"{len(installed)} distributions of audit, {len(advisories)} advisories on Python packages"
+        return Looked(scope, found, list(_missing(advisories, clock.now())))
 
     return {"dependencies.advisories": look}

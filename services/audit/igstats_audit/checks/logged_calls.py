@@ -37,14 +37,23 @@ class LoggedCalls:
         """Calls by hour since a time; refused are those that ended with the status."""
         return await self._index.hours(since, status)
 
-    async def answered(self, since: datetime) -> AsyncIterator[Sequence[AnsweredCall]]:
-        """Calls since a time, the newest first, in batches. Erased ones are not among them."""
+    async def answered(self, since: datetime) -> AsyncIterator[Sequence[AnsweredCall | None]]:
+        """Calls since a time, the newest first, in batches; None for one whose entry does not open.
+
+        Erased ones are not among them: their rows of the index are gone, too.
+        """
         below: int | None = None
         while places := await self._index.places(since, below, BATCH):
-            yield [_answered(entry) for entry in await self._entries(places) if entry.payload]
+            found = {entry.index: entry for entry in await self._entries(places)}
+            yield [_answered(found.get(place.index)) for place in places]
             below = min(place.index for place in places)
 
 
-def _answered(entry: Entry) -> AnsweredCall:
-    said = json.loads(entry.payload)
-    return AnsweredCall(said["method"], int(said["status"]), bool(said["signed"]), entry.occurred_at)
+def _answered(entry: Entry | None) -> AnsweredCall | None:
+    if entry is None or not entry.payload:
+        return None
+    try:
+        said = json.loads(entry.payload)
+        return AnsweredCall(said["method"], int(said["status"]), bool(said["signed"]), entry.occurred_at)
+    except (ValueError, KeyError, TypeError):
+        return None
