@@ -168,6 +168,8 @@ class Layout:
             },
             "privacy": self._privacy(),
             "audit": {
+                "IGSTATS_AUDIT_PUBLIC_URL": self.public_url,
+                "IGSTATS_AUDIT_PUBLIC_ADDRESSES": f"{self.address('gateway-http')},{self.address('gateway-grpc')}",
                 "IGSTATS_AUDIT_NATS_CONFIG": str(self.nats().config_file),
                 "IGSTATS_AUDIT_NATS_OPERATOR": OPERATOR,
             },

@@ -63,6 +63,12 @@ def test_a_service_is_reached_by_exactly_the_callers_it_lists_and_by_the_securit
     assert {(caller, callee) for callee, caller in allowed("ingress", "from")} == declared() | looked_at() | WATCHED
 
 
+def test_the_security_audit_reaches_what_customers_meet() -> None:
+    (policy,) = [one for one in POLICIES if one["metadata"]["name"] == "audit-to-gateway"]
+    (rule,) = policy["spec"]["egress"]
+    assert [port["port"] for port in rule["ports"]] == [RPC_PORT, 8443, 8444]
+
+
 def test_the_gateway_may_reach_every_upstream_of_its_routes() -> None:
     routes = importlib.import_module("igstats_gateway.routes")
     upstreams = {upstream for upstream in routes.UPSTREAMS.values() if upstream != "gateway"}

@@ -114,6 +114,7 @@ def test_addresses_name_a_service_and_the_port_it_serves_on(service: str) -> Non
     }
     told = environment(DEPLOYMENTS[service], MANIFESTS)
     addresses = {value for name, value in told.items() if name.endswith("_ADDRESS")}
+    addresses |= {one for name, value in told.items() if name.endswith("_ADDRESSES") for one in value.split(",")}
     assert addresses - fronts == set()
 
 

@@ -75,3 +75,12 @@ async def test_what_the_services_write_is_no_finding(world: World) -> None:
     async with audit_channel(world) as channel:
         answer = await officers_stub(channel).ListFindings(pb.ListFindingsRequest(), timeout=5)
     assert {one.kind for one in answer.findings} <= {pb.FINDING_KIND_PAYLOAD_CHANGED}, answer.findings
+
+
+async def test_the_security_audit_reads_what_customers_meet_at_both_public_ports(world: World) -> None:
+    async with audit_channel(world) as channel:
+        answer = await officers_stub(channel).RunSecurityAudit(pb.RunSecurityAuditRequest(), timeout=60)
+    (check,) = [one for one in answer.audit.checks if one.name == "certificates.identity"]
+    assert check.outcome == pb.CHECK_OUTCOME_PASSED, check
+    ports = {f"{world.stack.layout.address(port)} served" for port in ("gateway-http", "gateway-grpc")}
+    assert ports <= set(check.scope.split(", "))

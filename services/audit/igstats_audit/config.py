@@ -7,6 +7,8 @@ from igstats_kit.config import Address, ServiceConfig, shared
 from pydantic import Field, FilePath
 from pydantic_settings import SettingsConfigDict
 
+_HOST = r"(\[[0-9a-fA-F:]+\]|[^\s:/,@\[\]]+)"
+
 
 class AuditConfig(ServiceConfig):
     """Settings of the audit service."""
@@ -29,6 +31,8 @@ class AuditConfig(ServiceConfig):
     witness_url: str = ""
     witness_keys: FilePath | None = None
     gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway-internal:7443")
+    public_url: str = Field(default="", pattern=rf"^(https://{_HOST}(:\d{{1,5}})?/?)?$")
+    public_addresses: str = Field(default="", pattern=rf"^({_HOST}:\d{{1,5}}(,{_HOST}:\d{{1,5}})*)?$")
     nats_config: Path | None = None
     nats_operator: str = ""
     advisories: Path | None = None

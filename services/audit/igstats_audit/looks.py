@@ -25,7 +25,7 @@ from igstats_audit.logs import Logs
 from igstats_audit.model import Log
 
 _EVERYWHERE = ("0.0.0.0", "[::]")  # noqa: S104 - where we listen, not what we open
-_NATS_PORT = 4222
+_NATS_PORT, _HTTPS_PORT = 4222, 443
 
 
 def security_audits(
@@ -61,7 +61,7 @@ def all_looks(
     return {
         **api_keys.looks(inspection.keys, clock),
         **calls.looks(facts, signed_methods(), inspection.keys, clock),
-        **certificates.looks(Handshakes(files, list(endpoints(config))).read, clock),
+        **certificates.looks(Handshakes(files, list(endpoints(config)), unnamed(config)).read, clock),
         **database.looks(CatalogueReader(own).read),
         **advisories.looks(config.advisories, clock),
         **key_files.looks(key_paths(config), key_ids, clock),
@@ -82,7 +82,7 @@ def watched(own: Database) -> ReadWatched:
 
 
 def endpoints(config: AuditConfig) -> Iterator[Endpoint]:
-    """Where certificates are served: by every service, ourselves included, and by NATS."""
+    """Where certificates are served: by every service, ourselves included, by NATS, and to customers."""
     host, _, port = config.listen.rpartition(":")
     yield Endpoint("audit", f"{'127.0.0.1' if host in _EVERYWHERE else host}:{port}")
     yield Endpoint("gateway", config.gateway_address)
@@ -91,6 +91,21 @@ def endpoints(config: AuditConfig) -> Iterator[Endpoint]:
     for url in config.nats_url.split(","):
         parts = urlsplit(url.strip())
         yield Endpoint("nats", f"{parts.hostname}:{parts.port or _NATS_PORT}", speaks_first=True)
+    yield from _public_endpoints(config)
+
+
+def _public_endpoints(config: AuditConfig) -> Iterator[Endpoint]:
+    """The ports at which customers meet the gateway; where none are named, that of the public URL."""
+    parts = urlsplit(config.public_url)
+    if parts.hostname:
+        own = f"{parts.netloc.removesuffix(f':{parts.port}')}:{parts.port or _HTTPS_PORT}"
+        for address in (config.public_addresses or own).split(","):
+            yield Endpoint("gateway", address.strip(), public_name=parts.hostname)
+
+
+def unnamed(config: AuditConfig) -> list[str]:
+    """What is not looked at, because nothing says where it is."""
+    return [] if config.public_url else ["the certificate that customers meet: set IGSTATS_AUDIT_PUBLIC_URL"]
 
 
 def key_paths(config: AuditConfig) -> dict[str, Path]:

@@ -1,7 +1,9 @@
 """An audit service as its officers see it, as far as security audits go, beside a gateway that is played."""
 
+import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +24,7 @@ from igstats_kit.access import Access
 from igstats_kit.client import Channels
 from igstats_kit.clock import SystemClock
 from igstats_kit.server import RpcServer
-from igstats_kit.testing.certificates import Authority
+from igstats_kit.testing.certificates import Authority, Certificate
 
 World = Any
 """The world of conftest.py, which imports this."""
@@ -82,6 +84,16 @@ async def gateway_at(config: AuditConfig) -> AsyncIterator[str]:
         yield f"127.0.0.1:{await rpc.start()}"
     finally:
         await rpc.stop(0)
+
+
+@contextlib.asynccontextmanager
+async def public_port(issued: Certificate) -> AsyncIterator[str]:
+    """Serves a certificate to everybody, as the gateway's public ports do."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(issued.certificate, issued.key)
+    server = await asyncio.start_server(lambda _reader, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 class Office:

@@ -24,7 +24,16 @@ from igstats_kit.testing.postgres import Postgres
 from igstats_kit.testing.processes import free_port
 
 from tests.integration.audit.conftest import World
-from tests.integration.audit.office import Office, PlayedGateway, advisory_on, as_service, outcome, places, run
+from tests.integration.audit.office import (
+    Office,
+    PlayedGateway,
+    advisory_on,
+    as_service,
+    outcome,
+    places,
+    public_port,
+    run,
+)
 
 MakeConfig = Callable[[str], Awaitable[AuditConfig]]
 MakeDatabase = Callable[[str], Awaitable[Database]]
@@ -59,6 +68,8 @@ async def test_where_everything_can_be_looked_at_and_is_good_nothing_keeps_an_au
             rpc = RpcServer(as_service(own, certificates, service), {})
             given[f"{service}_address"] = f"127.0.0.1:{await rpc.start()}"
             opened.push_async_callback(rpc.stop, 0)
+        public = await opened.enter_async_context(public_port(certificates.issue("gateway")))
+        given |= {"public_url": "https://localhost", "public_addresses": public}
         found = await run(await office(**given))
     # The server of the tests has the databases of all of them.
     rest = {name: outcome(check) for name, check in found.items() if name != "database.permissions"}

@@ -22,13 +22,13 @@ from igstats_audit.checks.history import Listing, Signed, StoredAudit
 from igstats_audit.checks.logged_calls import LoggedCalls
 from igstats_audit.checks.logs import History
 from igstats_audit.checks.report import Finding, Outcome, Severity, concluded
-from igstats_audit.looks import watched
+from igstats_audit.config import AuditConfig
+from igstats_audit.looks import endpoints, unnamed, watched
 from igstats_audit.model import CallRecord, Log
 from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.model import FindingKind, Observation
 from igstats_audit.tables import calls, entry_ids
 from igstats_kit.clock import SystemClock
-from igstats_kit.config import ServiceConfig
 from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
 from igstats_kit.testing.certificates import Authority
@@ -37,8 +37,10 @@ from igstats_kit.testing.nats import Nats
 from igstats_kit.testing.postgres import Postgres
 from sqlalchemy import insert, text
 
+from tests.integration.audit.office import public_port
+
 MakeDatabase = Callable[[str], Awaitable[Database]]
-MakeConfig = Callable[[str], Awaitable[ServiceConfig]]
+MakeConfig = Callable[[str], Awaitable[AuditConfig]]
 
 CLOCK = SystemClock()
 
@@ -166,9 +168,12 @@ class Served:
         looked = await certificates.looks(self._handshakes.read, CLOCK)[name]()
         return concluded(name, looked).outcome, {finding.place for finding in looked.findings}
 
+    async def findings(self, name: str) -> list[Finding]:
+        return list((await certificates.looks(self._handshakes.read, CLOCK)[name]()).findings)
+
 
 @contextlib.asynccontextmanager
-async def serving(config: ServiceConfig, nats: Nats, *more: Endpoint) -> AsyncIterator[Served]:
+async def serving(config: AuditConfig, nats: Nats, *more: Endpoint) -> AsyncIterator[Served]:
     rpc = RpcServer(config, {})
     try:
         address = f"127.0.0.1:{await rpc.start()}"
@@ -214,6 +219,59 @@ async def test_a_certificate_of_another_service_or_authority_is_found(
         async with serving(wrong, nats) as served:
             assert await served.checked("certificates.identity") == (Outcome.FOUND, {"audit served"})
     assert x509.load_pem_x509_certificate(strange.certificate.read_bytes())
+
+
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+async def test_what_customers_meet_is_read_by_the_public_name_and_passes(
+    config: MakeConfig, certificates: Authority, nats: Nats, name: str
+) -> None:
+    own = await config("audit")
+    async with (
+        public_port(certificates.issue("gateway")) as address,
+        serving(own, nats, Endpoint("gateway", address, public_name=name)) as served,
+    ):
+        assert [await served.checked(check) for check in NAMES] == [(Outcome.PASSED, set())] * 3
+
+
+async def test_what_clients_of_customers_refuse_is_found_where_they_meet_it(
+    config: MakeConfig, certificates: Authority, nats: Nats, tmp_path: Path
+) -> None:
+    strange, ours = Authority(tmp_path).issue("gateway"), certificates.issue("gateway")
+    for issued, name, refusal in (
+        (strange, "localhost", "unable to get local issuer certificate"),
+        (ours, "api.example.com", "Hostname mismatch, certificate is not valid for 'api.example.com'."),
+    ):
+        async with public_port(issued) as address:
+            endpoint = Endpoint("gateway", address, public_name=name)
+            async with serving(await config("audit"), nats, endpoint) as served:
+                (finding,) = await served.findings("certificates.identity")
+        assert (finding.severity, finding.place) == (Severity.HIGH, f"{address} served")
+        assert f"refusal={refusal}" in finding.evidence
+
+
+async def test_a_public_certificate_that_has_expired_is_found_once(
+    config: MakeConfig, certificates: Authority, nats: Nats
+) -> None:
+    issued = certificates.issue("gateway", lifetime=timedelta(minutes=-1))
+    async with public_port(issued) as address:
+        endpoint = Endpoint("gateway", address, public_name="localhost")
+        async with serving(await config("audit"), nats, endpoint) as served:
+            assert await served.checked("certificates.expiry") == (Outcome.FOUND, {f"{address} served"})
+            assert await served.checked("certificates.identity") == (Outcome.PASSED, set())
+
+
+async def test_public_ports_are_those_that_are_named_or_that_of_the_public_url(config: MakeConfig) -> None:
+    own = await config("audit")
+
+    def public(url: str, addresses: str = "") -> list[tuple[str, str]]:
+        changed = own.model_copy(update={"public_url": url, "public_addresses": addresses})
+        return [(one.address, one.public_name) for one in endpoints(changed) if one.public_name]
+
+    name = "api.example.com"
+    assert public(f"https://{name}") == [(f"{name}:443", name)]
+    assert public("https://[::1]:8443") == [("[::1]:8443", "::1")]
+    assert public(f"https://{name}", "gateway:443,gateway:8444") == [("gateway:443", name), ("gateway:8444", name)]
+    assert (public(""), len(unnamed(own))) == ([], 1)
 
 
 async def test_a_service_that_does_not_answer_keeps_the_check_from_passing(config: MakeConfig, nats: Nats) -> None:

@@ -15,6 +15,7 @@ DAY = timedelta(days=1)
 GOOD = Certificate("stats served", "stats", NOW - 5 * DAY, NOW + 60 * DAY, ("spiffe://igstats/stats",))
 HOUR = timedelta(hours=1)
 AUTHORITY = Certificate("authority", "", NOW - 5 * DAY, NOW + 1000 * DAY)
+PUBLIC = replace(GOOD, place="gateway:443 served", identities=("api.example.com",), public_name="api.example.com")
 
 
 def lasting(lifetime: timedelta, *, left: timedelta, of: Certificate = GOOD) -> Certificate:
@@ -23,7 +24,7 @@ def lasting(lifetime: timedelta, *, left: timedelta, of: Certificate = GOOD) -> 
 
 @pytest.mark.parametrize("rule", [expiry, age, identity])
 def test_good_certificates_pass(rule: Callable[..., object]) -> None:
-    assert list(rule([GOOD, AUTHORITY], NOW)) == []  # type: ignore[call-overload]  # an iterator, whichever the rule
+    assert list(rule([GOOD, AUTHORITY, PUBLIC], NOW)) == []  # type: ignore[call-overload]  # an iterator, whichever the rule
 
 
 @pytest.mark.parametrize(
@@ -100,3 +101,14 @@ async def test_a_service_that_cannot_be_reached_keeps_the_check_from_passing() -
 async def test_without_any_certificate_there_is_nothing_to_look_at() -> None:
     with pytest.raises(NotPossibleError, match="gateway"):
         await look(Seen([], ["gateway"]))
+
+
+def test_a_public_certificate_may_be_as_old_as_public_authorities_issue_them_for() -> None:
+    for days, found in ((200, 0), (201, 1)):
+        assert len(list(age([replace(PUBLIC, not_before=NOW - days * DAY)], NOW))) == found
+
+
+def test_what_clients_of_customers_refuse_is_found_with_their_words() -> None:
+    (finding,) = identity([replace(PUBLIC, refusal="unable to get local issuer certificate")], NOW)
+    assert (finding.severity, finding.place) == (Severity.HIGH, "gateway:443 served")
+    assert finding.evidence == ("names=api.example.com", "refusal=unable to get local issuer certificate")

@@ -14,11 +14,16 @@ AUTHORITY_SOON, AUTHORITY_NOW = timedelta(days=180), timedelta(days=30)
 # A certificate for a day is renewed every day: what is left counts as a share of its own lifetime, too.
 SOON_SHARE, NOW_SHARE = 4, 10
 OLDEST, AUTHORITY_OLDEST = timedelta(days=90), timedelta(days=5 * 365)
+# No public authority issues one for longer (CA/Browser Forum, Baseline Requirements 6.3.2, since 2026-03-15).
+PUBLIC_OLDEST = timedelta(days=200)
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate as it is in use. `service` is whom it should name, empty for an authority."""
+    """A certificate as it is in use. `service` is whom it should name, empty for an authority.
+
+    One that customers meet has a `public_name`; `refusal` is then what a client of theirs says against it, if anything.
+    """
 
     place: str
     service: str
@@ -26,11 +31,20 @@ class Certificate:
     not_after: datetime
     identities: tuple[str, ...] = ()
     trusted: bool = True
+    public_name: str = ""
+    refusal: str = ""
 
     @property
     def is_authority(self) -> bool:
         """Whether others are signed with it."""
         return not self.service
+
+    @property
+    def most(self) -> timedelta:
+        """How long it may be in use."""
+        if self.public_name:
+            return PUBLIC_OLDEST
+        return AUTHORITY_OLDEST if self.is_authority else OLDEST
 
     @property
     def warnings(self) -> tuple[timedelta, timedelta]:
@@ -73,27 +87,40 @@ def _spelled(left: timedelta) -> str:
 
 
 def age(certificates: Sequence[Certificate], now: datetime) -> Iterator[Finding]:
-    """Those that have been in use for too long: there is no revocation list, only renewal."""
+    """Those that have been in use for too long: no client of ours asks whether one was revoked."""
     for one in certificates:
-        most = AUTHORITY_OLDEST if one.is_authority else OLDEST
-        if now - one.not_before > most:
-            text = f"is older than {most.days} days: issue a new one with a new key; nothing can revoke the old one"
+        if now - one.not_before > one.most:
+            text = (
+                f"is older than {one.most.days} days: issue a new one with a new key, since only that ends an old one"
+            )
             seen = evidence(not_before=one.not_before, age_days=(now - one.not_before).days)
             yield Finding(Severity.LOW if one.is_authority else Severity.MEDIUM, one.place, text, seen)
 
 
 def identity(certificates: Sequence[Certificate], _now: datetime) -> Iterator[Finding]:
-    """Those that name somebody else than who serves them, or that our authority has not issued."""
+    """Those that name somebody else than who serves them, or that nobody has issued who should."""
     for one in certificates:
-        if one.is_authority:
-            continue
+        if one.public_name:
+            yield from _to_customers(one)
+        elif not one.is_authority:
+            yield from _to_services(one)
+
+
+def _to_services(one: Certificate) -> Iterator[Finding]:
+    names = ",".join(one.identities) or "none"
+    if not one.trusted:
+        text = "is not issued by our authority: find out who put it there"
+        yield Finding(Severity.HIGH, one.place, text, evidence(identities=names))
+    if one.identities != (spiffe_id(one.service),):
+        text = f"must name {spiffe_id(one.service)} and nobody else: issue it again"
+        yield Finding(Severity.HIGH, one.place, text, evidence(identities=names))
+
+
+def _to_customers(one: Certificate) -> Iterator[Finding]:
+    if one.refusal:
         names = ",".join(one.identities) or "none"
-        if not one.trusted:
-            text = "is not issued by our authority: find out who put it there"
-            yield Finding(Severity.HIGH, one.place, text, evidence(identities=names))
-        if one.identities != (spiffe_id(one.service),):
-            text = f"must name {spiffe_id(one.service)} and nobody else: issue it again"
-            yield Finding(Severity.HIGH, one.place, text, evidence(identities=names))
+        text = f"clients of customers refuse it: issue one for {one.public_name}, by an authority that they know"
+        yield Finding(Severity.HIGH, one.place, text, evidence(names=names, refusal=one.refusal))
 
 
 def looks(read: ReadCertificates, clock: Clock) -> dict[str, Look]:
