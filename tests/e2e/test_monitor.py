@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the generated types name it, the generated code does not
 
 pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
 
+FIRST = text("SELECT min(index) FROM evidence_entries WHERE request_id <> ''")
 FLIP = text("UPDATE evidence_entries SET sealed = set_byte(sealed, 40, get_byte(sealed, 40) # 1) WHERE index = :index")
 
 
@@ -44,7 +45,7 @@ async def test_a_changed_payload_is_named_to_officers_and_in_the_evidence_log(wo
     await world.settle_down()
     audit = world.database("audit")
     async with audit.transaction() as connection:
-        index = await connection.scalar(text("SELECT min(index) FROM evidence_entries WHERE request_id <> ''"))
+        index = await connection.scalar(FIRST)
         await connection.execute(FLIP, {"index": index})
     try:
         async with audit_channel(world) as channel:
@@ -70,11 +71,13 @@ async def test_a_changed_payload_is_named_to_officers_and_in_the_evidence_log(wo
 
 
 async def test_what_the_services_write_is_no_finding(world: World) -> None:
-    """Whatever the tests before have done, killed and restarted, only what one of them changed is wrong."""
+    """Whatever the tests before have done, killed and restarted, only the entry that one of them changed is wrong."""
     await world.settle_down()
+    async with world.database("audit").read() as connection:
+        changed = (pb.LOG_EVIDENCE, pb.FINDING_KIND_PAYLOAD_CHANGED, f"entry {await connection.scalar(FIRST)}")
     async with audit_channel(world) as channel:
         answer = await officers_stub(channel).ListFindings(pb.ListFindingsRequest(), timeout=5)
-    assert {one.kind for one in answer.findings} <= {pb.FINDING_KIND_PAYLOAD_CHANGED}, answer.findings
+    assert {(one.log, one.kind, one.place) for one in answer.findings} <= {changed}, answer.findings
 
 
 async def test_the_security_audit_reads_what_customers_meet_at_both_public_ports(world: World) -> None:

@@ -128,6 +128,29 @@ STATEMENTS = [
         "UPDATE evidence_entries SET key_id = '', sealed = '' WHERE index = 3",
         ["evidence PAYLOAD_CHANGED entry 3"],
     ),
+    (
+        "heads",
+        "UPDATE heads SET stream_sequence = stream_sequence + 1000 WHERE log = 'access'",
+        ["access HEAD_CHANGED head"],
+    ),
+    ("heads", "UPDATE heads SET stream_sequence = 1 WHERE log = 'evidence'", ["evidence HEAD_CHANGED head"]),
+    ("heads", "UPDATE heads SET epoch = epoch - 1 WHERE log = 'access'", ["access HEAD_CHANGED head"]),
+    ("heads", "UPDATE heads SET day = day + 1 WHERE log = 'access'", ["access HEAD_CHANGED head"]),
+    (
+        "log_days",
+        "DELETE FROM log_days WHERE log = 'access'",  # nor does the service find entries without it
+        ["access HEAD_CHANGED head", "access TILE_CHANGED tile/0/002", "access TILE_CHANGED tile/entries/002"],
+    ),
+    (
+        "tiles",
+        "UPDATE tiles SET hashes = hashes || '\\x00' WHERE log = 'access'",
+        ["access TILE_CHANGED tile/0/001", "access TILE_CHANGED tile/1/000"],
+    ),
+    (
+        "tiles",
+        "INSERT INTO tiles VALUES ('evidence', 1, 9, ''), ('evidence', 0, 0, '\\x00'), ('evidence', 9, -1, '\\x00')",
+        ["evidence TILE_CHANGED tile/0/000", "evidence TILE_CHANGED tile/1/009", "evidence TILE_CHANGED row 9/-1"],
+    ),
     ("tiles", "DELETE FROM tiles WHERE log = 'access' AND level = 1", ["access TILE_CHANGED tile/1/000"]),
     ("tiles", "DELETE FROM tiles WHERE log = 'access' AND level = 0", ["access TILE_CHANGED tile/0/001"]),
 ]

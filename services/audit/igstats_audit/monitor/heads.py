@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from igstats_audit.model import Log
-from igstats_audit.monitor.memory import Memory
+from igstats_audit.monitor.memory import Memory, Stand
 from igstats_audit.monitor.model import FindingKind, HeadRow, Observation
 from igstats_audit.note import ED25519, Checkpoint, cosigned_message, key_id, read_checkpoint
 from igstats_audit.tree import HASH_SIZE, Range
@@ -99,6 +99,68 @@ def check_head(log: Log, row: HeadRow, checkpoint: Checkpoint) -> Iterator[Obser
         wrong.append("compact range does not make the signed root")
     if wrong:
         yield Observation(log, FindingKind.HEAD_CHANGED, "head", "; ".join(wrong))
+
+
+def check_stand(log: Log, row: HeadRow, before: Stand | None, missing: int, today: date) -> Iterator[Observation]:
+    """Compares the columns of a head that no checkpoint signs with its days, and with what they were.
+
+    `missing` numbers of the log's producers have not come: what a stream loses brings no entries, but leaves a gap.
+    """
+    wrong = [*_wrong_day(row, today), *_wrong_stream(log, row)]
+    if before is not None:
+        wrong += _wrong_epoch(row, before)
+        wrong += _wrong_position(row, before, missing)
+    if wrong:
+        yield Observation(log, FindingKind.HEAD_CHANGED, "head", "; ".join(wrong))
+
+
+def _wrong_day(row: HeadRow, today: date) -> Iterator[str]:
+    """A day that is not that of the newest entry would keep new entries for longer, or out of where they are read."""
+    if row.newest_day is not None and row.day != row.newest_day:
+        yield f"day is {row.day}, the newest of log_days is {row.newest_day}"
+    if row.newest_day is None and row.size > row.minimum_index:
+        yield "log_days knows no day of its entries"
+    if row.oldest_index is not None and row.oldest_index != row.minimum_index:
+        yield f"the first of log_days begins with entry {row.oldest_index}"
+    if row.day > today + timedelta(days=1):
+        yield f"day {row.day} is yet to come"
+
+
+def _wrong_stream(log: Log, row: HeadRow) -> Iterator[str]:
+    if log is Log.EVIDENCE and (row.stream_sequence or row.stream_made_at):
+        yield "it has a place in a stream, and this log follows none"
+    if row.stream_sequence < 0:
+        yield f"position in the stream is {row.stream_sequence}"
+
+
+def _wrong_epoch(row: HeadRow, before: Stand) -> Iterator[str]:
+    """Whatever changes a head counts its epoch up; but the first stream is noted without."""
+    if row.epoch < before.epoch:
+        yield f"epoch went back from {before.epoch}"
+    if row.epoch == before.epoch:
+        same = {
+            "size": row.size == before.size,
+            "day": row.day == before.day,
+            "stream_sequence": row.stream_sequence == before.stream_sequence,
+            "stream_made_at": before.stream_made_at in {None, row.stream_made_at},
+        }
+        yield from (f"{name} is another one in the same epoch" for name, right in same.items() if not right)
+    if row.stream_made_at is None and before.stream_made_at is not None:
+        yield "it has forgotten its stream"
+
+
+def _wrong_position(row: HeadRow, before: Stand, missing: int) -> Iterator[str]:
+    """Whoever moves the position on lets events pass unlogged: each brings a call at least, but those that are parked.
+
+    A stream that was made anew is followed from its beginning.
+    """
+    first = before.stream_made_at is None and row.stream_sequence >= before.stream_sequence
+    base = before.stream_sequence if first or before.stream_made_at == row.stream_made_at else 0
+    events, entries = row.stream_sequence - base, max(0, row.size - before.size)
+    if events < 0:
+        yield f"position in the stream went back from {base}"
+    if events > entries + missing + row.parked:
+        yield f"position in the stream went on by {events} events, and {entries} entries came"
 
 
 def check_cut(

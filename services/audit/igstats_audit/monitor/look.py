@@ -10,11 +10,11 @@ from datetime import datetime
 from igstats_audit.monitor import heads
 from igstats_audit.monitor.blocks import check_blocks
 from igstats_audit.monitor.heads import Keys
-from igstats_audit.monitor.memory import Memory
+from igstats_audit.monitor.memory import Memory, Stand
 from igstats_audit.monitor.model import Files, FindingKind, HeadRow, Observation, Rows
 from igstats_audit.monitor.scene import CautiousFiles, Scene
 from igstats_audit.monitor.tiling import Known, leaf_hashes
-from igstats_audit.monitor.towers import check_tiles
+from igstats_audit.monitor.towers import check_shapes, check_tiles
 from igstats_audit.note import Checkpoint
 from igstats_audit.tree import Range, grow
 
@@ -44,10 +44,11 @@ class Looker:
                 self.complete = False
                 return await self._headless()
             scene, checkpoint = await self._scene(row, now, whole=whole)
-            await self._check(scene)
+            await self._check(scene, whole=whole)
             again = await self._rows.head()
             if again is None or again.minimum_index == row.minimum_index:  # else a cut took what was just looked at
                 self._remember(scene, row, checkpoint, whole=whole)
+                self._compare(scene, row)
                 self.complete = scene.files.complete
                 return list(dict.fromkeys(scene.found))
 
@@ -88,7 +89,7 @@ class Looker:
             tree = grow(tree, leaf_hashes(row.leaf for row in rows)).after
         return tree if (tree.size, tree.root) == (checkpoint.size, checkpoint.root) else None
 
-    async def _check(self, scene: Scene) -> None:
+    async def _check(self, scene: Scene, *, whole: bool) -> None:
         memory, known = self.memory, scene.known
         size, last = known.tree.size, memory.tree.size
         if size < last:
@@ -103,6 +104,8 @@ class Looker:
         if scene.since < size:
             await check_tiles(scene)
             await check_blocks(scene)
+        if whole:
+            await check_shapes(scene)
         for index in await self._rows.beyond(size):
             scene.tell(FindingKind.LEAF_CHANGED, f"entry {index}", "its row stands beyond the tree")
 
@@ -140,6 +143,16 @@ class Looker:
             memory.minimum_index = scene.minimum
         if whole and scene.files.complete:
             memory.audited_at = scene.now
+
+    def _compare(self, scene: Scene, row: HeadRow) -> None:
+        """Compares what no checkpoint signs with the last head that was good; what is wrong is not the next one."""
+        memory, forked = self.memory, scene.has(FindingKind.FORK)
+        signed = memory.tree.size == row.size and not scene.has(FindingKind.HEAD_CHANGED)
+        before = None if forked else memory.stand  # another history has another past
+        wrong = list(heads.check_stand(memory.log, row, before, scene.counter.missing, scene.now.date()))
+        scene.found += wrong
+        if signed and not forked and not wrong:
+            memory.stand = Stand.of(row)
 
     def _continues(self, scene: Scene) -> bool:
         """Whether the tree continues the last one, as far as its entries were not cut before we could look."""

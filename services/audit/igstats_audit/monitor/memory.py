@@ -8,6 +8,7 @@ from typing import Any
 
 from igstats_audit.durable import replace
 from igstats_audit.model import Log
+from igstats_audit.monitor.model import HeadRow
 from igstats_audit.monitor.numbers import Counter, Gap, Numbers
 from igstats_audit.tree import Range
 
@@ -28,6 +29,36 @@ class Seen:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How far a head had come that was good: entries, commits, and its place in the stream behind the log."""
+
+    size: int
+    epoch: int
+    day: date
+    stream_sequence: int
+    stream_made_at: datetime | None
+
+    @classmethod
+    def of(cls, row: HeadRow) -> "Stand":
+        """That of a head."""
+        return cls(row.size, row.epoch, row.day, row.stream_sequence, row.stream_made_at)
+
+    def written(self) -> list[Any]:
+        """As it is kept."""
+        made_at = self.stream_made_at.isoformat() if self.stream_made_at else None
+        return [self.size, self.epoch, self.day.isoformat(), self.stream_sequence, made_at]
+
+    @classmethod
+    def read(cls, said: list[Any] | None) -> "Stand | None":
+        """From what is kept; None from a file of before."""
+        if said is None:
+            return None
+        size, epoch, day, position, made_at = said
+        seen = datetime.fromisoformat(made_at) if made_at else None
+        return cls(size, epoch, date.fromisoformat(day), position, seen)
+
+
 @dataclass(slots=True)
 class Memory:
     """What is known of one log: the newest tree that was checked, older checkpoints, sizes by day, and numbers."""
@@ -39,6 +70,7 @@ class Memory:
     checkpoints: list[Seen] = field(default_factory=list)
     sizes: dict[date, int] = field(default_factory=dict)
     audited_at: datetime | None = None
+    stand: Stand | None = None
 
     @classmethod
     def new(cls, log: Log) -> "Memory":
@@ -98,6 +130,7 @@ def _written(memory: Memory) -> dict[str, Any]:
         "checkpoints": [{"size": one.size, "root": one.root.hex(), "note": one.note} for one in memory.checkpoints],
         "sizes": {day.isoformat(): size for day, size in memory.sizes.items()},
         "audited_at": memory.audited_at.isoformat() if memory.audited_at else None,
+        "stand": memory.stand.written() if memory.stand else None,
         "whole": memory.counter.whole,
         "producers": {
             name: {
@@ -129,4 +162,5 @@ def _read(log: Log, said: dict[str, Any]) -> Memory:
         checkpoints=[Seen(one["size"], bytes.fromhex(one["root"]), one["note"]) for one in said["checkpoints"]],
         sizes={date.fromisoformat(day): size for day, size in said["sizes"].items()},
         audited_at=datetime.fromisoformat(said["audited_at"]) if said["audited_at"] else None,
+        stand=Stand.read(said.get("stand")),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -52,13 +52,20 @@ class FindingPage:
 
 @dataclass(frozen=True, slots=True)
 class HeadRow:
-    """A head as it stands in its row."""
+    """A head as it stands in its row, with what log_days says at the same moment, and how many events are parked."""
 
     size: int
     root: bytes
     compact_range: bytes
     checkpoint: str
     minimum_index: int
+    epoch: int
+    stream_sequence: int
+    stream_made_at: datetime | None
+    day: date
+    newest_day: date | None
+    oldest_index: int | None
+    parked: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +120,10 @@ class Rows(Protocol):
 
     async def beyond(self, size: int) -> Sequence[int]:
         """Indexes of rows beyond this size and that of the head, some of them if they are many."""
+        ...
+
+    async def misshapen(self) -> Sequence[tuple[int, int]]:
+        """Level and place of rows of tiles that are longer or shorter than the head says at the same moment."""
         ...
 
     async def tiles(self, level: int, places: Sequence[int]) -> Mapping[int, bytes]:

@@ -73,6 +73,11 @@ class Counter:
                 detail = f"entry {index} has a number that another entry has"
                 yield Observation(self.log, FindingKind.SEQUENCE_REPEATED, f"producer {producer} {number}", detail)
 
+    @property
+    def missing(self) -> int:
+        """How many numbers have not come."""
+        return sum(gap.last - gap.first + 1 for numbers in self.producers.values() for gap in numbers.gaps)
+
     def gaps(self, now: datetime, grace: timedelta) -> Iterator[Observation]:
         """Tells numbers that are missing for longer than the grace time."""
         for producer, numbers in self.producers.items():

@@ -17,11 +17,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from igstats_audit.batch import seal_context
 from igstats_audit.entry_store import TABLES
 from igstats_audit.errors import KeyDamagedError, KeyLostError
-from igstats_audit.leaf import SALT_SIZE
+from igstats_audit.events import CALLS
+from igstats_audit.leaf import SALT_SIZE, SIZE
 from igstats_audit.model import CUT_ID, LOG_CUT, DataKey, Log
 from igstats_audit.monitor.model import EntryRow, HeadRow, Opening, OpeningState
+from igstats_audit.tree import HASH_SIZE
 
-_HEAD = text("SELECT size, root, compact_range, checkpoint, minimum_index FROM heads WHERE log = :log")
+_HEAD = text(
+    "SELECT h.size, h.root, h.compact_range, h.checkpoint, h.minimum_index, h.epoch, h.stream_sequence,"
+    " h.stream_made_at, h.day, (SELECT max(d.day) FROM log_days d WHERE d.log = h.log) AS newest_day,"
+    " (SELECT min(d.first_index) FROM log_days d WHERE d.log = h.log) AS oldest_index,"
+    " (SELECT count(*) FROM parked p WHERE p.consumer = :consumer) AS parked FROM heads h WHERE h.log = :log"
+)
+_CONSUMERS = {Log.EVIDENCE: "", Log.ACCESS: CALLS.durable}  # who counts its place in a stream in the head of the log
+# Hashes of a row of tiles, as many as the tree of the head has there; of level 0 one row, the cut leaves of a block.
+_MISSHAPEN = text(
+    "SELECT t.level, t.place FROM heads h JOIN tiles t ON t.log = h.log WHERE h.log = :log AND CASE"
+    " WHEN t.level = 0 THEN t.place <> h.minimum_index >> 8"
+    " OR length(t.hashes) <> CAST(h.minimum_index & 255 AS integer) * CAST(:leaf AS integer)"
+    " WHEN t.level BETWEEN 1 AND 7 AND t.place BETWEEN 0 AND h.size >> 8 THEN length(t.hashes) = 0 OR length(t.hashes)"
+    " <> CAST(:hash AS integer) * greatest(0, least(256, (h.size >> (8 * t.level)) - (t.place << 8)))"
+    " ELSE true END ORDER BY t.level, t.place LIMIT :limit"
+)
+_MOST_MISSHAPEN = 1_000
 _TILES = text("SELECT place, hashes FROM tiles WHERE log = :log AND level = :level AND place = ANY(:places)")
 _DAYS = text("SELECT first_index, day FROM log_days WHERE log = :log ORDER BY first_index")
 _SUBJECTS = text("SELECT key_id, subject FROM data_keys WHERE key_id = ANY(CAST(:key_ids AS text[]))")
@@ -74,7 +92,8 @@ class SqlRows:
     async def head(self) -> HeadRow | None:
         """The head."""
         async with self._database.read() as connection:
-            row = (await connection.execute(_HEAD, {"log": self._log})).one_or_none()
+            binds = {"log": self._log, "consumer": _CONSUMERS[self._log]}
+            row = (await connection.execute(_HEAD, binds)).one_or_none()
             days = await connection.execute(_DAYS, {"log": self._log})
             self._days = [(first, day) for first, day in days]
         return None if row is None else HeadRow(**row._mapping)  # noqa: SLF001 - public, named so for columns
@@ -84,6 +103,12 @@ class SqlRows:
         binds = {"log": self._log, "size": size}
         async with self._database.read() as connection:
             return list((await connection.execute(_BEYOND[self._log], binds)).scalars())
+
+    async def misshapen(self) -> Sequence[tuple[int, int]]:
+        """Level and place of rows of tiles that are longer or shorter than the head says at the same moment."""
+        binds = {"log": self._log, "leaf": SIZE, "hash": HASH_SIZE, "limit": _MOST_MISSHAPEN}
+        async with self._database.read() as connection:
+            return [(row.level, row.place) for row in await connection.execute(_MISSHAPEN, binds)]
 
     async def tiles(self, level: int, places: Sequence[int]) -> Mapping[int, bytes]:
         """Rows of tiles by their places."""

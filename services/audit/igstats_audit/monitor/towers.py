@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from igstats_audit.monitor.model import FindingKind
 from igstats_audit.monitor.scene import Scene
 from igstats_audit.monitor.tiling import Claim, Hashes, holds, leaf_hashes, place_of, resolve, row_root, split
-from igstats_audit.tile_path import TILE_WIDTH, path
+from igstats_audit.tile_path import TILE_WIDTH, TilePathError, path
 
 _AT_ONCE = 64
 
@@ -23,6 +23,20 @@ async def check_tiles(scene: Scene) -> None:
     for size in scene.remembered(max(0, scene.since - 1), known.tree.size):
         if size % TILE_WIDTH == 0:
             scene.compare(size)
+
+
+async def check_shapes(scene: Scene) -> None:
+    """Names rows of tiles with bytes that no tile has, and rows that are no tile's: the next commit adds to their end.
+
+    A head that is not the signed one says nothing about them.
+    """
+    if scene.has(FindingKind.HEAD_CHANGED) or scene.has(FindingKind.CHECKPOINT_INVALID):
+        return
+    for level, place in await scene.rows.misshapen():
+        try:
+            scene.tell(FindingKind.TILE_CHANGED, place_of(level, place), "its row is not as long as the tile")
+        except TilePathError:
+            scene.tell(FindingKind.TILE_CHANGED, f"row {level}/{place}", "a row of tiles that is no tile's")
 
 
 async def _check_tile(scene: Scene, level: int, place: int, stored: bytes, claims: Sequence[Claim]) -> None:

@@ -42,6 +42,9 @@ class World:
         self.made: dict[str, bytes] = {}
         self.openings: dict[int, Opening] = {}
         self.minimum = 0
+        self.epoch = 0
+        self.position = 0
+        self.shapeless: list[tuple[int, int]] = []
         self.cuts: set[int] = set()
         self.numbers = dict.fromkeys(PRODUCERS, 0)
         self.memory = Memory.new(self.log)
@@ -72,7 +75,21 @@ class World:
     def sign(self) -> None:
         checkpoint = Checkpoint(self.signer.name, self.tree.size, self.tree.root)
         note, whole = self.signer.sign(checkpoint.text), b"".join(self.tree.hashes)
-        self.row: HeadRow | None = HeadRow(self.tree.size, self.tree.root, whole, note, self.minimum)
+        self.epoch += 1
+        self.row: HeadRow | None = HeadRow(
+            size=self.tree.size,
+            root=self.tree.root,
+            compact_range=whole,
+            checkpoint=note,
+            minimum_index=self.minimum,
+            epoch=self.epoch,
+            stream_sequence=self.position,
+            stream_made_at=None,
+            day=START.date(),
+            newest_day=START.date() if self.rows else None,
+            oldest_index=self.minimum if self.rows else None,
+            parked=0,
+        )
         self.made["checkpoint"] = note.encode()
 
     def cut(self, minimum: int) -> None:
@@ -111,6 +128,9 @@ class World:
     async def beyond(self, size: int) -> list[int]:
         return [row.index for row in self.rows if self.row and row.index >= max(size, self.row.size)]
 
+    async def misshapen(self) -> list[tuple[int, int]]:
+        return self.shapeless
+
     async def tiles(self, level: int, places: Sequence[int]) -> dict[int, bytes]:
         return {place: self.table[level, place] for place in places if (level, place) in self.table}
 
@@ -145,4 +165,17 @@ class World:
 def world() -> World:
     made = World()
     made.grow(700)
+    return made
+
+
+class Calls(World):
+    """The same for the access log, as far as its rows have what the evidence log has."""
+
+    log = Log.ACCESS
+
+
+@pytest.fixture
+def calls() -> World:
+    made = Calls()
+    made.grow(100)
     return made
