@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -48,6 +49,7 @@ def new_pem() -> bytes:
     return pem(Ed25519PrivateKey.generate())
 
 
+@functools.cache
 def signer(log: Log) -> NoteSigner:
     seed = bytes(range(32))
     keys = Ed25519PrivateKey.from_private_bytes(seed), MLDSA44PrivateKey.from_seed_bytes(seed)

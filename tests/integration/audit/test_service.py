@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -13,10 +12,6 @@ from typing import Any
 import pytest
 from igstats.audit.v1 import audit_service_pb2 as pb
 from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
-from igstats.holder.v1.holder_tasks_service_pb2_grpc import (
-    HolderTasksServiceServicer,
-    add_HolderTasksServiceServicer_to_server,
-)
 from igstats_audit.access import ACCESS
 from igstats_audit.call_query import PageTokens
 from igstats_audit.call_search import CallSearch
@@ -28,7 +23,6 @@ from igstats_audit.servicer import LogRpcs
 from igstats_audit.tables import CALL_DAYS, EVIDENCE_DAYS
 from igstats_client.merkle import leaf_hash, root_of
 from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
-from igstats_kit.access import Access
 from igstats_kit.client import Channels
 from igstats_kit.clock import SystemClock
 from igstats_kit.config import ServiceConfig
@@ -38,17 +32,15 @@ from igstats_kit.events import Bus, Stream
 from igstats_kit.seal import Sealer
 from igstats_kit.server import RpcServer
 from igstats_kit.testing.certificates import Authority
-from igstats_kit.testing.coordinator import Coordinator
 from igstats_kit.testing.processes import Child, Program, free_port
 
 from tests.integration.audit.conftest import TOKENS, World, call, entry
+from tests.integration.audit.service_process import Service, played_privacy
 
 MakeConfig = Callable[[str], Awaitable[ServiceConfig]]
 MakeBus = Callable[[str], Awaitable[Bus]]
 Stub = Callable[[str], Awaitable[Any]]
 Settings = Callable[[str], ServiceConfig]
-
-HOLDER_TASKS = "/igstats.holder.v1.HolderTasksService/"
 
 
 @pytest.fixture
@@ -213,72 +205,24 @@ async def test_what_is_not_there_says_so(stub: Stub) -> None:
         assert refused.value.reason is reason
 
 
-class PlayedPrivacy(HolderTasksServiceServicer):
-    """Passes what a holder asks to the coordinator of the kit's tests."""
-
-    def __init__(self, coordinator: Coordinator) -> None:
-        self._coordinator = coordinator
-
-    async def RegisterHolder(self, request: Any, _context: object) -> Any:
-        return await self._coordinator.RegisterHolder(request)
-
-    async def LeaseTasks(self, request: Any, _context: object) -> Any:
-        return await self._coordinator.LeaseTasks(request)
-
-    async def ListErasures(self, request: Any, _context: object) -> Any:
-        return await self._coordinator.ListErasures(request)
-
-    async def UploadExport(self, requests: Any, _context: object) -> Any:
-        return await self._coordinator.UploadExport(requests)
-
-
-@pytest.fixture
-async def privacy(settings_of: Settings) -> AsyncIterator[tuple[int, Coordinator]]:
-    """The port of a played privacy, and what it was told."""
-    coordinator = Coordinator(TOKENS)
-    anyone = Access(frozenset({"audit"}))
-    names = ("RegisterHolder", "LeaseTasks", "UploadExport", "ListErasures")
-    rpc = RpcServer(settings_of("privacy"), {f"{HOLDER_TASKS}{name}": anyone for name in names})
-    add_HolderTasksServiceServicer_to_server(PlayedPrivacy(coordinator), rpc.server)
-    yield await rpc.start(), coordinator
-    await rpc.stop(0)
-
-
 async def test_the_process_starts_registers_appends_and_ends_when_told(
-    settings_of: Settings,
-    bus: MakeBus,
-    privacy: tuple[int, Coordinator],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    settings_of: Settings, bus: MakeBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port, coordinator = privacy
-    address = f"127.0.0.1:{free_port()}"
-    monkeypatch.setenv("IGSTATS_AUDIT_LISTEN", address)
-    monkeypatch.setenv("IGSTATS_PRIVACY_ADDRESS", f"127.0.0.1:{port}")
     tasks = Stream("TASKS", ("igstats.privacy.v1.task.*",), timedelta(hours=1), impersonal_store("test"))
     await (await bus("privacy")).ensure(tasks)
-    program = Program("audit", [sys.executable, "-m", "igstats_audit", "serve"], tmp_path / "log")
-    child = await Child.start(program)
-    channels = Channels(settings_of("stats"))
-    try:
-        audit = AuditServiceStub(channels.to("audit", address))
-        request = pb.AppendEntriesRequest(entries=[new_entry("e0")])
-        while coordinator.public_key == b"" or not await _appended(audit, request):
-            assert child.running, program.log.read_text()
-            await asyncio.sleep(0.05)
-    finally:
-        await channels.close()
-        child.send(signal.SIGTERM)
-        code = await child.wait()
-    assert code == 0, program.log.read_text()
-    assert all(json.loads(line)["service"] == "audit" for line in program.log.read_text().splitlines())
-
-
-async def _appended(audit: Any, request: pb.AppendEntriesRequest) -> bool:
-    with contextlib.suppress(DomainError):
-        done = await audit.AppendEntries(request)
-        return bool(done.acknowledgements)
-    return False
+    address = f"127.0.0.1:{free_port()}"
+    monkeypatch.setenv("IGSTATS_AUDIT_LISTEN", address)
+    async with played_privacy(settings_of("privacy")) as (port, coordinator):
+        monkeypatch.setenv("IGSTATS_PRIVACY_ADDRESS", f"127.0.0.1:{port}")
+        service = Service(settings_of("stats"), address, tmp_path)
+        async with service:
+            await service.start()
+            done = await service.stub.AppendEntries(pb.AppendEntriesRequest(entries=[new_entry("e0")]))
+            assert done.acknowledgements
+            while not coordinator.public_key:
+                assert service.running, service.said
+                await asyncio.sleep(0.05)
+    assert all(json.loads(line)["service"] == "audit" for line in service.said.splitlines())
 
 
 @pytest.mark.parametrize("command", ["migrate", "check"])
