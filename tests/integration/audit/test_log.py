@@ -5,8 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from igstats_audit import model
 from igstats_audit.errors import LogForkedError
-from igstats_audit.model import Commit, Delivery, Head, SealedEntry
+from igstats_audit.logs import OneLog
+from igstats_audit.model import CALL_ANSWERED, Commit, Delivery, Head, NewCall, SealedEntry
 from igstats_audit.tree import Range, grow, leaf_hash
 from igstats_client.merkle import root_of
 from igstats_client.note import open_note, parse_checkpoint, parse_verifier_key
@@ -15,7 +17,7 @@ from igstats_kit.events import Event
 from igstats_kit.sql import Database
 from sqlalchemy import text
 
-from tests.integration.audit.conftest import MOMENT
+from tests.integration.audit.conftest import MOMENT, TOKENS, World, call, entry
 
 Log = Any
 """The log of conftest.py."""
@@ -62,31 +64,77 @@ async def test_the_same_entry_given_to_two_writers_is_one_entry(log: Log) -> Non
     assert [answer.acknowledgements[0].index for answer in answers] == [0, 0]
 
 
-async def test_a_commit_on_an_old_head_writes_nothing(log: Log) -> None:
-    async with log.writer() as writer:
-        old = await log.proofs.head()
-        await writer.append([log.entry("first")])
+WRITTEN = ("evidence_entries", "entry_ids", "access_entries", "calls", "log_days", "tiles", "inbox")
+
+
+async def written(world: World) -> list[Any]:
+    """All rows that a commit can write."""
+    return [await world.ask(f"SELECT * FROM {table} ORDER BY 1, 2") for table in ("heads", *WRITTEN)]  # noqa: S608 - ours
+
+
+async def given(world: World, which: model.Log, name: str) -> None:
+    """Gives one entry to a log."""
+    if which is model.Log.ACCESS:
+        await world.call(call(name))
+    else:
+        await world.evidence.sequencer.append([entry(name)])
+
+
+async def sealed(world: World, which: model.Log, name: str) -> SealedEntry:
+    """A new entry for a log, sealed under the key of its last one."""
+    (key_id,) = (await world.ask(f"SELECT key_id FROM {which}_entries ORDER BY index DESC LIMIT 1"))[0]  # noqa: S608 - ours
+    new = entry(name)
+    if which is model.Log.ACCESS:
+        token = TOKENS.of("ACCOUNT_ID", "acc_1")
+        new = NewCall(name, CALL_ANSWERED, "", "gateway", b"p", MOMENT, token=token, position=9)
+    return SealedEntry(new, b"salt", b"leaf", key_id, b"sealed")
+
+
+def commit_on(old: Head, late: SealedEntry) -> Commit:
+    """A commit of an entry, of tiles and of an event on top of a head."""
     growth = grow(old.tree, [b"x" * 32] * 256)
-    late = SealedEntry(log.entry("late"), b"salt", b"leaf")
-    new = Head(growth.after, old.epoch + 1, "late", day=MOMENT.date())
-    commit = Commit(old, new, [late], growth, [Delivery("audit-records", [Event("evt_1", "s", "t", MOMENT, b"")])])
-    assert not await log.store.swap(commit)
+    new = Head(growth.after, old.epoch + 1, "late", stream_sequence=9, day=MOMENT.date())
+    return Commit(old, new, [late], growth, [Delivery("audit-records", [Event("evt_1", "s", "t", MOMENT, b"")])])
+
+
+async def swapped(log: OneLog, commit: Commit) -> list[bool]:
+    """What both ways to commit say."""
+    said = [await log.store.swap(commit)]
     async with log.store.turn() as turn:
         await turn.begin([])
-        assert not await turn.swap(commit)
-    entries = "(SELECT count(*) FROM evidence_entries), (SELECT count(*) FROM entry_ids)"
-    rest = "(SELECT count(*) FROM log_days), (SELECT count(*) FROM tiles), (SELECT count(*) FROM inbox)"
-    assert await ask(log.database, f"SELECT {entries}, {rest}") == [(1, 1, 1, 0, 0)]
+        said.append(await turn.swap(commit))
+    return said
 
 
-async def test_a_commit_of_another_epoch_or_under_a_key_that_is_gone_writes_nothing(log: Log) -> None:
-    async with log.writer():
-        head = await log.proofs.head()
-    growth, at_work = grow(head.tree, []), replace(head, epoch=head.epoch + 1)
-    assert not await log.store.swap(Commit(replace(head, epoch=9), replace(head, epoch=10), [], growth))
-    sealed = SealedEntry(log.entry("e0"), b"salt", b"leaf", "key_gone", b"sealed")
-    assert not await log.store.swap(Commit(head, at_work, [sealed], growth))
-    assert await log.store.swap(Commit(head, at_work, [], growth))
+@pytest.mark.parametrize("which", model.Log)
+async def test_a_commit_on_an_old_head_writes_nothing(world: World, which: model.Log) -> None:
+    log = world.logs[which]
+    async with world.writing():
+        old = await log.store.head()
+        await given(world, which, "first")
+        late = await sealed(world, which, "late")
+    before = await written(world)
+    assert await swapped(log, commit_on(old, late)) == [False, False]
+    assert await written(world) == before
+
+
+@pytest.mark.parametrize("which", model.Log)
+async def test_a_commit_of_another_epoch_or_under_a_key_that_is_gone_writes_nothing(
+    world: World, which: model.Log
+) -> None:
+    log = world.logs[which]
+    async with world.writing():
+        await given(world, which, "first")
+        late = await sealed(world, which, "late")
+    before, head = await written(world), await log.store.head()
+    assert await swapped(log, commit_on(replace(head, epoch=9), late)) == [False, False]
+    assert await swapped(log, commit_on(head, replace(late, key_id="key_gone"))) == [False, False]
+    assert await written(world) == before
+    assert await log.store.swap(commit_on(head, late))
+    after = dict(zip(("heads", *WRITTEN), await written(world), strict=True))
+    mine = {model.Log.EVIDENCE: {"evidence_entries", "entry_ids"}, model.Log.ACCESS: {"access_entries", "calls"}}
+    changed = {name for name, rows in zip(after, before, strict=True) if after[name] != rows}
+    assert changed == {"heads", "tiles", "inbox"} | mine[which]
 
 
 async def test_a_restarted_writer_goes_on_where_the_last_ended(log: Log) -> None:
