@@ -24,6 +24,7 @@ from tests.integration.audit.office import Office, PlayedGateway, advisory_on, a
 
 MakeConfig = Callable[[str], Awaitable[AuditConfig]]
 CALLED_AT = SystemClock().now() - timedelta(hours=2)
+CREATE_KEY = "/igstats.api.v1.AccountService/CreateKey"
 OLD_KEY = f"kek_{ULID.from_timestamp(1_700_000_000.0)}".lower()
 """A key of the day of 14 November 2023."""
 
@@ -41,7 +42,7 @@ PLANTED = {
     "api_keys.scopes": Fault("Wide0000", "LOW", "unneeded=stats:write"),
     "api_keys.unused": Fault("Zq3xK0aB", "MEDIUM", "last_used=never"),
     "calls.authentication": Fault(f"hour {CALLED_AT:%Y-%m-%dT%HZ}", "MEDIUM", "refused=60"),
-    "calls.unsigned": Fault("/a.B/C", "HIGH", "calls=1"),
+    "calls.unsigned": Fault(CREATE_KEY, "LOW", "calls=1"),
     "certificates.age": Fault("audit served", "MEDIUM", "age_days=100"),
     "certificates.expiry": Fault("audit served", "HIGH", "not_after="),
     "certificates.identity": Fault("privacy served", "HIGH", "identities=spiffe://igstats/stats"),
@@ -71,7 +72,6 @@ async def test_every_planted_fault_is_in_the_report_with_its_severity_and_what_w
 ) -> None:
     own = await config("audit")
     monkeypatch.setattr(PlayedGateway, "keys", (*PlayedGateway.keys, key_facts("Wide0000", days=40, used=True)))
-    monkeypatch.setattr("igstats_audit.looks.signed_methods", lambda: frozenset({"/a.B/C"}))
     certificates.issue("audit", lifetime=timedelta(days=2), age=timedelta(days=100))
     other = RpcServer(as_service(own, certificates, "stats"), {})
     try:
@@ -137,10 +137,10 @@ async def plant_in_database(world: World) -> None:
 
 
 async def plant_calls(world: World) -> None:
-    """Many that could not prove who they are, and one that was answered without its signature."""
+    """Many that could not prove who they are, and one that made a key without a signature."""
     world.clock.advance(max(CALLED_AT - world.clock.now(), timedelta(0)))
     refused = CallRecord("req_0", "", "", "/a.B/C", "grpc", 16, "", CALLED_AT, 1, b"")
     await world.call(
-        CallRecord("req_u", "acc_1", "k1", "/a.B/C", "grpc", 0, "", CALLED_AT, 1, b""),
+        CallRecord("req_u", "acc_1", "k1", CREATE_KEY, "grpc", 0, "", CALLED_AT, 1, b""),
         *(replace(refused, call_id=f"req_{number}") for number in range(60)),
     )

@@ -344,7 +344,7 @@ async def test_unsigned_calls_are_found_in_the_opened_entries_of_the_log(world: 
         unsigned = replace(record, call_id="req_2", signed=False)
         await world.call(record, unsigned, replace(unsigned, call_id="req_3", status=7))
     facts = LoggedCalls(CallIndexReader(world.database), world.access.store.entries)
-    check = call_checks.looks(facts, {"/a.B/C"}, no_keys, world.clock)["calls.unsigned"]
+    check = call_checks.looks(facts, {"/a.B/C": True}, no_keys, world.clock)["calls.unsigned"]
     looked = await check()
     (finding,) = looked.findings
     assert (looked.scope, finding.place, finding.evidence[0]) == ("3 calls of 24 hours", "/a.B/C", "calls=1")
@@ -359,7 +359,7 @@ async def test_calls_that_no_longer_reach_the_log_are_missed(world: Any) -> None
     async with world.writing():
         await world.call(record)
     facts = LoggedCalls(CallIndexReader(world.database), world.access.store.entries)
-    check = call_checks.looks(facts, (), no_keys, world.clock)["calls.authentication"]
+    check = call_checks.looks(facts, {}, no_keys, world.clock)["calls.authentication"]
     assert concluded("x", await check()).outcome is Outcome.PASSED
     world.clock.advance(timedelta(hours=26))
     assert concluded("x", await check()).outcome is Outcome.NOT_POSSIBLE

@@ -1,6 +1,9 @@
-from collections.abc import AsyncIterator, Collection, Sequence
+import pkgutil
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from importlib import import_module
 
+import igstats.api.v1
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from google.protobuf.descriptor_pool import DescriptorPool
@@ -9,13 +12,14 @@ from igstats_audit.checks import calls as module
 from igstats_audit.checks.api_keys import ApiKey
 from igstats_audit.checks.calls import AnsweredCall, Hour, spikes, unsigned
 from igstats_audit.checks.report import Look, Outcome, Severity, concluded
-from igstats_audit.checks.signed_methods import signed_methods
+from igstats_audit.checks.signed_methods import FILES, signed_methods
 from igstats_kit.testing.clock import FakeClock
 
 CLOCK = FakeClock()
 NOW = CLOCK.now()
 HOUR = timedelta(hours=1)
 SIGNED = "/igstats.api.v1.RequestService/CreateRequest"
+ASKING = {SIGNED: True}
 GOOD = [
     AnsweredCall(SIGNED, 0, signed=True, called_at=NOW),
     AnsweredCall(SIGNED, 16, signed=False, called_at=NOW),
@@ -37,7 +41,7 @@ class Facts:
             yield [one]
 
 
-def looks(facts: Facts, methods: Collection[str], *used: datetime | None) -> dict[str, Look]:
+def looks(facts: Facts, methods: Mapping[str, bool], *used: datetime | None) -> dict[str, Look]:
     """The checks, where the gateway tells of keys that were used then."""
 
     async def keys() -> Sequence[ApiKey]:
@@ -47,20 +51,27 @@ def looks(facts: Facts, methods: Collection[str], *used: datetime | None) -> dic
 
 
 async def test_signed_refused_and_open_calls_pass() -> None:
-    found = await looks(Facts(GOOD), {SIGNED})["calls.unsigned"]()
+    found = await looks(Facts(GOOD), ASKING)["calls.unsigned"]()
     assert (found.findings, found.blind, found.scope) == ([], [], "3 calls of 24 hours")
 
 
 async def test_an_answered_call_without_its_signature_is_found() -> None:
     wrong = [AnsweredCall(SIGNED, 0, signed=False, called_at=NOW - HOUR), *GOOD]
-    found = await looks(Facts(wrong), {SIGNED})["calls.unsigned"]()
+    found = await looks(Facts(wrong), ASKING)["calls.unsigned"]()
     (finding,) = found.findings
     assert (finding.severity, finding.place, finding.evidence[0]) == (Severity.HIGH, SIGNED, "calls=1")
-    assert list(unsigned(GOOD, {SIGNED})) == []
+    assert list(unsigned(GOOD, ASKING)) == []
+
+
+async def test_an_answered_call_of_a_scope_that_writes_is_found_where_nothing_asks_for_a_signature() -> None:
+    wrong = [AnsweredCall(SIGNED, 0, signed=False, called_at=NOW - HOUR), *GOOD]
+    found = await looks(Facts(wrong), {SIGNED: False})["calls.unsigned"]()
+    (finding,) = found.findings
+    assert (finding.severity, finding.place, finding.evidence[-1]) == (Severity.LOW, SIGNED, "asked=no")
 
 
 async def test_a_call_that_does_not_open_may_be_the_unsigned_one() -> None:
-    found = await looks(Facts([*GOOD, None, None]), {SIGNED})["calls.unsigned"]()
+    found = await looks(Facts([*GOOD, None, None]), ASKING)["calls.unsigned"]()
     assert found.blind == ["2 calls whose entries do not open: the findings of the monitor name them"]
 
 
@@ -69,7 +80,7 @@ DAY = timedelta(days=1)
 
 
 async def outcomes(hours: Sequence[Hour], *used: datetime | None) -> set[Outcome]:
-    checks = looks(Facts([], hours), {SIGNED}, *used)
+    checks = looks(Facts([], hours), ASKING, *used)
     return {concluded(name, await checks[name]()).outcome for name in NAMES}
 
 
@@ -99,15 +110,7 @@ async def test_a_pause_that_is_usual_passes() -> None:
 
 async def test_what_was_not_read_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_CALLS", 2)
-    assert (await looks(Facts(GOOD), {SIGNED})["calls.unsigned"]()).blind == ["calls older than the newest 2"]
-
-
-async def test_without_methods_that_need_a_signature_none_can_be_missing_and_the_report_says_so() -> None:
-    found = await looks(Facts(GOOD), set())["calls.unsigned"]()
-    assert (concluded("x", found).outcome, found.scope) == (
-        Outcome.PASSED,
-        "the public methods: none asks for a signature, so no call can lack one",
-    )
+    assert (await looks(Facts(GOOD), ASKING)["calls.unsigned"]()).blind == ["calls older than the newest 2"]
 
 
 def quiet() -> list[Hour]:
@@ -116,7 +119,7 @@ def quiet() -> list[Hour]:
 
 
 async def test_an_even_number_of_refusals_passes() -> None:
-    found = await looks(Facts([], quiet()[::-1]), {SIGNED})["calls.authentication"]()
+    found = await looks(Facts([], quiet()[::-1]), ASKING)["calls.authentication"]()
     assert found.findings == []
     assert found.scope.startswith("2400 calls")
 
@@ -136,13 +139,21 @@ def test_methods_that_need_a_signature_come_from_the_descriptors() -> None:
     file = FileDescriptorProto(name="t.proto", package="t", dependency=["igstats/api/v1/access.proto"])
     file.message_type.add(name="M")
     service = file.service.add(name="S")
-    for name, needed in (("Open", False), ("Signed", True)):
+    for name, scope, needed in (("Open", "s:read", False), ("Signed", "s:read", True), ("Write", "s:write", False)):
         method = service.method.add(name=name, input_type=".t.M", output_type=".t.M")
-        method.options.Extensions[access_pb2.access].signature_required = needed
+        method.options.Extensions[access_pb2.access].MergeFrom(
+            access_pb2.Access(scope=scope, signature_required=needed)
+        )
     pool = DescriptorPool()
     for known in ("google/protobuf/descriptor.proto", "igstats/api/v1/access.proto"):
         found = FileDescriptorProto()
         access_pb2.DESCRIPTOR.pool.FindFileByName(known).CopyToProto(found)
         pool.Add(found)
     pool.Add(file)
-    assert signed_methods([pool.FindFileByName("t.proto")]) == {"/t.S/Signed"}
+    assert signed_methods([pool.FindFileByName("t.proto")]) == {"/t.S/Signed": True, "/t.S/Write": False}
+
+
+def test_every_service_of_the_public_api_is_looked_at() -> None:
+    names = [module.name for module in pkgutil.iter_modules(igstats.api.v1.__path__) if module.name.endswith("_pb2")]
+    found = [import_module(f"igstats.api.v1.{name}").DESCRIPTOR for name in names]
+    assert {file.name for file in found if file.services_by_name} == {file.name for file in FILES}

@@ -1,6 +1,6 @@
 """The API log: calls that should have been signed and were not, and sudden failures to prove who one is."""
 
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -18,6 +18,10 @@ UNAUTHENTICATED = 16  # number of the gRPC status code
 FEWEST, TIMES = 50, 5
 MANY, MANY_TIMES = 500, 20
 MOST_CALLS = 500_000
+_UNCHECKED = "was answered without a signature although it needs one: look at the gateway's signature check"
+_UNASKED = (
+    "writes, and was answered without a signature: nothing asks for one, so whoever has a key of the scope may call it"
+)
 BUSY_HOURS, SHORTEST_SILENCE = 24, timedelta(hours=3)
 
 
@@ -52,14 +56,14 @@ class CallFacts(Protocol):
         ...
 
 
-def unsigned(calls: Sequence[AnsweredCall], signed_methods: Collection[str]) -> Iterator[Finding]:
-    """Methods that need a signature and answered without one."""
-    for method in sorted(signed_methods):
+def unsigned(calls: Sequence[AnsweredCall], signed_methods: Mapping[str, bool]) -> Iterator[Finding]:
+    """Methods that need a signature and answered without one, whether the gateway is told to ask for it or not."""
+    for method, asked in sorted(signed_methods.items()):
         wrong = [one for one in calls if one.method == method and not one.status and not one.signed]
         if wrong:
             times = sorted(one.called_at for one in wrong)
-            text = "was answered without a signature although it needs one: look at the gateway's signature check"
-            yield Finding(Severity.HIGH, method, text, evidence(calls=len(wrong), first=times[0], last=times[-1]))
+            seen = evidence(calls=len(wrong), first=times[0], last=times[-1], asked="yes" if asked else "no")
+            yield Finding(Severity.HIGH if asked else Severity.LOW, method, _UNCHECKED if asked else _UNASKED, seen)
 
 
 def spikes(hours: Sequence[Hour], now: datetime) -> Iterator[Finding]:
@@ -93,7 +97,7 @@ def unheard(hours: Sequence[Hour], used_on: datetime | None, now: datetime) -> I
         yield f"what came since {used_on:%Y-%m-%d}: a key was used that day, and no call of it is in the log"
 
 
-def looks(facts: CallFacts, signed_methods: Collection[str], read_keys: ReadKeys, clock: Clock) -> dict[str, Look]:
+def looks(facts: CallFacts, signed_methods: Mapping[str, bool], read_keys: ReadKeys, clock: Clock) -> dict[str, Look]:
     """The checks of this family by name. Keys tell whether calls came, when the log has none of a day."""
 
     async def used_on(now: datetime) -> datetime | None:
@@ -109,8 +113,6 @@ def looks(facts: CallFacts, signed_methods: Collection[str], read_keys: ReadKeys
         return hours, list(unheard(hours, await used_on(now) if quiet else None, now))
 
     async def of_signatures() -> Looked:
-        if not signed_methods:
-            return Looked("the public methods: none asks for a signature, so no call can lack one", [])
         _, blind = await heard()
         seen, closed, wanted = 0, 0, []
         async for batch in facts.answered(clock.now() - WINDOW):

@@ -6,7 +6,7 @@ CHECKS: Mapping[str, str] = {
     "api_keys.scopes": "API keys with scopes that none of their calls has needed",
     "api_keys.unused": "API keys that nobody uses, or that never end",
     "calls.authentication": "hours in which unusually many calls could not prove who they are",
-    "calls.unsigned": "answered calls without the signature that their method needs",
+    "calls.unsigned": "answered calls without the signature that their scope or method needs",
     "certificates.age": "certificates that have been in use for too long",
     "certificates.expiry": "certificates that have expired or soon will",
     "certificates.identity": "certificates that name somebody else, or that another authority has issued",
