@@ -1,4 +1,9 @@
-"""What the last audit saw of the logs, in a file outside of the database: a database that is put back keeps it."""
+"""What the last audit saw of the logs, in a file outside of the database: a database that is put back keeps it.
+
+`igstats_audit.last_signed` keeps in the same folder what each log has signed last, and the two are not one. That moves
+on every second, with whatever is signed, and keeps a service from starting. This moves on with an audit that found the
+logs to extend what they were: what a fork has signed never takes its place, so each audit from then on tells the fork.
+"""
 
 import asyncio
 import json
