@@ -28,7 +28,7 @@ NOTE = "checkpoint/note.txt"
 LOG_KEY = "keys/log.vkey"
 SECOND_LOG_KEY = "keys/log-mldsa44.vkey"
 _PARTS = ("payload", "salt", "leaf", "tlog-proof")
-_ENTRY = re.compile(rf"entries/([0-9]{{2,}})-([a-z]+(?:\.[a-z_]+)+)\.({'|'.join(_PARTS)})")
+_ENTRY = re.compile(rf"entries/([0-9]{{2,}})-([a-z][a-z_]*(?:\.[a-z][a-z_]*)+)\.({'|'.join(_PARTS)})")
 _HOLDER_KEY = re.compile(r"keys/holders/([a-z][a-z0-9_-]{0,62})\.([0-9a-f]{16})\.pem")
 KEY_SIZE = 32
 """Bytes of a raw Ed25519 public key, RFC 8032 section 5.1.5."""

@@ -113,9 +113,9 @@ class Plan:
         for one in submission.entries:
             name = one.new.entry_id
             if name in self._mine:
-                same = self._mine[name].new.payload == one.new.payload
+                same = alike(self._mine[name].new, one.new)
             else:
-                same = name not in self._known or _says(self._known[name], one.new.payload)
+                same = name not in self._known or _says(self._known[name], one.new)
             if not same:
                 yield name
 
@@ -132,9 +132,21 @@ class Plan:
         return place
 
 
-def _says(known: Known, payload: bytes) -> bool:
-    """Whether a payload stands in an entry; of an erased one nobody can tell."""
-    return not known.salt or commitment(known.salt, payload) == decode(known.leaf).commitment
+def alike(one: NewEntry, other: NewEntry) -> bool:
+    """Whether two entries say the same: what, from whom, of which request."""
+    return _names(one) == _names(other) and one.payload == other.payload
+
+
+def _says(known: Known, new: NewEntry) -> bool:
+    """Whether a known entry says what a new one does; which payload an erased one had nobody can tell."""
+    leaf = decode(known.leaf)
+    if (leaf.kind, leaf.producer, known.request_id) != _names(new):
+        return False
+    return not known.salt or commitment(known.salt, new.payload) == leaf.commitment
+
+
+def _names(new: NewEntry) -> tuple[str, str, str]:
+    return new.kind, new.producer, new.request_id
 
 
 def prepare(entries: Sequence[NewEntry]) -> list[SealedEntry]:

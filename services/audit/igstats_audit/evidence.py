@@ -26,7 +26,8 @@ from igstats_audit.proofs import Proofs
 
 _CLOSER = "privacy"
 _DECISIVE = frozenset({RECEIPT_ISSUED, REQUEST_CLOSED, LOG_CUT})
-_KIND = re.compile(r"[a-z_]+(\.[a-z_]+)+")
+_KIND = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+")
+_OF_RECEIPT = re.compile(r".*/[0-9a-f]{64}", re.DOTALL)
 _RETRY_SECONDS = 1.0
 
 _log = get_logger()
@@ -121,9 +122,11 @@ def _not_free(entry: NewEntry) -> Iterator[tuple[str, str]]:
     if entry.kind in _DECISIVE:
         yield "kind", "the log takes it from receipts, closings and cuts only"
     elif not _KIND.fullmatch(entry.kind):
-        yield "kind", "is not lower-case words with dots between"
+        yield "kind", "is not words of lower-case letters with dots between"
     if entry.entry_id.startswith(CUT_ID):
         yield "entry_id", "is that of a cut"
+    if _OF_RECEIPT.fullmatch(entry.entry_id):
+        yield "entry_id", "has the form of a receipt's"
 
 
 def receipt_entry_id(task_id: str, digest: bytes) -> str:

@@ -145,6 +145,7 @@ class Known:
     """Where an entry id already is, and what stands there."""
 
     index: int
+    request_id: str
     leaf: bytes
     salt: bytes
 

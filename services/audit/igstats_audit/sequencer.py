@@ -14,7 +14,7 @@ from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.log import get_logger
 
-from igstats_audit.batch import Done, Plan, Submission, prepare, seal, signed, withhold
+from igstats_audit.batch import Done, Plan, Submission, alike, prepare, seal, signed, withhold
 from igstats_audit.errors import KeyDamagedError, KeyLostError, LogForkedError
 from igstats_audit.model import (
     Acknowledgement,
@@ -302,7 +302,7 @@ def _token(entry: NewEntry) -> bytes | None:
 def _require_one_content(entries: Sequence[NewEntry]) -> None:
     first: dict[str, NewEntry] = {}
     for entry in entries:
-        if first.setdefault(entry.entry_id, entry).payload != entry.payload:
+        if not alike(first.setdefault(entry.entry_id, entry), entry):
             raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED, entry_id=entry.entry_id)
 
 

@@ -93,7 +93,7 @@ class Turn:
     async def _known(self, entry_ids: Sequence[str]) -> dict[str, Known]:
         rows = await self._connection.execute(_KNOWN, {"entry_ids": list(entry_ids)})
         found = await self._store.read(self._connection, [Place(row.at, row.day) for row in rows])
-        return {entry.entry_id: Known(entry.index, entry.leaf, entry.salt) for entry in found}
+        return {entry.entry_id: Known(entry.index, entry.request_id, entry.leaf, entry.salt) for entry in found}
 
     async def admitted(self, tokens: Collection[bytes]) -> set[bytes]:
         """Locks the subjects of these tokens and returns those that are not fenced."""

@@ -1,4 +1,4 @@
-"""Runs the privacy service: python -m igstats_privacy {serve | migrate | check | canary | rebuild-ledger}."""
+"""Runs privacy: python -m igstats_privacy {serve | migrate | check | canary | rebuild-ledger | officer-ids}."""
 
 import sys
 

@@ -18,6 +18,7 @@ from igstats_privacy.fanout import Fanout
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.leases import Leases
 from igstats_privacy.messages import grounds
+from igstats_privacy.officer_ids import OfficerIds
 from igstats_privacy.receipts import Receipts
 from igstats_privacy.recipients import Recipients
 from igstats_privacy.registry import Registry
@@ -37,6 +38,7 @@ class Core:
         self.clock = clock
         self.sealer = Sealer(seal_key)
         self.codes = StatusCodes(seal_key)
+        self.officer_ids = OfficerIds(self.sealer)
         self.identifiers = Identifiers(self.sealer, Tokens(read_secret(config.suppression_key)))
         self.changes = Changes()
         self.fanout = Fanout(clock, SystemRandom().random, grounds)

@@ -122,6 +122,7 @@ async def test_a_service_appends_under_its_own_name_only(stub: Stub) -> None:
         (pb.NewEntry(kind="request.closed"), "entries[1].kind"),
         (pb.NewEntry(kind="log.cut"), "entries[1].kind"),
         (pb.NewEntry(entry_id="cut/access/256"), "entries[1].entry_id"),
+        (pb.NewEntry(entry_id=f"req_1/stats/ATTEST/{'0a' * 32}"), "entries[1].entry_id"),
     ],
 )
 async def test_no_service_appends_what_evidence_rests_on(stub: Stub, given: pb.NewEntry, field: str) -> None:

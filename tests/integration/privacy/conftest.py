@@ -32,6 +32,7 @@ from igstats_privacy.leases import Leases
 from igstats_privacy.ledger import Ledger
 from igstats_privacy.model import Identifier, Naming, NewRequest, Shown, State, Task
 from igstats_privacy.model import Right as ModelRight
+from igstats_privacy.officer_ids import OfficerIds
 from igstats_privacy.packages import described
 from igstats_privacy.packages.links import Links
 from igstats_privacy.packages.packages import Packages
@@ -144,6 +145,7 @@ class Office:
         self.profiles = FakeProfiles()
         sealer, self.tokens = Sealer(b"s" * 32), Tokens(b"t" * 32)
         self.identifiers = Identifiers(sealer, self.tokens)
+        self.officer_ids = OfficerIds(sealer)
         self.changes = Changes()
         fanout = Fanout(self.clock, lambda: 0.0, messages.grounds)
         self.registry = Registry(database, fanout, self.changes, self.clock)
@@ -198,6 +200,7 @@ class Office:
             self.clock,
             self.triage.wake,
             personal_stores,
+            self.officer_ids,
         )
 
     async def register(self, *names: str) -> None:

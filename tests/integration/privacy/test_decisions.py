@@ -1,12 +1,14 @@
 """DecisionService over mutual TLS: officers under their own names, and a hold at a real holder until its release."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from igstats.api.v1 import request_service_pb2 as api
-from igstats.event.v1.events_pb2 import RequestsClosed
+from igstats.event.v1.events_pb2 import AuditRecord, RecordMade, RequestsClosed
 from igstats.holder.v1.identifier_pb2 import Identifier, IdentifierKind
 from igstats.holder.v1.task_pb2 import Phase
 from igstats.privacy.v1 import decision_service_pb2 as pb
@@ -144,6 +146,28 @@ async def test_an_officer_previews_extends_and_refuses(office: Office) -> None:
     )
     denied = (await office.ada.DenyRequest(refusal)).request
     assert (denied.state, denied.reason) == (RequestState.REQUEST_STATE_DENIED, "MANIFESTLY_UNFOUNDED")
+
+
+async def test_the_evidence_log_hears_of_every_decision_and_of_no_officers_name(office: Office) -> None:
+    made = await office.service.nats.subscribe("igstats.privacy.v1.record.made")
+    await office.service.nats.flush()
+    first, second = [await office.waits(api.REQUEST_KIND_ERASURE) for _ in range(2)]
+    await office.ada.ExtendRequest(pb.ExtendRequestRequest(request_id=first, reasons="many systems are concerned"))
+    await office.ada.ApproveRequest(pb.ApproveRequestRequest(request_id=first))
+    refusal = pb.DenyRequestRequest(
+        request_id=second, reason=pb.DENIAL_REASON_MANIFESTLY_UNFOUNDED, explanation="the ninth time this week"
+    )
+    await office.grace.DenyRequest(refusal)
+    expected = {"request.extended", "request.approved", "request.denied"}
+    told: dict[str, AuditRecord] = {}
+    while not expected <= set(told):
+        message = RecordMade.FromString((await made.next_msg(timeout=20)).data)
+        told |= {one.kind: one for one in message.records if one.kind in expected}
+    officers = {kind: json.loads(one.payload_json)["officer"] for kind, one in told.items()}
+    by_ada = {officers[kind] for kind in expected - {"request.denied"}}
+    assert len(by_ada) == 1, "the same officer has the same id"
+    assert officers["request.denied"] not in by_ada
+    assert all(re.fullmatch(r"off_[0-9a-f]{32}", one) for one in officers.values())
 
 
 async def test_everybody_who_may_read_a_request_reads_why_it_was_extended_and_until_when(office: Office) -> None:

@@ -35,12 +35,13 @@ async def excerpts(office: Office) -> Excerpts:
         office.exports,
         office.packages,
         office.identifiers,
+        office.officer_ids,
         office.clock,
     )
 
 
 async def opened(office: Office, excerpts: Excerpts, ground: str = "LEGAL_CLAIMS") -> str:
-    shown = await excerpts.open([ADA], ground, WHY, "key-of-case-12", "operator")
+    shown = await excerpts.open([ADA], ground, WHY, "key-of-case-12", "ada")
     await office.triage.run_once()
     request_id: str = shown.request.request_id
     return request_id
@@ -62,7 +63,7 @@ async def recorded(office: Office) -> list[tuple[str, dict[str, str]]]:
 
 
 async def read(excerpts: Excerpts, request_id: str) -> bytes:
-    return b"".join([piece async for piece in excerpts.read(request_id, "operator")])
+    return b"".join([piece async for piece in excerpts.read(request_id, "grace")])
 
 
 @pytest.mark.parametrize("ground", ["CONSENT", "LEGAL_CLAIMS", "OTHERS_RIGHTS", "PUBLIC_INTEREST"])
@@ -74,8 +75,8 @@ async def test_an_excerpt_names_its_ground_and_every_reading_is_on_record(
     archive = zipfile.ZipFile(io.BytesIO(await read(excerpts, request_id)))
     assert archive.read("stats/profiles.jsonl") == b'{"username":"ada"}\n'
     assert await recorded(office) == [
-        ("excerpt.opened", {"ground": ground, "officer": "operator"}),
-        ("excerpt.read", {"officer": "operator"}),
+        ("excerpt.opened", {"ground": ground, "officer": office.officer_ids.of("ada")}),
+        ("excerpt.read", {"officer": office.officer_ids.of("grace")}),
     ]
     assert (await office.show(request_id)).request.identity_proof == f"{ground}: {WHY}"
 

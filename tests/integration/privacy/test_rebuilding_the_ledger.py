@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 from igstats.event.v1.events_pb2 import RecordMade
+from igstats_kit.config import read_secret
+from igstats_kit.seal import Sealer
 from igstats_kit.sql import Database
 from igstats_kit.tables import holder_state, tombstones
+from igstats_privacy.config import PrivacyConfig
 from igstats_privacy.model import Erasure, Right, State
+from igstats_privacy.officer_ids import OfficerIds
 from igstats_privacy.remembered import Memory
 from igstats_privacy.tables import erasure_ledger, request_tokens, requests, tasks
 from sqlalchemy import delete, insert, select, text
@@ -117,6 +121,13 @@ async def both(config: MakeConfig) -> Any:
     yield made
     for database in made.values():
         await database.close()
+
+
+@pytest.mark.usefixtures("both")
+async def test_whose_an_officers_id_in_the_evidence_log_is_an_operator_can_tell() -> None:
+    code, output, _ = await _run("igstats_privacy", "officer-ids", given="ada\n\n grace \n")
+    own = OfficerIds(Sealer(read_secret(PrivacyConfig.load().seal_key)))
+    assert (code, output) == (0, f"{own.of('ada')} ada\n{own.of('grace')} grace\n")
 
 
 async def test_the_commands_of_the_runbook_bring_the_ledger_back(both: dict[str, Database]) -> None:

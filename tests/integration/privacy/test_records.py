@@ -39,7 +39,7 @@ class Records:
         self.office = office
         database, clock = office.database, office.clock
         self.watch = ClockWatch(database, clock)
-        ledger, breaches = RequestLedger(database, clock), Breaches(database, clock)
+        ledger, breaches = RequestLedger(database, clock), Breaches(database, office.officer_ids, clock)
         self.servicer = RecordServicer(ledger, breaches, self.watch, office.registry, CONTROLLER, clock)
 
     async def call(self, name: str, **fields: Any) -> Any:
@@ -109,7 +109,7 @@ async def test_every_step_of_a_breach_is_a_record_without_its_words(records: Rec
         "breach_id": made.breach_id,
         "event": "assessed",
         "number": 1,
-        "officer": "ada",
+        "officer": records.office.officer_ids.of("ada"),
     }
 
 

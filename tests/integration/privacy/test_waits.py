@@ -44,11 +44,14 @@ def deciding(office: Office, policy: Policy | None = None) -> Deciding:
         office.triage.wake,
         policy or Policy(),
         row_count,
+        office.officer_ids,
     )
 
 
 def previews(office: Office) -> Previews:
-    return Previews(office.database, office.children, office.identifiers, office.clock, office.triage.wake)
+    return Previews(
+        office.database, office.children, office.identifiers, office.officer_ids, office.clock, office.triage.wake
+    )
 
 
 async def children(office: Office, parent_id: str) -> dict[Right, State]:

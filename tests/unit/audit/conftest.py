@@ -138,7 +138,8 @@ class MemoryTurn:
     async def begin(self, entry_ids: Sequence[str]) -> tuple[Head | None, Mapping[str, Known]]:
         await self.log.pass_gate()
         wanted = set(entry_ids)
-        known = {one.entry_id: Known(one.index, one.leaf, one.salt) for one in self.log.kept if one.entry_id in wanted}
+        kept = [one for one in self.log.kept if one.entry_id in wanted]
+        known = {one.entry_id: Known(one.index, one.request_id, one.leaf, one.salt) for one in kept}
         return self.log.newest, known
 
     async def admitted(self, tokens: Collection[bytes]) -> set[bytes]:

@@ -139,6 +139,27 @@ async def test_an_id_with_two_contents_in_one_batch_is_refused(memory_log: Log, 
     assert refused.value.reason is Reason.IDEMPOTENCY_KEY_REUSED
 
 
+OTHERS = [{"kind": "test.other"}, {"producer": "gateway"}, {"request_id": "req_2"}, {"payload": b"other"}]
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: next(iter(other)))
+async def test_an_id_is_the_same_entry_only_with_the_same_kind_producer_request_and_payload(
+    memory_log: Log, note_signer: NoteSigner, other: dict[str, Any]
+) -> None:
+    async with running(memory_log, note_signer) as sequencer:
+        first = await sequencer.append([entry(1)])
+        for given in ([replace(entry(1), **other)], [entry(2), replace(entry(2), **other)]):
+            with pytest.raises(DomainError) as refused:
+                await sequencer.append(given)
+            assert refused.value.reason is Reason.IDEMPOTENCY_KEY_REUSED
+        memory_log.kept[0] = replace(memory_log.kept[0], salt=b"", payload=b"")
+        with contextlib.suppress(DomainError):
+            await sequencer.append([replace(entry(1), **other)])
+            assert "payload" in other, "which payload an erased entry had nobody can tell"
+        assert (await sequencer.append([entry(1)])).acknowledgements == first.acknowledgements
+    assert [one.entry_id for one in memory_log.kept] == ["e1"]
+
+
 async def test_two_callers_with_one_id_and_two_contents_get_one_place(memory_log: Log, note_signer: NoteSigner) -> None:
     async with running(memory_log, note_signer) as sequencer:
         outcomes = await asyncio.gather(

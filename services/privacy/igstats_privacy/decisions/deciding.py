@@ -18,6 +18,7 @@ from igstats_privacy.decisions.rules import extendable, inherited_extension
 from igstats_privacy.errors import request_not_found
 from igstats_privacy.lifecycle import Move
 from igstats_privacy.model import Request, Shown, Wait
+from igstats_privacy.officer_ids import OfficerIds
 from igstats_privacy.policy import Policy
 from igstats_privacy.regimes import extended
 from igstats_privacy.requests import Requests
@@ -42,6 +43,7 @@ class Deciding:
         wake_triage: Callable[[], None],
         policy: Policy,
         count_rows: CountRows,
+        officer_ids: OfficerIds,
     ) -> None:
         self._database = database
         self._requests = requests
@@ -50,6 +52,7 @@ class Deciding:
         self._wake_triage = wake_triage
         self._policy = policy
         self._count_rows = count_rows
+        self._officer_ids = officer_ids
 
     async def approve(self, request_id: str, officer: str) -> Shown:
         """Approves a request that waits for it; triage goes on once enough officers have.
@@ -68,7 +71,7 @@ class Deciding:
             if wait is Wait.UNSPECIFIED:
                 await store.approve(connection, request_id, now)
                 await self._requests.wait_no_more(connection, request, by_officer=True)
-            await self._record(connection, request_id, "request.approved", {"officer": officer, "wait": wait})
+            await self._record(connection, request_id, "request.approved", officer, {"wait": wait})
         return await self._shown(request_id)
 
     async def _after(self, connection: Connection, request: Request) -> Wait:
@@ -91,7 +94,7 @@ class Deciding:
             await self._requests.end(connection, request, Move.DENY)
             await store.refuse(connection, request_id, reason)
             await store.decide(connection, Decision(request_id, Kind.DENIAL, officer, now, reason, explanation))
-            await self._record(connection, request_id, "request.denied", {"officer": officer, "reason": reason})
+            await self._record(connection, request_id, "request.denied", officer, {"reason": reason})
         return await self._shown(request_id)
 
     async def extend(self, request_id: str, officer: str, reasons: str) -> Shown:
@@ -115,8 +118,7 @@ class Deciding:
             for one, moment in dues.items():
                 await store.extend(connection, one, moment, now)
                 await store.decide(connection, Decision(one, Kind.EXTENSION, officer, now, explanation=reasons))
-                payload = {"officer": officer, "due": moment.isoformat()}
-                await self._record(connection, one, "request.extended", payload)
+                await self._record(connection, one, "request.extended", officer, {"due": moment.isoformat()})
         self._changes.publish(dues)
         return await self._shown(request_id)
 
@@ -140,7 +142,10 @@ class Deciding:
                 raise request_not_found()
             yield connection, request
 
-    async def _record(self, connection: Connection, request_id: str, kind: str, payload: Mapping[str, str]) -> None:
+    async def _record(
+        self, connection: Connection, request_id: str, kind: str, officer: str, said: Mapping[str, str]
+    ) -> None:
+        payload = {"officer": self._officer_ids.of(officer), **said}
         await record(connection, "privacy", kind, payload, now=self._clock.now(), request_id=request_id)
 
     async def _shown(self, request_id: str) -> Shown:

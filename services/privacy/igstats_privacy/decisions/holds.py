@@ -17,6 +17,7 @@ from igstats_privacy.decisions.rules import is_too_wide, unknown_stores
 from igstats_privacy.errors import field_invalid, holder_unknown, request_not_found
 from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.model import Hold, Holder, Identifier, Naming, NewRequest, Regime, Right
+from igstats_privacy.officer_ids import OfficerIds
 from igstats_privacy.registry import Registry
 from igstats_privacy.store import Connection
 from igstats_privacy.triage import Profiles
@@ -55,6 +56,7 @@ class Holds:
         clock: Clock,
         wake_triage: Callable[[], None],
         describe: Describe,
+        officer_ids: OfficerIds,
     ) -> None:
         self._database = database
         self._registry = registry
@@ -64,6 +66,7 @@ class Holds:
         self._clock = clock
         self._wake_triage = wake_triage
         self._describe = describe
+        self._officer_ids = officer_ids
 
     async def place(self, new: NewHold, officer: str) -> Hold:
         """Keeps field groups of a person from erasures that have not begun to destroy.
@@ -82,7 +85,8 @@ class Holds:
                 raise DomainError(Reason.TRANSITION_NOT_ALLOWED, state=state, step="HOLD")
             await hold_store.place(connection, hold, tokens)
             groups = [f"{holder}/{store}" for holder, store in new.groups]
-            payload = {"hold": hold_id, "officer": officer, "ground": new.ground, "groups": groups}
+            by = self._officer_ids.of(officer)
+            payload = {"hold": hold_id, "officer": by, "ground": new.ground, "groups": groups}
             await record(connection, "privacy", "hold.placed", payload, now=now, request_id=new.request_id)
         return hold
 
@@ -128,11 +132,11 @@ class Holds:
             DomainError: HOLD_NOT_FOUND.
         """
         async with self._database.transaction() as connection:
-            hold = await self._release(connection, hold_id, officer)
+            hold = await self._release(connection, hold_id, self._officer_ids.of(officer))
         self._wake_triage()
         return hold
 
-    async def _release(self, connection: Connection, hold_id: str, officer: str) -> Hold:
+    async def _release(self, connection: Connection, hold_id: str, by: str) -> Hold:
         hold = await hold_store.lock(connection, hold_id)
         if hold is None:
             raise DomainError(Reason.HOLD_NOT_FOUND)
@@ -143,7 +147,7 @@ class Holds:
         resumed = await self._children.open(connection, await self._resuming(connection, hold))
         await hold_store.resumed(connection, hold_id, resumed)
         await hold_store.let_go(connection, hold.kept_back)
-        payload = {"hold": hold_id, "officer": officer, "resumed": resumed}
+        payload = {"hold": hold_id, "officer": by, "resumed": resumed}
         await record(connection, "privacy", "hold.released", payload, now=now)
         return await hold_store.lock(connection, hold_id) or hold
 

@@ -15,6 +15,7 @@ from igstats_privacy.errors import request_not_found
 from igstats_privacy.identifiers import Identifiers
 from igstats_privacy.lifecycle import FINAL, Move, movable
 from igstats_privacy.model import Right
+from igstats_privacy.officer_ids import OfficerIds
 
 
 class Previews:
@@ -25,12 +26,14 @@ class Previews:
         database: Database,
         children: Children,
         identifiers: Identifiers,
+        officer_ids: OfficerIds,
         clock: Clock,
         wake_triage: Callable[[], None],
     ) -> None:
         self._database = database
         self._children = children
         self._identifiers = identifiers
+        self._officer_ids = officer_ids
         self._clock = clock
         self._wake_triage = wake_triage
 
@@ -52,7 +55,7 @@ class Previews:
                 return before[0][0]
             naming = self._identifiers.open(request_id, sealed)
             (preview_id,) = await self._children.open(connection, [preview_of(request_id, naming, len(before))])
-            payload = {"officer": officer, "preview": preview_id}
+            payload = {"officer": self._officer_ids.of(officer), "preview": preview_id}
             now = self._clock.now()
             await record(connection, "privacy", "request.previewed", payload, now=now, request_id=request_id)
         self._wake_triage()

@@ -21,8 +21,11 @@ class DecisionsRoom:
             core.triage.wake,
             config.policy,
             row_count,
+            core.officer_ids,
         )
-        previews = Previews(core.database, core.children, core.identifiers, core.clock, core.triage.wake)
+        previews = Previews(
+            core.database, core.children, core.identifiers, core.officer_ids, core.clock, core.triage.wake
+        )
         self.holds = Holds(
             core.database,
             core.registry,
@@ -32,5 +35,6 @@ class DecisionsRoom:
             core.clock,
             core.triage.wake,
             personal_stores,
+            core.officer_ids,
         )
         self.servicer = DecisionServicer(deciding, previews, self.holds)

@@ -17,6 +17,7 @@ from igstats_privacy.errors import field_invalid
 from igstats_privacy.exports import EXCERPT, Exports
 from igstats_privacy.identifiers import Identifiers, normalised
 from igstats_privacy.model import Change, Identifier, NewRequest, Right, Shown, State
+from igstats_privacy.officer_ids import OfficerIds
 from igstats_privacy.packages.packages import Packages
 from igstats_privacy.requests import Requests
 
@@ -32,6 +33,7 @@ class Excerpts:
         exports: Exports,
         packages: Packages,
         identifiers: Identifiers,
+        officer_ids: OfficerIds,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -40,6 +42,7 @@ class Excerpts:
         self._exports = exports
         self._packages = packages
         self._identifiers = identifiers
+        self._officer_ids = officer_ids
         self._clock = clock
 
     async def open(self, identifiers: Iterable[Identifier], ground: str, reason: str, key: str, officer: str) -> Shown:
@@ -59,7 +62,7 @@ class Excerpts:
                 request_id = opening.request.request_id
                 change = Change(request_id, None, State.RECEIVED)
                 await enqueue_all(connection, store.drafted(events.requests_changed([change], now)))
-                payload = {"ground": ground, "officer": officer}
+                payload = {"ground": ground, "officer": self._officer_ids.of(officer)}
                 await record(connection, "privacy", "excerpt.opened", payload, now=now, request_id=request_id)
         return await self._requests.open(new)
 
@@ -71,7 +74,7 @@ class Excerpts:
         """
         contents = await self._exports.excerpt(request_id)
         async with self._database.transaction() as connection:
-            payload = {"officer": officer}
+            payload = {"officer": self._officer_ids.of(officer)}
             now = self._clock.now()
             await record(connection, "privacy", "excerpt.read", payload, now=now, request_id=request_id)
         async for piece in self._packages.packed(contents):

@@ -14,5 +14,12 @@ class PackagesRoom:
         self.packages = Packages(core.exports, described)
         self.links = Links(core.database, core.exports, self.packages, core.identifiers, core.clock)
         self.excerpts = Excerpts(
-            core.database, core.requests, core.drafts, core.exports, self.packages, core.identifiers, core.clock
+            core.database,
+            core.requests,
+            core.drafts,
+            core.exports,
+            self.packages,
+            core.identifiers,
+            core.officer_ids,
+            core.clock,
         )

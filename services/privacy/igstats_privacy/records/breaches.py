@@ -10,6 +10,7 @@ from igstats_kit.sql import Database
 from ulid import ULID
 
 from igstats_privacy.errors import field_invalid
+from igstats_privacy.officer_ids import OfficerIds
 from igstats_privacy.records import store
 from igstats_privacy.records.breach import Breach, BreachEvent, Kind, require_addable
 
@@ -17,8 +18,9 @@ from igstats_privacy.records.breach import Breach, BreachEvent, Kind, require_ad
 class Breaches:
     """The use cases of breaches. Answers carry the time at which they were true."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, officer_ids: OfficerIds, clock: Clock) -> None:
         self._database = database
+        self._officer_ids = officer_ids
         self._clock = clock
 
     async def open(
@@ -42,7 +44,7 @@ class Breaches:
                 "discovered": discovered.isoformat(),
                 "categories": list(categories),
                 "person_count": person_count,
-                "officer": by,
+                "officer": self._officer_ids.of(by),
             }
             await record(connection, "privacy", "breach.opened", payload, now=now)
         return breach, now
@@ -61,7 +63,8 @@ class Breaches:
             require_addable(kind, before.events)
             event = BreachEvent(by, now, kind, text)
             await store.add_event(connection, breach_id, len(before.events), event)
-            payload = {"breach_id": breach_id, "event": kind, "number": len(before.events), "officer": by}
+            told = {"breach_id": breach_id, "event": kind, "number": len(before.events)}
+            payload = {**told, "officer": self._officer_ids.of(by)}
             await record(connection, "privacy", "breach.amended", payload, now=now)
             after = await store.lock_breach(connection, breach_id)
         return after or before, now

@@ -19,7 +19,7 @@ class RecordsRoom:
         self._watch = ClockWatch(database, clock)
         self.servicer = RecordServicer(
             RequestLedger(database, clock),
-            Breaches(database, clock),
+            Breaches(database, core.officer_ids, clock),
             self._watch,
             core.registry,
             _controller(config),

@@ -162,7 +162,10 @@ class NewEntry(google.protobuf.message.Message):
     OCCURRED_TIME_FIELD_NUMBER: builtins.int
     SEQUENCE_FIELD_NUMBER: builtins.int
     entry_id: builtins.str
-    """Chosen by the producer, unique for ever; the event id when it came by NATS. Those of cuts begin with cut/."""
+    """Chosen by the producer, unique for ever; the event id when it came by NATS. Those of cuts begin with cut/, those of receipts end
+    with / and 64 hexadecimal digits: both are the log's own. Repeated with the same kind, producer, request and payload it is the same entry; with another
+    of these it is IDEMPOTENCY_KEY_REUSED.
+    """
     kind: builtins.str
     """What it is, dotted: retention.ran. Never receipt.issued, request.closed or log.cut: the log makes those by itself."""
     request_id: builtins.str

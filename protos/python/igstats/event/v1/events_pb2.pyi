@@ -340,7 +340,7 @@ class AuditRecord(google.protobuf.message.Message):
     PAYLOAD_JSON_FIELD_NUMBER: builtins.int
     OCCURRED_TIME_FIELD_NUMBER: builtins.int
     kind: builtins.str
-    """What it is, dotted: retention.ran, key.revoked, erasure.replayed."""
+    """What it is: words of lower-case letters and underscores with dots between, as retention.ran, key.revoked, security_audit.finished."""
     request_id: builtins.str
     """The request it belongs to, if any."""
     payload_json: builtins.str
