@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from itertools import chain
 
 from igstats_kit.clock import Clock
@@ -27,7 +28,7 @@ from igstats_audit.proofs import Proofs
 _CLOSER = "privacy"
 _DECISIVE = frozenset({RECEIPT_ISSUED, REQUEST_CLOSED, LOG_CUT})
 _KIND = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)+")
-_OF_RECEIPT = re.compile(r".*/[0-9a-f]{64}", re.DOTALL)
+_OF_RECEIPT = re.compile(r"/[0-9a-f]{64}\Z")
 _RETRY_SECONDS = 1.0
 
 _log = get_logger()
@@ -119,14 +120,20 @@ def require_free(entries: Sequence[NewEntry], field: str) -> None:
 
 
 def _not_free(entry: NewEntry) -> Iterator[tuple[str, str]]:
-    if entry.kind in _DECISIVE:
-        yield "kind", "the log takes it from receipts, closings and cuts only"
-    elif not _KIND.fullmatch(entry.kind):
-        yield "kind", "is not words of lower-case letters with dots between"
+    if fault := _fault_of_kind(entry.kind):
+        yield "kind", fault
     if entry.entry_id.startswith(CUT_ID):
         yield "entry_id", "is that of a cut"
-    if _OF_RECEIPT.fullmatch(entry.entry_id):
+    if _OF_RECEIPT.search(entry.entry_id):
         yield "entry_id", "has the form of a receipt's"
+
+
+@lru_cache(maxsize=256)
+def _fault_of_kind(kind: str) -> str:
+    """What is wrong with a kind, if anything; entries of one append are of few kinds."""
+    if kind in _DECISIVE:
+        return "the log takes it from receipts, closings and cuts only"
+    return "" if _KIND.fullmatch(kind) else "is not words of lower-case letters with dots between"
 
 
 def receipt_entry_id(task_id: str, digest: bytes) -> str:

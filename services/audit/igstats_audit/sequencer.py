@@ -302,7 +302,8 @@ def _token(entry: NewEntry) -> bytes | None:
 def _require_one_content(entries: Sequence[NewEntry]) -> None:
     first: dict[str, NewEntry] = {}
     for entry in entries:
-        if not alike(first.setdefault(entry.entry_id, entry), entry):
+        known = first.setdefault(entry.entry_id, entry)
+        if known is not entry and not alike(known, entry):
             raise DomainError(Reason.IDEMPOTENCY_KEY_REUSED, entry_id=entry.entry_id)
 
 

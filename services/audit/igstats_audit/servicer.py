@@ -34,7 +34,7 @@ class LogRpcs(AuditServiceServicer):
     @override
     async def AppendEntries(self, request: pb.AppendEntriesRequest, context: Context) -> pb.AppendEntriesResponse:
         """Appends entries of the calling service."""
-        if any(entry.producer != caller() for entry in request.entries):
+        if {entry.producer for entry in request.entries} != {caller()}:
             raise DomainError(Reason.CALLER_NOT_ALLOWED, caller=caller())
         now = self.clock.now()
         entries = [_new_entry(entry, now) for entry in request.entries]
