@@ -97,6 +97,7 @@ def test_every_difference_is_found(fault: str) -> None:
     plant(config)
     found = list(compare(config, users()))
     assert {(finding.severity, finding.place) for finding in found} == {(severity, place)}
+    assert all(finding.evidence for finding in found)
 
 
 # Spellings of nats-server for ways in; the first of a row is the one in its manual.

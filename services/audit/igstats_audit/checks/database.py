@@ -90,7 +90,7 @@ def own(seen: Catalogue) -> Iterator[Finding]:
         yield Finding(Severity.MEDIUM, extension, text, evidence(database=seen.database))
     if seen.remote and not seen.encrypted:
         text = "is reached over a network without TLS: add ssl=verify-full to the database URL"
-        yield Finding(Severity.HIGH, seen.database, text)
+        yield Finding(Severity.HIGH, seen.database, text, evidence(server="remote", encrypted="no"))
 
 
 def looks(read: ReadCatalogue) -> dict[str, Look]:

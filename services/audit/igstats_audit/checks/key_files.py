@@ -99,7 +99,7 @@ def day_keys(keys: Sequence[DayKey], now: datetime) -> Iterator[Finding]:
     """Keys of the day that should be gone: while they live, what was erased still opens in a backup."""
     if not keys:
         text = "there is no key of the day: no entry can be sealed; look at the log of the rotation worker"
-        yield Finding(Severity.HIGH, "key store", text)
+        yield Finding(Severity.HIGH, "key store", text, evidence(keys=0))
     for key in keys:
         if now - key.made_at > DAY_KEY_OLDEST:
             hours = (now - key.made_at) // timedelta(hours=1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,23 +37,37 @@ def compare(deployed: Mapping[str, Any], declared: Sequence[Mapping[str, Any]]) 
     found = authorization.get("users") if isinstance(authorization, Mapping) else None
     if not isinstance(found, list):
         text = "has no list of users: anybody with a certificate may do anything; deploy the declared users"
-        yield Finding(Severity.HIGH, "authorization", text)
+        yield Finding(Severity.HIGH, "authorization", text, evidence(users=_kind(found)))
         return
-    for name in sorted(set(cast("Mapping[str, Any]", authorization)) - {"users", "timeout"}):
-        yield Finding(Severity.HIGH, f"authorization.{name}", _UNDECLARED)
+    yield from _undeclared("authorization.", cast("Mapping[str, Any]", authorization), {"users", "timeout"})
     yield from _users(found, declared)
+
+
+def _undeclared(place: str, given: Mapping[str, Any], known: AbstractSet[str]) -> Iterator[Finding]:
+    for name in sorted(set(given) - known):
+        yield Finding(Severity.HIGH, f"{place}{name}", _UNDECLARED, evidence(value=_kind(given[name])))
+
+
+def _kind(given: object) -> str:
+    """What stands in the configuration, without its words: they may be a password."""
+    if given is None:
+        return "none"
+    if isinstance(given, bool):
+        return str(given).lower()
+    return "a block" if isinstance(given, Mapping) else "a list" if isinstance(given, list) else "a value"
 
 
 def _server(deployed: Mapping[str, Any]) -> Iterator[Finding]:
     tls, jetstream = deployed.get("tls"), deployed.get("jetstream")
     if not isinstance(tls, Mapping) or tls.get("verify_and_map") is not True:
         text = "must be true: without it a certificate does not decide which user somebody is"
-        yield Finding(Severity.HIGH, "tls.verify_and_map", text)
+        there = tls.get("verify_and_map") if isinstance(tls, Mapping) else None
+        yield Finding(Severity.HIGH, "tls.verify_and_map", text, evidence(verify_and_map=_kind(there)))
     if not isinstance(jetstream, Mapping) or jetstream.get("sync_interval") != "always":
         text = "must be always: otherwise a power cut loses acknowledged messages"
-        yield Finding(Severity.MEDIUM, "jetstream.sync_interval", text)
-    for name in sorted(set(deployed) - _DECLARED):
-        yield Finding(Severity.HIGH, name, _UNDECLARED)
+        there = jetstream.get("sync_interval") if isinstance(jetstream, Mapping) else None
+        yield Finding(Severity.MEDIUM, "jetstream.sync_interval", text, evidence(sync_interval=there or "none"))
+    yield from _undeclared("", deployed, _DECLARED)
     if "cluster" in deployed:
         yield from _cluster(deployed["cluster"])
 
@@ -63,13 +78,13 @@ def _cluster(found: object) -> Iterator[Finding]:
     tls, authorization = cluster.get("tls"), cluster.get("authorization")
     if not isinstance(tls, Mapping) or "insecure" in tls or not any(tls.get(name) is True for name in _VERIFYING):
         text = "must have verify: true, and not insecure: without it anybody may be a peer and read everything"
-        yield Finding(Severity.HIGH, "cluster.tls", text)
+        there = {name: _kind(tls.get(name)) for name in ("verify", "insecure")} if isinstance(tls, Mapping) else {}
+        yield Finding(Severity.HIGH, "cluster.tls", text, evidence(tls=_kind(tls), **there))
     known = isinstance(tls, Mapping) and tls.get("verify_cert_and_check_known_urls") is True
     if not known and (not isinstance(authorization, Mapping) or not authorization.get("user")):
         text = "must name a user, or cluster.tls check known URLs: else the certificate of any service makes a peer"
-        yield Finding(Severity.HIGH, "cluster.authorization", text)
-    for name in sorted(set(cluster) - _CLUSTER):
-        yield Finding(Severity.HIGH, f"cluster.{name}", _UNDECLARED)
+        yield Finding(Severity.HIGH, "cluster.authorization", text, evidence(user="none", known_urls="not checked"))
+    yield from _undeclared("cluster.", cluster, _CLUSTER)
 
 
 def _users(found: Sequence[Any], declared: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
@@ -77,15 +92,16 @@ def _users(found: Sequence[Any], declared: Sequence[Mapping[str, Any]]) -> Itera
     names = [str(user.get("user", "")) if isinstance(user, Mapping) else "" for user in found]
     for name in sorted(set(wanted) - set(names)):
         text = "is declared and not deployed: its service cannot connect; deploy the declared users"
-        yield Finding(Severity.MEDIUM, name, text)
+        yield Finding(Severity.MEDIUM, name, text, evidence(deployed_users=len(found)))
     for name, user in zip(names, found, strict=True):
         place = name or "a user without a name"
         if name not in wanted:
             text = "is not declared: find out who uses it, and take it out of the configuration"
-            yield Finding(Severity.HIGH, place, text)
+            fields = sorted(user) if isinstance(user, Mapping) else []
+            yield Finding(Severity.HIGH, place, text, evidence(fields=",".join(fields) or "none"))
         elif names.count(name) > 1:
             text = "stands there more than once: the server takes one of them; deploy the declared users"
-            yield Finding(Severity.HIGH, place, text)
+            yield Finding(Severity.HIGH, place, text, evidence(times=names.count(name)))
         else:
             yield from _rights(place, user, wanted[name])
 
@@ -99,7 +115,8 @@ def _rights(place: str, user: Mapping[str, Any], wanted: Mapping[str, Any]) -> I
         return
     permissions = user.get("permissions")
     if not isinstance(permissions, Mapping):
-        yield Finding(Severity.HIGH, place, "has no permissions and may do anything: deploy the declared user")
+        text = "has no permissions and may do anything: deploy the declared user"
+        yield Finding(Severity.HIGH, place, text, evidence(permissions=_kind(permissions)))
         return
     other = sorted(set(permissions) - set(wanted["permissions"]))
     if other:
@@ -112,7 +129,8 @@ def _rights(place: str, user: Mapping[str, Any], wanted: Mapping[str, Any]) -> I
 def _subjects(place: str, verb: str, given: object, declared: Sequence[str]) -> Iterator[Finding]:
     allowed, denied = _allowed(given)
     if allowed is None:
-        yield Finding(Severity.HIGH, place, f"may {verb} on every subject: deploy the declared user")
+        text = f"may {verb} on every subject: deploy the declared user"
+        yield Finding(Severity.HIGH, place, text, evidence(**{verb: "every subject"}))
         return
     more, less = sorted(allowed - set(declared)), sorted((set(declared) - allowed) | (set(declared) & denied))
     if more:

@@ -33,7 +33,7 @@ class Finding:
     severity: Severity
     place: str
     detail: str
-    evidence: tuple[str, ...] = ()
+    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
