@@ -14,6 +14,7 @@ from igstats_audit.audit_store import CallIndexReader, CatalogueReader, FindingR
 from igstats_audit.audits import Audits
 from igstats_audit.checks import advisories, api_keys, calls, certificates, database, key_files, logs, nats
 from igstats_audit.checks.handshakes import Endpoint, Files, Handshakes
+from igstats_audit.checks.key_ages import KeyAges
 from igstats_audit.checks.logged_calls import LoggedCalls, ReadEntries
 from igstats_audit.checks.logs import LogStates, ReadWatched, Watched
 from igstats_audit.checks.remembered import LogMemory
@@ -57,6 +58,7 @@ def all_looks(
     """Every check of the catalogue by name. `entries` reads the API log."""
     inspection = GatewayInspection(channels.to("gateway", config.gateway_address))
     files = Files(config.tls_ca, config.tls_cert, config.tls_key)
+    paths = key_paths(config)
     facts = LoggedCalls(CallIndexReader(own), entries)
     return {
         **api_keys.looks(inspection.keys, clock),
@@ -64,7 +66,7 @@ def all_looks(
         **certificates.looks(Handshakes(files, list(endpoints(config)), unnamed(config)).read, clock),
         **database.looks(CatalogueReader(own).read),
         **advisories.looks(config.advisories, clock),
-        **key_files.looks(key_paths(config), key_ids, clock),
+        **key_files.looks(paths, key_ids, KeyAges(config.key_directory, paths).of, clock),
         **logs.looks(states.read, watched(own), clock),
         **nats.looks(config.nats_config, config.nats_operator),
     }

@@ -1,7 +1,7 @@
 """Key files: their age, and who may read or replace them; and the key of the day, which must not outlive its day."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -63,12 +63,15 @@ class DayKey:
     made_at: datetime
 
 
+ReadAges = Callable[[Sequence[KeyFile]], Awaitable[Sequence[KeyFile]]]
+
+
 def age(files: Sequence[KeyFile], now: datetime) -> Iterator[Finding]:
     """Keys that nobody has renewed for a long time."""
     for file in files:
         if now - file.modified_at > OLDEST:
             text = f"unchanged for more than {OLDEST.days} days: plan its rotation (SECURITY.md says which can rotate)"
-            seen = evidence(modified=file.modified_at, age_days=(now - file.modified_at).days)
+            seen = evidence(since=file.modified_at, age_days=(now - file.modified_at).days)
             yield Finding(Severity.LOW, file.setting, text, seen)
 
 
@@ -152,12 +155,14 @@ def read_day_keys(ids: Sequence[str]) -> list[DayKey]:
     return [DayKey(kek_id, ULID.from_str(kek_id.removeprefix("kek_").upper()).datetime) for kek_id in ids]
 
 
-def looks(paths: Mapping[str, Path], key_ids: Callable[[], Sequence[str]] | None, clock: Clock) -> dict[str, Look]:
-    """The checks of this family by name; `paths` are all key files by setting."""
+def looks(
+    paths: Mapping[str, Path], key_ids: Callable[[], Sequence[str]] | None, ages: ReadAges, clock: Clock
+) -> dict[str, Look]:
+    """The checks of this family by name; `paths` are all key files by setting, `ages` tells how old each really is."""
 
     async def of_age() -> Looked:
         files, blind = read_files(paths)
-        return Looked(_scope(files), list(age(files, clock.now())), blind)
+        return Looked(_scope(files), list(age(await ages(files), clock.now())), blind)
 
     async def of_permissions() -> Looked:
         files, blind = read_files(paths)
