@@ -15,14 +15,16 @@ from igstats_client.verdict import Check, Finding, Verdict
 from igstats_client.verifier import verify
 
 
-def verify_file(file: Path, log_keys: Sequence[str], holder_keys: Sequence[str], *, as_json: bool) -> bool:
+def verify_file(
+    file: Path, log_keys: Sequence[str], holder_keys: Sequence[str], witness_keys: Sequence[str], *, as_json: bool
+) -> bool:
     """Checks an evidence archive and prints the verdict; answers whether everything holds.
 
     Raises:
         ValueError: A holder key has not the form name=base64 of an Ed25519 key.
         OSError: The file cannot be read.
     """
-    verdict = _verdict(file, log_keys, _pinned(holder_keys))
+    verdict = _verdict(file, log_keys, _pinned(holder_keys), witness_keys)
     if as_json:
         sys.stdout.write(report.as_json(verdict) + "\n")
     else:
@@ -30,12 +32,14 @@ def verify_file(file: Path, log_keys: Sequence[str], holder_keys: Sequence[str],
     return verdict.ok
 
 
-def _verdict(file: Path, log_keys: Sequence[str], pinned: Mapping[str, Collection[bytes]] | None) -> Verdict:
+def _verdict(
+    file: Path, log_keys: Sequence[str], pinned: Mapping[str, Collection[bytes]] | None, witness_keys: Sequence[str]
+) -> Verdict:
     try:
         files = archive_file.read(file)
     except ArchiveFileError as error:
         return Verdict((Finding(Check.ARCHIVE_MALFORMED, file.name, str(error)),), "")
-    return verify(files, log_keys=log_keys, holder_keys=pinned)
+    return verify(files, log_keys=log_keys, holder_keys=pinned, witness_keys=witness_keys)
 
 
 def _pinned(given: Sequence[str]) -> Mapping[str, Collection[bytes]] | None:

@@ -80,13 +80,17 @@ def verify_receipt(
         list[str] | None,
         typer.Option(metavar="NAME=BASE64", help="Public key of a holder, if you know it; repeatable, also for one."),
     ] = None,
+    witness_key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="VKEY", help="Verifier key of a witness that must have signed, too; repeatable."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="The verdict as JSON.")] = False,  # noqa: FBT002 - a flag
 ) -> None:
     """Checks evidence offline and says what it proves. Ends with 0 when everything holds, else with 1.
 
     Example: igstats receipt verify evidence-req_01k....zip
     """
-    good = checking.verify_file(file, log_key or (), holder_key or (), as_json=as_json)
+    good = checking.verify_file(file, log_key or (), holder_key or (), witness_key or (), as_json=as_json)
     raise typer.Exit(0 if good else 1)
 
 

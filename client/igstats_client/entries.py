@@ -13,6 +13,7 @@ from igstats_client.forms import HASH_SIZE, Refusal, text_of
 from igstats_client.merkle import check_inclusion, leaf_hash
 from igstats_client.note import (
     Checkpoint,
+    Note,
     NoteError,
     SignatureError,
     SignatureType,
@@ -35,6 +36,7 @@ class Sealed:
     """A checkpoint whose signatures hold, the keys that made them, and what shows that to other tools."""
 
     checkpoint: Checkpoint
+    note: Note
     keys: tuple[VerifierKey, ...]
     copies: dict[str, bytes]
 
@@ -101,7 +103,7 @@ def _open_checkpoint(raw: bytes, keys: Sequence[VerifierKey], findings: Findings
         "checkpoint/ed25519.sig": by_key[keys[0].name, keys[0].id],
         "keys/log.pem": pem(keys[0].public_key),
     }
-    return Sealed(checkpoint, tuple(keys), copies)
+    return Sealed(checkpoint, taken, tuple(keys), copies)
 
 
 def open_entries(archive: Archive, checkpoint: Checkpoint | None, findings: Findings) -> list[Opened]:

@@ -23,6 +23,8 @@ def as_json(verdict: Verdict) -> str:
             "tree_size": verdict.tree_size,
             "entries": verdict.entry_count,
             "signed_with": list(verdict.signed_with),
+            "witnesses": [{"name": one.name, "time": _time(one.time)} for one in verdict.witnesses],
+            "unknown_signers": list(verdict.unknown_signers),
         },
         "keys_pinned": verdict.keys_pinned,
         "holders": [_holder(one) for one in verdict.statements],
@@ -59,6 +61,8 @@ def proved(verdict: Verdict) -> Iterator[str]:
     count, size = verdict.entry_count, verdict.tree_size
     keys = " and ".join(verdict.signed_with)
     yield f"The log {verdict.origin} holds all {count} entries: it signed ({keys}) a tree of {size} that they are in."
+    for one in verdict.witnesses:
+        yield f"The witness {one.name} signed the same tree at {_time(one.time)}; it signs no second history of a log."
     yield "Every entry is, byte for byte, what the log committed to when it took it."
     if verdict.statements:
         names = ", ".join(one.holder for one in verdict.statements)
@@ -73,7 +77,11 @@ def not_proved(verdict: Verdict) -> Iterator[str]:
         yield "Whose keys these are: they came with the archive. Pin keys you trust with --log-key and --holder-key."
     yield "That a holder told the truth: a receipt shows who stated what and when, and that it cannot be taken back."
     yield "That README.txt and index.html say the same: they are for reading, and are not checked."
-    yield "That everybody is shown the same log: compare the checkpoint with one that someone else has kept."
+    if not verdict.witnesses:
+        yield "That everybody is shown the same log: compare the checkpoint with one that someone else has kept."
+    if verdict.unknown_signers:
+        names = ", ".join(verdict.unknown_signers)
+        yield f"That {names} signed the checkpoint, as lines in it say: name keys you trust with --witness-key."
     later = [one.effective_time for one in verdict.statements if one.effective_time is not None]
     if later:
         yield f"That backups and processors are done: the holders say by {_time(max(later))}."

@@ -16,6 +16,9 @@ class Check(StrEnum):
     LOG_KEY_UNTRUSTED = "LOG_KEY_UNTRUSTED"
     CHECKPOINT_MALFORMED = "CHECKPOINT_MALFORMED"
     CHECKPOINT_SIGNATURE = "CHECKPOINT_SIGNATURE"
+    WITNESS_KEY_MALFORMED = "WITNESS_KEY_MALFORMED"
+    WITNESS_SIGNATURE = "WITNESS_SIGNATURE"
+    WITNESS_MISSING = "WITNESS_MISSING"
     TREE_EMPTY = "TREE_EMPTY"
     ENTRIES_MISSING = "ENTRIES_MISSING"
     ENTRY_ORDER = "ENTRY_ORDER"
@@ -73,6 +76,14 @@ class Statement:
 
 
 @dataclass(frozen=True, slots=True)
+class Witnessed:
+    """A trusted witness has signed the checkpoint, and names the time."""
+
+    name: str
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The result. The facts are proved only when there are no findings."""
 
@@ -86,6 +97,9 @@ class Verdict:
     entry_count: int = 0
     statements: tuple[Statement, ...] = ()
     keys_pinned: bool = False
+    witnesses: tuple[Witnessed, ...] = ()
+    unknown_signers: tuple[str, ...] = ()
+    """Who else has signed the checkpoint by its lines; no key of theirs is trusted, so nothing was checked."""
 
     @property
     def ok(self) -> bool:

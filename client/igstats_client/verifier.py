@@ -14,12 +14,17 @@ from igstats_client.entries import Sealed, check_checkpoint, open_entries, place
 from igstats_client.note import SignatureType
 from igstats_client.receipts import Heard, keyring, read_receipts
 from igstats_client.verdict import Findings, Verdict
+from igstats_client.witnesses import Cosigners, check_witnesses
 
 _SIGNATURES = {SignatureType.ED25519: "Ed25519", SignatureType.MLDSA44_COSIGNATURE: "ML-DSA-44"}
 
 
 def verify(
-    files: Files, *, log_keys: Sequence[str] = (), holder_keys: Mapping[str, Collection[bytes]] | None = None
+    files: Files,
+    *,
+    log_keys: Sequence[str] = (),
+    holder_keys: Mapping[str, Collection[bytes]] | None = None,
+    witness_keys: Sequence[str] = (),
 ) -> Verdict:
     """Checks everything and goes on after a finding, so that the verdict names all of them.
 
@@ -28,10 +33,14 @@ def verify(
         log_keys: Trusted verifier keys of the log; without them the archive's own are used.
         holder_keys: Trusted raw public keys by holder, several of one whose key was renewed; without them the archive's
             own are used.
+        witness_keys: Verifier keys of witnesses, each of which must have signed the checkpoint, too.
     """
     findings = Findings()
     archive = open_archive(files, findings)
     sealed = check_checkpoint(archive, log_keys, findings)
+    others = Cosigners()
+    if sealed is not None:
+        others = check_witnesses(sealed.note, sealed.keys, witness_keys, findings)
     opened = open_entries(archive, sealed.checkpoint if sealed is not None else None, findings)
     ring = keyring(archive.holder_keys, holder_keys, findings)
     receipts = read_receipts(opened, archive.request_id, ring, findings)
@@ -50,6 +59,8 @@ def verify(
         entry_count=len(archive.exhibits),
         statements=tuple(statements),
         keys_pinned=bool(log_keys) and holder_keys is not None,
+        witnesses=others.witnesses,
+        unknown_signers=others.strangers,
     )
 
 

@@ -60,7 +60,7 @@ async def serve() -> None:
     cache = config.tile_directory, Room(config.tile_megabytes << 20)
     single = {one: one_log(one, database, keys, signers[one], clock, *cache) for one in Log}
     logs = both_logs(database, single[Log.EVIDENCE], single[Log.ACCESS], clock)
-    kept = logs.evidence.store, logs.evidence.proofs
+    kept = logs.evidence.store, logs.evidence.proofs, logs.evidence.cosigned(config.key_directory)
     evidence = Evidence(*kept, named_receipts, clock, days=EVIDENCE_DAYS)
     readers = Readers(payloads.read_receipt, payloads.read_closing)
     archives = Archives(evidence, signers[Log.EVIDENCE], readers)

@@ -42,7 +42,7 @@ class Readers:
 
 
 class Archives:
-    """Makes archives. The checkpoint in them carries every signature that the log can give."""
+    """Makes archives. Their checkpoint carries every signature that the log can give, and those of its witness."""
 
     def __init__(self, evidence: Evidence, signer: NoteSigner, readers: Readers) -> None:
         self._evidence = evidence
@@ -60,7 +60,7 @@ class Archives:
             raise DomainError(Reason.FIELD_INVALID, violations=[Violation("holder_keys", "names no holder")])
         found = await self._evidence.of(request_id)
         story = tell(request_id, found, keys, self._readers)
-        checkpoint = self._signer.cosign(_text(found.checkpoint))
+        checkpoint = self._signer.cosign(_text(found.checkpoint)) + found.cosignatures
         whole = packed(files(story, checkpoint, self._signer.verifier_keys), story.closing.closed_at)
         return [whole[start : start + PIECE_BYTES] for start in range(0, len(whole), PIECE_BYTES)]
 
@@ -79,6 +79,7 @@ def tell(request_id: str, found: RequestEvidence, keys: Sequence[HolderKey], rea
         keys=tuple(sorted(keys, key=lambda key: (key.holder, key.key_id))),
         origin=checkpoint.origin,
         tree_size=checkpoint.size,
+        witnesses=tuple(dict.fromkeys(line.split(" ")[1] for line in found.cosignatures.splitlines())),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from functools import lru_cache
 from itertools import chain
+from typing import Protocol
 
 from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError, Reason, Violation
@@ -22,6 +23,7 @@ from igstats_audit.model import (
     LogStore,
     NewEntry,
     RequestEvidence,
+    Seal,
 )
 from igstats_audit.proofs import Proofs
 
@@ -37,6 +39,14 @@ NamedReceipts = Callable[[str, bytes], frozenset[str]]
 """Digests (hex) of the receipts that an entry of this kind and payload names."""
 
 
+class Covering(Protocol):
+    """Knows the newest checkpoint that a witness has signed."""
+
+    async def covering(self, index: int, head: Head) -> Seal | None:
+        """That checkpoint, if it has this entry and all before it."""
+        ...
+
+
 class Evidence:
     """Collects evidence: complete when the request has closed and every receipt that its entries name is here.
 
@@ -44,16 +54,24 @@ class Evidence:
     """
 
     def __init__(
-        self, store: LogStore, proofs: Proofs, named_receipts: NamedReceipts, clock: Clock, *, days: int
+        self,
+        store: LogStore,
+        proofs: Proofs,
+        cosigned: Covering,
+        named_receipts: NamedReceipts,
+        clock: Clock,
+        *,
+        days: int,
     ) -> None:
         self._store = store
         self._proofs = proofs
+        self._cosigned = cosigned
         self._named_receipts = named_receipts
         self._clock = clock
         self._days = timedelta(days=days)
 
     async def of(self, request_id: str) -> RequestEvidence:
-        """Everything about the request.
+        """Everything about the request, against a checkpoint that a witness has signed if one has all of it.
 
         Raises:
             DomainError: EVIDENCE_NOT_READY: the closing or a receipt is still on its way. For good: EVIDENCE_LOST: what
@@ -70,11 +88,12 @@ class Evidence:
             raise DomainError(Reason.EVIDENCE_LOST, lost=str(lost), entries=str(len(entries)))
         if not self._complete(entries):
             raise self._missing(request_id, head, known=bool(entries))
-        paths = await self._proofs.inclusions([entry.index for entry in entries], head.tree)
+        seal = await self._cosigned.covering(entries[-1].index, head) or Seal(head.tree, head.checkpoint)
+        paths = await self._proofs.inclusions([entry.index for entry in entries], seal.tree)
         proved = [
             Acknowledgement(entry.entry_id, entry.index, found) for entry, found in zip(entries, paths, strict=True)
         ]
-        return RequestEvidence(entries, proved, head.checkpoint)
+        return RequestEvidence(entries, proved, seal.checkpoint, seal.cosignatures)
 
     def _complete(self, entries: Sequence[Entry]) -> bool:
         closings = [entry for entry in entries if entry.kind == REQUEST_CLOSED]

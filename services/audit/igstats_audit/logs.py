@@ -11,6 +11,7 @@ from igstats_kit.sql import Database
 
 from igstats_audit.config import AuditConfig
 from igstats_audit.cosignature import WitnessKey, key_ring
+from igstats_audit.cosigned import Cosigned
 from igstats_audit.cut import Aging, Cut
 from igstats_audit.cut_store import SqlCuts
 from igstats_audit.entry_store import Keys
@@ -48,9 +49,13 @@ class OneLog:
         lifecycle.background(f"sequencer {self.store.log}", self.sequencer.run)
         lifecycle.background(f"tiles {self.store.log}", lambda: self.files.run(self.sequencer.grown))
 
-    def attach_witness(self, lifecycle: Lifecycle, url: str, keys: Sequence[WitnessKey]) -> None:
+    def cosigned(self, memory: Path) -> Cosigned:
+        """What the witness of this log has signed last, kept in `memory`."""
+        return Cosigned(memory, self.store.log, self.proofs, self.signer)
+
+    def attach_witness(self, lifecycle: Lifecycle, memory: Path, url: str, keys: Sequence[WitnessKey]) -> None:
         """Adds the worker that has the checkpoints of this log cosigned."""
-        worker = Witnessing(url, keys, self.store.log, self.proofs, self.store)
+        worker = Witnessing(url, keys, self.store.log, self.proofs, self.store, self.cosigned(memory))
         lifecycle.background(f"witness {self.store.log}", lambda: worker.run(self.files))
 
 
@@ -76,7 +81,7 @@ class Logs:
         if witness_url:
             keys = key_ring(witness_keys.read_text(encoding="utf-8") if witness_keys else "")
             for one in (self.evidence, self.access):
-                one.attach_witness(lifecycle, witness_url, keys)
+                one.attach_witness(lifecycle, memory, witness_url, keys)
 
 
 def origin(prefix: str, log: Log) -> str:

@@ -34,7 +34,7 @@ _OPENING = """\
       whoever made it.
     - Whose keys these are. They came with this archive. Compare them with keys from another source: those published by
       the operator of the log, or those in an archive that somebody else was given.
-    - That everybody is shown the same log. Compare checkpoint/note.txt with one that somebody else has kept.
+    - That everybody is shown the same log. {witnesses}
     - That copies in backups are gone before the date that a statement names.
     - Anything in README.txt and index.html. They are for reading, and no check covers them.
 
@@ -59,10 +59,29 @@ _OPENING = """\
     1. The log has signed this state of itself: "Signature Verified Successfully".
 """
 
+_ALONE = """\
+Compare checkpoint/note.txt with one that somebody else has kept.
+  No witness had signed a state of the log with all of this; if the log has one, a later download may have its line.
+"""
+
+_WITNESSED = """\
+A line under checkpoint/note.txt, and under each
+  proof, is of a witness: {names}. A witness belongs to somebody else, signs each state of the log only
+  if it goes on from the last one it signed, and so signs no second history. Get its key from the witness, not from
+  us, and check its line: igstats receipt verify --witness-key KEY FILE.zip
+"""
+
 
 def text(story: Story) -> str:
     """The content of README.txt."""
-    return "\n".join([dedent(_OPENING).format(request_id=story.request_id, origin=story.origin), *_steps(story)]) + "\n"
+    opening = dedent(_OPENING).format(
+        request_id=story.request_id, origin=story.origin, witnesses=dedent(_witnesses(story)).rstrip()
+    )
+    return "\n".join([opening, *_steps(story)]) + "\n"
+
+
+def _witnesses(story: Story) -> str:
+    return _WITNESSED.format(names=", ".join(story.witnesses)) if story.witnesses else _ALONE
 
 
 def _steps(story: Story) -> Iterator[str]:

@@ -185,12 +185,22 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
+class Seal:
+    """A signed state of a log, and the lines by which witnesses have signed it, too; "" for none."""
+
+    tree: Range
+    checkpoint: str
+    cosignatures: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestEvidence:
-    """Everything the log holds about one request, proved against one checkpoint."""
+    """Everything the log holds about one request, proved against one checkpoint; see `Seal` for its cosignatures."""
 
     entries: Sequence[Entry]
     acknowledgements: Sequence[Acknowledgement]
     checkpoint: str
+    cosignatures: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,19 +137,20 @@ class Proofs:
 
     async def root(self, size: int) -> bytes:
         """Root of the tree of a size; raises TileMissingError."""
-        return (await self._range(size)).root
+        return (await self.tree(size)).root
+
+    async def tree(self, size: int) -> Range:
+        """The tree of a size; raises TileMissingError."""
+        return Range(size, tuple([await self._tiles.node(node) for node in peaks(Span(0, size))]))
 
     async def _fetch(self, index: int, size: int) -> None:
         if size not in self._ends:
-            self._know(await self._range(size))
+            self._know(await self.tree(size))
         top = peak_level(index, size)
         for low in range(0, top, TILE_HEIGHT):
             at, height = index >> low, min(TILE_HEIGHT, top - low)
             inner = at & (TILE_WIDTH - 1)
             await self._tiles.subtree(low // TILE_HEIGHT, at >> TILE_HEIGHT, ((inner >> height) + 1) << height)
-
-    async def _range(self, size: int) -> Range:
-        return Range(size, tuple([await self._tiles.node(node) for node in peaks(Span(0, size))]))
 
     def _know(self, tree: Range) -> None:
         if tree.size not in self._ends:

@@ -85,7 +85,7 @@ class LogRpcs(AuditServiceServicer):
         return pb.GetEvidenceResponse(
             entries=map(entry_message, found.entries),
             acknowledgements=map(acknowledgement_message, found.acknowledgements),
-            checkpoint=found.checkpoint,
+            checkpoint=found.checkpoint + found.cosignatures,
             verifier_key=keys[0],
             verifier_keys=keys,
         )

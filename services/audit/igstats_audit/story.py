@@ -72,6 +72,8 @@ class Story:
     keys: tuple[HolderKey, ...]
     origin: str
     tree_size: int
+    witnesses: tuple[str, ...] = ()
+    """Who else has signed the checkpoint."""
 
     @property
     def receipts(self) -> Sequence[Receipt]:

@@ -90,6 +90,14 @@ class Heads(Protocol):
         ...
 
 
+class Kept(Protocol):
+    """Keeps what the witness has signed beyond the next commit."""
+
+    async def keep(self, checkpoint: Checkpoint, cosignatures: Sequence[str]) -> None:
+        """Keeps the checkpoint with these lines."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Reply:
     status: int
@@ -160,12 +168,15 @@ class Witness:
 class Witnessing:
     """Has the newest checkpoint of one log cosigned, at most once in a pause."""
 
-    def __init__(self, url: str, keys: Sequence[WitnessKey], log: str, proofs: Consistency, heads: Heads) -> None:
+    def __init__(
+        self, url: str, keys: Sequence[WitnessKey], log: str, proofs: Consistency, heads: Heads, kept: Kept
+    ) -> None:
         self._url = url
         self._keys = keys
         self._log = log
         self._proofs = proofs
         self._heads = heads
+        self._kept = kept
         self._done = ""
 
     async def run(self, files: Files, pause: float = PAUSE_SECONDS) -> None:
@@ -183,7 +194,9 @@ class Witnessing:
             head = await self._heads.head()
             if head.tree.size == 0 or head.checkpoint == self._done:
                 return
-            files.attach(head, await witness.cosign(files.checkpoint(head)))
+            lines = await witness.cosign(files.checkpoint(head))
+            files.attach(head, lines)
+            await self._kept.keep(read_checkpoint(head.checkpoint), lines)
         except WitnessError as error:
             WITNESSED.labels(self._log, error.trouble).inc()
             get_logger().warning("the witness has not cosigned", reason=error.trouble, store=self._log)

@@ -119,6 +119,7 @@ class EvidenceLog:
         self.store = world.evidence.store
         self.proofs = world.evidence.proofs
         self.signer = world.evidence.signer
+        self.cosigned = world.evidence.cosigned(world.folder)
 
     def sequencer(self) -> Sequencer:
         return self.world.open().evidence.sequencer

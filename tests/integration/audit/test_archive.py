@@ -9,10 +9,10 @@ import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from igstats.audit.v1 import audit_service_pb2 as pb
 from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub, add_AuditServiceServicer_to_server
@@ -23,9 +23,11 @@ from igstats_audit import events
 from igstats_audit.access import ACCESS
 from igstats_audit.archive import Archives, Readers
 from igstats_audit.archive_servicer import ArchiveRpcs
+from igstats_audit.cosignature import key_ring
 from igstats_audit.evidence import Evidence
 from igstats_audit.payloads import read_closing, read_receipt
 from igstats_audit.tables import EVIDENCE_DAYS
+from igstats_audit.witness import Witness, Witnessing
 from igstats_client import archive_file
 from igstats_client.verdict import Check
 from igstats_client.verifier import verify
@@ -39,6 +41,8 @@ from igstats_kit.testing.certificates import Authority
 
 from tests.integration.audit.conftest import MOMENT, new_pem
 from tests.second_opinions.environment import programs
+from tests.unit.audit.test_witness import VKEY as WITNESS_KEY
+from tests.unit.audit.test_witness import FakeWitness, served
 
 Log = Any
 """The log of conftest.py."""
@@ -107,7 +111,7 @@ async def logged(log: Log, deletion: Deletion, *listed: str) -> None:
 
 
 def archives(log: Log) -> Archives:
-    evidence = Evidence(log.store, log.proofs, events.named_receipts, log.world.clock, days=EVIDENCE_DAYS)
+    evidence = Evidence(log.store, log.proofs, log.cosigned, events.named_receipts, log.world.clock, days=EVIDENCE_DAYS)
     return Archives(evidence, log.signer, Readers(read_receipt, read_closing))
 
 
@@ -159,45 +163,16 @@ async def test_a_holder_whose_name_is_no_file_name_is_refused(log: Log) -> None:
     assert refused.value.reason is Reason.FIELD_INVALID
 
 
-async def refusal(log: Log, deletion: Deletion) -> DomainError:
-    with pytest.raises(DomainError) as refused:
-        await whole(log, deletion)
-    return refused.value
-
-
-@pytest.mark.parametrize(("before", "lost"), [(3, "12"), (5, "17")])
-async def test_after_an_accepted_loss_of_keys_a_person_hears_what_is_lost(log: Log, before: int, lost: str) -> None:
-    deletion = Deletion()
-    said = [events.receipts(deletion.issued(holder)) for holder in HOLDERS]
-    said.append(events.closings(deletion.closed(*HOLDERS)))
-    async with log.writer() as writer:
-        for entries in said[:before]:
-            await writer.append(entries)
-    await log.world.tell("DELETE FROM data_keys")  # as the runbook has it
-    await log.world.tell("DELETE FROM key_of_day")
-    assert (await refusal(log, deletion)).metadata == {"lost": lost, "entries": lost}
-    async with log.writer() as writer:
-        for entries in said[before:]:
-            await writer.append(entries)
-    error = await refusal(log, deletion)
-    assert (error.reason, error.retry_after) == (Reason.EVIDENCE_LOST, None)
-    assert error.metadata == {"lost": lost, "entries": "17"}, "what opens does not hide what is lost"
-
-
-async def test_what_the_log_has_cut_is_not_waited_for(log: Log) -> None:
-    deletion, clock = Deletion(), log.world.clock
-    async with log.writer() as writer:
-        for holder in HOLDERS:
-            await writer.append(events.receipts(deletion.issued(holder)))
-        clock.advance(timedelta(days=1))
-        await writer.append(events.closings(deletion.closed(*HOLDERS)))
-        assert verify(archive_file.parse(await whole(log, deletion))).ok
-    for _ in range(2):  # first what the holders said, then the closing, too
-        clock.advance(timedelta(days=EVIDENCE_DAYS - 1))
-        async with log.world.writing(log.world.open()) as logs:
-            await logs.cut.run(clock.now().date())
-        error = await refusal(log, deletion)
-        assert (error.reason, error.retry_after) == (Reason.ENTRY_CUT, None)
+async def witness(log: Log) -> FakeWitness:
+    """Has the log of now cosigned over HTTP, as the service does."""
+    fake = FakeWitness(log.signer.verifier_keys[0])
+    fake.free.set()
+    async with served(fake) as url, aiohttp.ClientSession() as session:
+        keys = key_ring(WITNESS_KEY)
+        worker = Witnessing(url, keys, "evidence", log.proofs, log.store, log.cosigned)
+        await worker.once(Witness(session, url, keys, log.proofs), log.world.evidence.files)
+    assert fake.bodies
+    return fake
 
 
 # Over the wire
@@ -276,9 +251,12 @@ async def ran(command: str, folder: Path, *paths: Path) -> tuple[int, str]:
 
 @pytest.fixture
 async def unpacked(log: Log, tmp_path: Path) -> Path:
-    """The archive as a person has it after unpacking it."""
+    """The archive as a person has it after unpacking it, with the line of a witness."""
     deletion = Deletion()
     await logged(log, deletion, *HOLDERS)
+    await witness(log)
+    async with log.writer() as writer:
+        await writer.append([log.entry("later")])
     content = await whole(log, deletion)
     (tmp_path / "evidence.zip").write_bytes(content)
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -304,6 +282,11 @@ async def test_proofbundle_accepts_every_proof_and_refuses_a_flipped_byte(unpack
     leaf.write_bytes(_flipped(leaf.read_bytes()))
     code, said = await ran(proofs[0], unpacked, tools)
     assert code != 0, said
+    witnessed = f"{proofs[1]} --witness-vkey '{WITNESS_KEY}' --threshold 1"
+    assert (await ran(witnessed, unpacked, tools))[0] == 0
+    proof = unpacked / "entries" / "02-receipt.issued.tlog-proof"
+    proof.write_text(proof.read_text()[: proof.read_text().rindex("— ")])
+    assert (await ran(witnessed, unpacked, tools))[0] != 0
 
 
 async def test_openssl_accepts_every_signature_and_refuses_a_flipped_byte(unpacked: Path) -> None:

@@ -89,7 +89,14 @@ class Scene:
 
     async def evidence(self, request_id: str) -> bytes:
         """What the person gets, once audit has everything."""
-        evidence = Evidence(self.log.store, self.log.proofs, named_receipts, SystemClock(), days=EVIDENCE_DAYS)
+        evidence = Evidence(
+            self.log.store,
+            self.log.proofs,
+            self.log.cosigned,
+            named_receipts,
+            SystemClock(),
+            days=EVIDENCE_DAYS,
+        )
         archives = Archives(evidence, self.log.signer, Readers(read_receipt, read_closing))
         keys = {name: [one.public_key] for name, one in self.signers.items()}
         return b"".join(await _until(lambda: archives.of(request_id, keys)))

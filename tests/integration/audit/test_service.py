@@ -60,7 +60,7 @@ class Servicer(LogRpcs, CallRpcs):
 
     def __init__(self, world: World) -> None:
         self.logs, self.clock = world.logs, SystemClock()
-        kept = world.evidence.store, world.evidence.proofs
+        kept = world.evidence.store, world.evidence.proofs, world.evidence.cosigned(world.folder)
         self.evidence = Evidence(*kept, named_receipts, world.clock, days=EVIDENCE_DAYS)
         store, pages = CallStore(world.database, self.clock), PageTokens(Sealer(b"r" * 32))
         self.calls = CallSearch(store, world.access.store.entries, TOKENS, pages, world.clock, days=CALL_DAYS)

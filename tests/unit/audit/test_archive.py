@@ -4,6 +4,7 @@ import html.parser
 import io
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -148,6 +149,17 @@ def test_the_manual_names_the_files_that_are_there() -> None:
     assert f"-inkey {key} -rawin -in receipts/01-stats-ATTEST.signed -sigfile receipts/01-stats-ATTEST.sig" in words
     assert "cmp -i 19:3 -n 300 receipts/01-stats-ATTEST.signed entries/01-receipt.issued.payload" in words
     assert "WHAT THIS DOES NOT PROVE" in words
+
+
+def test_the_manual_says_whose_lines_the_checkpoint_has_and_what_they_are_worth() -> None:
+    alone, witnessed = (
+        manual.text(replace(story(ERASED), witnesses=names)) for names in ((), ("w.test/1", "w.test/2"))
+    )
+    assert "No witness had signed" in alone
+    assert "--witness-key" not in alone
+    assert "of a witness: w.test/1, w.test/2." in witnessed
+    assert "igstats receipt verify --witness-key KEY FILE.zip" in witnessed
+    assert "No witness" not in witnessed
 
 
 def test_the_zip_holds_the_files_in_order_and_is_always_the_same() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from igstats_audit.evidence import Evidence, receipt_entry_id
-from igstats_audit.model import NewEntry
+from igstats_audit.model import Head, NewEntry, Seal
 from igstats_audit.note import NoteSigner
 from igstats_audit.tree import leaf_hash
 from igstats_client.merkle import root_of
@@ -24,8 +24,21 @@ DAYS = 730
 RECEIPT = receipt_entry_id("req_1/stats/ATTEST", b"\xab")
 
 
-def evidence_of(log: Log) -> Evidence:
-    return Evidence(log, proofs_of(log), named, FakeClock(MOMENT), days=DAYS)
+class Witnessed:
+    """Has a cosigned checkpoint, or none."""
+
+    def __init__(self, log: Log, size: int = 0) -> None:
+        self.log, self.size = log, size
+
+    async def covering(self, index: int, head: Head) -> Seal | None:
+        assert head == self.log.newest
+        if index >= self.size:
+            return None
+        return Seal(await proofs_of(self.log).tree(self.size), "signed", "lines")
+
+
+def evidence_of(log: Log, cosigned: int = 0) -> Evidence:
+    return Evidence(log, proofs_of(log), Witnessed(log, cosigned), named, FakeClock(MOMENT), days=DAYS)
 
 
 def entry(entry_id: str, kind: str = "test.made", request_id: str = "", payload: bytes = b"") -> NewEntry:
@@ -79,6 +92,20 @@ async def test_no_other_service_adds_a_closing_or_a_receipt_to_the_evidence(
     found = await evidence_of(memory_log).of("req_1")
     assert [one.entry_id for one in found.entries] == [RECEIPT, "said", "closing"]
     assert [one.index for one in found.acknowledgements] == [2, 3, 4]
+
+
+@pytest.mark.parametrize(("cosigned", "size"), [(0, 5), (3, 5), (4, 4), (5, 5)])
+async def test_evidence_is_proved_to_the_cosigned_tree_if_that_has_all_of_it(
+    memory_log: Log, note_signer: NoteSigner, cosigned: int, size: int
+) -> None:
+    given = [entry("a"), entry(RECEIPT, "receipt.issued", "req_1"), entry("b")]
+    await fill(memory_log, note_signer, [*given, entry("closing", "request.closed", "req_1", b"ab"), entry("c")])
+    found = await evidence_of(memory_log, cosigned).of("req_1")
+    root = (await proofs_of(memory_log).tree(size)).root
+    for one, proved in zip(found.entries, found.acknowledgements, strict=True):
+        assert root_of(leaf_hash(one.leaf), proved.index, size, proved.path) == root
+    expected = ("signed", "lines") if cosigned >= 4 else (memory_log.newest.checkpoint, "")
+    assert (found.checkpoint, found.cosignatures) == expected
 
 
 @pytest.mark.parametrize(

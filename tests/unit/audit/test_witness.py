@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
@@ -35,11 +36,13 @@ class FakeWitness:
     answers: list[web.Response] = field(default_factory=list)
     bodies: list[str] = field(default_factory=list)
     free: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: asyncio.Event = field(default_factory=asyncio.Event)
     origin: str = "igstats.test/evidence"
 
     async def add_checkpoint(self, request: web.Request) -> web.Response:
         body = await request.text()
         self.bodies.append(body)
+        self.asked.set()
         await self.free.wait()
         return self.answers.pop(0) if self.answers else self.answer(body)
 
@@ -82,6 +85,7 @@ class SmallLog:
         self.served = ""
         self.failure: Exception | None = None
         self.attached = asyncio.Event()
+        self.kept: list[str] = []
 
     async def consistency(self, old: int, size: int) -> tuple[list[bytes], int]:
         if old < self.cut:
@@ -107,6 +111,9 @@ class SmallLog:
             self.served += "".join(cosignatures)
         self.attached.set()
 
+    async def keep(self, checkpoint: Checkpoint, cosignatures: Sequence[str]) -> None:
+        self.kept.append("".join((checkpoint.text, "\n", *cosignatures)))
+
 
 @pytest.fixture
 def log(note_signer: NoteSigner) -> SmallLog:
@@ -120,8 +127,9 @@ async def fake(log: SmallLog) -> FakeWitness:
     return made
 
 
-@pytest.fixture
-async def url(fake: FakeWitness) -> AsyncIterator[str]:
+@contextlib.asynccontextmanager
+async def served(fake: FakeWitness) -> AsyncIterator[str]:
+    """The witness over HTTP; gives its submission prefix."""
     application = web.Application()
     application.router.add_post("/sub/add-checkpoint", fake.add_checkpoint)
     runner = web.AppRunner(application)
@@ -132,6 +140,12 @@ async def url(fake: FakeWitness) -> AsyncIterator[str]:
     yield f"http://127.0.0.1:{port}/sub/"
     fake.free.set()
     await runner.cleanup()
+
+
+@pytest.fixture
+async def url(fake: FakeWitness) -> AsyncIterator[str]:
+    async with served(fake) as prefix:
+        yield prefix
 
 
 @pytest.fixture
@@ -283,7 +297,7 @@ async def test_a_witness_that_is_not_there_is_unavailable(session: aiohttp.Clien
 async def test_the_worker_attaches_what_the_witness_signed_and_asks_once_a_checkpoint(
     url: str, witness: Witness, fake: FakeWitness, log: SmallLog
 ) -> None:
-    worker = Witnessing(url, key_ring(VKEY), "evidence", log, log)
+    worker = Witnessing(url, key_ring(VKEY), "evidence", log, log, log)
     await worker.once(witness, log)
     assert fake.bodies == []  # an empty log has nothing to witness
     log.size = 8
@@ -291,12 +305,29 @@ async def test_the_worker_attaches_what_the_witness_signed_and_asks_once_a_check
     await worker.once(witness, log)
     assert len(fake.bodies) == 1
     assert log.served == log.note(8) + cosignature(read_checkpoint(log.note(8)))
+    assert log.kept == [f"{read_checkpoint(log.note(8)).text}\n{cosignature(read_checkpoint(log.note(8)))}"]
+
+
+async def test_what_the_witness_signed_is_kept_also_when_the_log_has_grown_meanwhile(
+    url: str, witness: Witness, fake: FakeWitness, log: SmallLog
+) -> None:
+    worker = Witnessing(url, key_ring(VKEY), "evidence", log, log, log)
+    log.size = 8
+    fake.free.clear()
+    asking = asyncio.create_task(worker.once(witness, log))
+    await fake.asked.wait()
+    log.size = 9
+    log.checkpoint(await log.head())
+    fake.free.set()
+    await asking
+    assert log.served == log.note(9), "what is served is the newest, without lines for now"
+    assert [one.split("\n")[1] for one in log.kept] == ["8"]
 
 
 async def test_the_worker_lives_on_when_nothing_answers(
     url: str, witness: Witness, fake: FakeWitness, log: SmallLog
 ) -> None:
-    worker = Witnessing(url, key_ring(VKEY), "evidence", log, log)
+    worker = Witnessing(url, key_ring(VKEY), "evidence", log, log, log)
     log.size = 8
     fake.answers.append(web.Response(status=500))
     await worker.once(witness, log)
@@ -311,7 +342,7 @@ async def test_the_worker_lives_on_when_nothing_answers(
 
 async def test_the_worker_goes_on_until_it_is_cancelled(url: str, fake: FakeWitness, log: SmallLog) -> None:
     log.size = 8
-    running = asyncio.create_task(Witnessing(url, key_ring(VKEY), "evidence", log, log).run(log, pause=0.0))
+    running = asyncio.create_task(Witnessing(url, key_ring(VKEY), "evidence", log, log, log).run(log, pause=0.0))
     await log.attached.wait()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):

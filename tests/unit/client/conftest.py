@@ -56,6 +56,8 @@ class Case:
     receipts: list[Receipt] = field(default_factory=list)
     closing: RequestClosed = field(default_factory=RequestClosed)
     strangers: int = 5
+    cosign: Callable[[Checkpoint], str] = lambda _: ""
+    """Lines of witnesses under the checkpoint."""
 
     def fill(self) -> "Case":
         """An erasure that every holder did and attested."""
@@ -123,7 +125,8 @@ class Case:
         own = [*self.keys.items(), *self.renewed.items()]
         keys = [HolderKey(holder, key.public_key().public_bytes_raw()) for holder, key in own]
         story = tell(self.request_id, found, keys, Readers(read_receipt, _closing))
-        return files(story, self.log.cosign(checkpoint.text), self.log.verifier_keys)
+        note = self.log.cosign(checkpoint.text) + self.cosign(checkpoint)
+        return files(story, note, self.log.verifier_keys)
 
     def _entry(self, index: int, kind: str, producer: str, payload: bytes) -> Entry:
         salt = secrets.token_bytes(32)

@@ -28,6 +28,8 @@ from igstats.api.v1.stats_service_pb2_grpc import StatsServiceServicer, add_Stat
 from igstats_audit.archive import packed
 from igstats_kit.testing.certificates import Authority
 
+from tests.unit.audit.test_witness import NAME, VKEY, cosignature
+
 Case = Any
 """The builder of conftest.py."""
 
@@ -56,6 +58,21 @@ def test_pinned_keys_are_not_named_as_a_gap(run: Run, case: Case) -> None:
     ran = run("receipt", "verify", "evidence.zip", *log_keys, *pins)
     assert ran.code == 0
     assert "Whose keys these are" not in ran.out
+
+
+def test_a_witness_is_named_by_its_key_and_missed_where_it_has_not_signed(run: Run, case: Case) -> None:
+    Path("alone.zip").write_bytes(case.zipped())
+    case.cosign = cosignature
+    Path("evidence.zip").write_bytes(case.zipped())
+    told = run("receipt", "verify", "evidence.zip")
+    assert (told.code, f"That {NAME} signed" in told.out, "--witness-key" in told.out) == (0, True, True)
+    seen = run("receipt", "verify", "evidence.zip", f"--witness-key={VKEY}")
+    assert (seen.code, f"The witness {NAME} signed" in seen.out) == (0, True)
+    assert "That everybody is shown the same log" not in seen.out
+    verdict = json.loads(run("receipt", "verify", "--json", "evidence.zip", f"--witness-key={VKEY}").out)
+    assert [one["name"] for one in verdict["log"]["witnesses"]] == [NAME]
+    missed = run("receipt", "verify", "alone.zip", f"--witness-key={VKEY}")
+    assert (missed.code, "WITNESS_MISSING" in missed.out) == (1, True)
 
 
 def test_a_holder_whose_key_was_renewed_is_pinned_by_both(run: Run, case: Case) -> None:

@@ -5,14 +5,23 @@ import hashlib
 import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from igstats_audit.archive import pem
+from igstats_audit.note import NoteSigner
 from igstats_audit.tree import EMPTY_ROOT
 from igstats_client.archive import FOR_PEOPLE
-from igstats_client.verdict import Check
+from igstats_client.verdict import Check, Witnessed
 from igstats_client.verifier import verify
+
+from tests.unit.audit.test_witness import NAME, VKEY, cosignature
+from tests.unit.client.conftest import log_signer
+from tests.unit.client.conftest import pem as pem_of
 
 Case = Any
 """The builder of conftest.py."""
@@ -74,6 +83,56 @@ def test_a_holder_under_another_key_is_not_trusted(case: Case) -> None:
     trusted["stats"] = [b"k" * 32]
     found = {finding.check for finding in verify(case.archive(), holder_keys=trusted).findings}
     assert Check.HOLDER_KEY_UNTRUSTED in found
+
+
+WITNESSED_AT = datetime(2026, 11, 23, 12, 1, tzinfo=UTC)
+
+
+def test_a_witness_that_is_trusted_is_told_with_its_time(case: Case) -> None:
+    case.cosign = partial(cosignature, seconds=int(WITNESSED_AT.timestamp()))
+    verdict = verify(case.archive(), witness_keys=[VKEY])
+    assert verdict.ok, verdict.findings
+    assert (verdict.witnesses, verdict.unknown_signers) == ((Witnessed(NAME, WITNESSED_AT),), ())
+
+
+def test_the_first_of_the_times_of_a_witness_counts(case: Case) -> None:
+    other = log_signer()
+    case.cosign = lambda checkpoint: cosignature(checkpoint, 2**62) + _last_line(other.cosign(checkpoint.text))
+    case.log = NoteSigner("igstats.test/log", pem_of(Ed25519PrivateKey.generate()))
+    verdict = verify(case.archive(), witness_keys=[VKEY, other.verifier_keys[1]])
+    assert verdict.ok, verdict.findings
+    assert [one.name for one in verdict.witnesses] == [NAME, other.name]
+    assert verdict.witnesses[0].time.year == 9999, "a time beyond the calendar is its last"
+
+
+def _last_line(note: str) -> str:
+    return note.removesuffix("\n").rpartition("\n")[2] + "\n"
+
+
+def test_lines_of_strangers_are_told_and_prove_nothing(case: Case) -> None:
+    case.cosign = lambda checkpoint: cosignature(checkpoint)[:-9] + "AAAAAAA=\n"
+    verdict = verify(case.archive())
+    assert verdict.ok, verdict.findings
+    assert (verdict.witnesses, verdict.unknown_signers) == ((), (NAME,))
+
+
+def test_a_witness_that_is_trusted_must_have_signed_and_this_checkpoint(case: Case) -> None:
+    missing = verify(case.archive(), witness_keys=[VKEY])
+    assert {finding.check for finding in missing.findings} == {Check.WITNESS_MISSING}
+    case.cosign = lambda checkpoint: cosignature(replace(checkpoint, size=3))
+    wrong = verify(case.archive(), witness_keys=[VKEY])
+    assert {finding.check for finding in wrong.findings} == {Check.WITNESS_SIGNATURE}
+
+
+@pytest.mark.parametrize("which", ["no key", "a log's key", "the log's own"])
+def test_what_is_no_key_of_a_witness_is_refused(case: Case, which: str) -> None:
+    given = {
+        "no key": "w+1+AA==",
+        "a log's key": log_signer().verifier_keys[0],
+        "the log's own": case.log.verifier_keys[1],
+    }
+    found = verify(case.archive(), witness_keys=[given[which]]).findings
+    assert {finding.check for finding in found} == {Check.WITNESS_KEY_MALFORMED}
 
 
 def test_facts_of_other_kinds_may_stand_beside_the_receipts(case: Case) -> None:
