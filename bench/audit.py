@@ -1,9 +1,11 @@
 """The audit log: what an append, a proof, a check and the end of a day cost. Real servers, fsync on.
 
-`python bench/audit.py [--entries 1000000] [--day 500000] [--rounds 5] [--seconds 1.5] [--out bench/RESULTS.md]`
+`python bench/audit.py [--entries 1000000] [--day 500000] [--rounds 5] [--seconds 1.5] [--kills 200]
+ [--out bench/RESULTS.md]`
 
 Every figure is a ratio against something measured in the same run, in turns with it: a bare COPY of the same rows, an
-empty call to the same server, a bare fdatasync. What has no peer is a rate per core.
+empty call to the same server, a bare fdatasync. What has no peer is a rate per core. At the end writers are killed,
+and what is left is compared with what they were told.
 """
 
 import argparse
@@ -28,6 +30,7 @@ from igstats.audit.v1.audit_service_pb2 import AppendEntriesRequest, NewEntry
 from igstats.audit.v1.audit_service_pb2_grpc import AuditServiceStub
 from igstats_dev.report import ConsoleReport
 from igstats_dev.stack import Stack, running
+from kills import of_kills
 from logs_in_process import Ageing, Million
 from results import Line, keep, show
 from rich.console import Console
@@ -264,6 +267,7 @@ async def main() -> int:
     parser.add_argument("--day", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
     today: date = datetime.now(UTC).date()
@@ -276,6 +280,7 @@ async def main() -> int:
             long_ago = today - timedelta(days=40)
             lines += of_ageing(await Ageing.measured(stack.postgres, Path(folder), arguments.day, long_ago))
             os.kill(stack.parts["monitor"].child.pid or 0, signal.SIGCONT)
+    lines += await of_kills(arguments.kills)
     show(lines, PEER)
     if arguments.out:
         keep(lines, "audit", PEER, arguments.out)
