@@ -1,9 +1,10 @@
 """Verifiers that are not ours accept our checkpoints, proofs and tiles, and refuse them with a byte flipped.
 
-The tiles are laid out here from our tree, by our names: what the service serves is not read by them.
+The files are those that the service serves: a log of three levels of tiles that grew in several commits, before and
+after a cut, and once more by HTTP through the gateway (tests/integration/gateway/test_readers_of_the_log.py).
 
-They live in an environment of their own, made once for each user and requirements file. When it cannot be made, these
-tests fail: a log that only its owner can check is not what we promise.
+The verifiers live in an environment of their own, made once for each user and requirements file. When it cannot be
+made, these tests fail: a log that only its owner can check is not what we promise.
 """
 
 import base64
@@ -11,27 +12,35 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
-from igstats_audit import proof_file, tile_path, tree
-from igstats_audit.note import Checkpoint, NoteSigner
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from igstats_audit import tile_path, tree
+from igstats_audit.note import NoteSigner
+from igstats_audit.tables import CALL_DAYS
 from igstats_client.forms import Refusal
 from igstats_client.merkle import check_consistency, check_inclusion
+from igstats_kit.errors import DomainError
+from igstats_kit.sql import Database
 from igstats_kit.testing.clock import FakeClock
+from igstats_kit.testing.databases import Databases
 
+from tests.integration.audit.conftest import MOMENT, World, pem
+from tests.integration.audit.served_log import Log, grow, served_log
 from tests.second_opinions.environment import HERE, programs
 
-ORIGIN = "igstats.test/evidence"
-SIZE = 66_000
+ORIGIN = "igstats.test/access"
+OLD, SIZE, SIZE_AFTER = 45_000, 66_000, 66_500
 LEAF = 1234
+PLACES = (0, LEAF, 65_535, SIZE - 1)
+PLACES_AFTER = (OLD, OLD + 56, 65_535, SIZE_AFTER - 1)
 
 pytestmark = [pytest.mark.timeout(500), pytest.mark.xdist_group("second-opinions")]
 
@@ -42,54 +51,46 @@ def tools() -> Path:
     return programs()
 
 
-@dataclass(frozen=True)
-class Log:
-    signer: NoteSigner
-    witness: NoteSigner
-    leaves: Sequence[bytes]
-    growth: tree.Growth
-    files: dict[str, bytes]
-
-    @property
-    def text(self) -> str:
-        return Checkpoint(ORIGIN, len(self.leaves), self.growth.after.root).text
-
-    @property
-    def checkpoint(self) -> str:
-        return self.files["checkpoint"].decode()
-
-    def write(self, folder: Path) -> Path:
-        for name, content in self.files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-        return folder
-
-    def proof(self, index: int, checkpoint: str = "") -> str:
-        return proof_file.write(index, self.growth.inclusion(index), checkpoint or self.checkpoint)
-
-
-def signer(name: str) -> NoteSigner:
-    first = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    second = MLDSA44PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    return NoteSigner(name, first, second, FakeClock(datetime(2026, 11, 23, tzinfo=UTC)))
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def both(databases: Databases, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[tuple[Log, Log]]:
+    """A log of three levels of tiles, written in several commits on two days, and what is left when one is cut."""
+    url = await databases.fresh("audit")
+    database = Database(url)
+    world = World(database, tmp_path_factory.mktemp("log"))
+    async with world.writing():
+        await grow(world, 0, OLD)
+        world.clock.advance(timedelta(days=1))
+        await grow(world, OLD, SIZE)
+        whole = await served_log(world.logs, 0, PLACES)
+        await world.logs.cut.run(MOMENT.date() + timedelta(days=CALL_DAYS))
+        await world.logs.cut.tidy()
+        await grow(world, SIZE, SIZE_AFTER)
+        with pytest.raises(DomainError) as gone:
+            await world.access.files.file("tile/entries/000")
+        assert gone.value.metadata["minimum_index"] == str(OLD)
+        pruned = await served_log(world.open("another"), OLD, PLACES_AFTER)
+    yield whole, pruned
+    await database.close()
+    await databases.drop(url)
 
 
 @pytest.fixture(scope="module")
-def log() -> Log:
-    """A log of three levels of tiles."""
-    leaves = [number.to_bytes(93, "big") for number in range(SIZE)]
-    growth = tree.grow(tree.Range(), [tree.leaf_hash(leaf) for leaf in leaves])
-    made = Log(signer(ORIGIN), signer("witness.test/w1"), leaves, growth, {})
-    made.files["checkpoint"] = made.signer.cosign(made.text).encode()
-    nodes = growth.nodes
-    for tile in tile_path.tiles(SIZE):
-        first, height = tile.place * tile_path.TILE_WIDTH, tile_path.TILE_HEIGHT * (tile.level or 0)
-        hashes = (nodes[tree.Node(height, first + at)] for at in range(tile.width))
-        made.files[tile_path.written(tile)] = b"".join(hashes)
-        if tile.level == 0:
-            bundle = tile_path.bundle(leaves[first : first + tile.width])
-            made.files[tile_path.entries_path(tile.place, tile.width)] = bundle
-    return made
+def log(both: tuple[Log, Log]) -> Log:
+    """The log before the cut."""
+    return both[0]
+
+
+@pytest.fixture(scope="module")
+def pruned(both: tuple[Log, Log]) -> Log:
+    """The log after the cut."""
+    return both[1]
+
+
+@pytest.fixture(scope="module")
+def witness() -> NoteSigner:
+    """Cosigns what it is shown."""
+    keys = pem(Ed25519PrivateKey.generate()), pem(MLDSA44PrivateKey.generate())
+    return NoteSigner("witness.test/w1", *keys, FakeClock(MOMENT))
 
 
 def run(*command: str | Path, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -112,34 +113,66 @@ def prove(tools: Path, folder: Path, log: Log, text: str, leaf: bytes, *more: st
     return run(tools / "proofbundle", "verify-proof", *keys, *more, *paths).returncode
 
 
-@pytest.mark.parametrize("index", [0, LEAF, 65_535, SIZE - 1])
+@pytest.mark.parametrize("index", PLACES)
 def test_proofbundle_accepts_our_proofs(tools: Path, log: Log, tmp_path: Path, index: int) -> None:
-    assert prove(tools, tmp_path, log, log.proof(index), log.leaves[index]) == 0
+    assert prove(tools, tmp_path, log, log.proofs[index], log.leaves[index]) == 0
+
+
+@pytest.mark.parametrize("index", PLACES_AFTER)
+def test_proofbundle_accepts_our_proofs_after_a_cut(tools: Path, pruned: Log, tmp_path: Path, index: int) -> None:
+    assert prove(tools, tmp_path, pruned, pruned.proofs[index], pruned.leaves[index]) == 0
 
 
 def test_proofbundle_refuses_a_proof_with_a_flipped_byte(tools: Path, log: Log, tmp_path: Path) -> None:
-    text = log.proof(LEAF, log.signer.sign(log.text))
+    text, leaf = log.proof(LEAF, log.note), log.leaves[LEAF]
+    assert prove(tools, tmp_path, log, text, leaf) == 0
     for place in ("index ", "\n\n", f"{ORIGIN}\n", f"{SIZE}\n", f"— {ORIGIN} "):
-        assert prove(tools, tmp_path, log, flipped(text, text.index(place) + len(place) + 12), log.leaves[LEAF]) != 0
-    assert prove(tools, tmp_path, log, text, log.leaves[LEAF + 1]) != 0
+        assert prove(tools, tmp_path, log, flipped(text, text.index(place) + len(place) + 12), leaf) != 0
+    assert prove(tools, tmp_path, log, text, log.leaves[0]) != 0
 
 
-def test_proofbundle_counts_our_ml_dsa_cosignature(tools: Path, log: Log, tmp_path: Path) -> None:
-    cosignature = log.witness.cosign(log.text).rstrip("\n").rsplit("\n", 1)[1] + "\n"
-    text = log.proof(LEAF, log.signer.sign(log.text) + cosignature)
-    quorum = ("--witness-vkey", log.witness.verifier_keys[1], "--threshold", "1")
+def test_proofbundle_counts_our_ml_dsa_cosignature(tools: Path, log: Log, witness: NoteSigner, tmp_path: Path) -> None:
+    cosignature = witness.cosign(log.text).rstrip("\n").rsplit("\n", 1)[1] + "\n"
+    text, alone = log.proof(LEAF, log.note + cosignature), log.proof(LEAF, log.note)
+    quorum = ("--witness-vkey", witness.verifier_keys[1], "--threshold", "1")
     assert prove(tools, tmp_path, log, text, log.leaves[LEAF], *quorum) == 0
     assert prove(tools, tmp_path, log, flipped(text, len(text) - 100), log.leaves[LEAF], *quorum) != 0
-    alone = log.proof(LEAF, log.signer.sign(log.text))
     assert prove(tools, tmp_path, log, alone, log.leaves[LEAF], *quorum) != 0
 
 
-def read_tiles(tools: Path, folder: Path, log: Log) -> int:
-    return run(tools / "python", "-I", HERE / "read_tiles.py", folder, *log.signer.verifier_keys).returncode
+def read_tiles(tools: Path, folder: Path, log: Log) -> str:
+    """What the reader says of the files in a folder; nothing when it refuses them."""
+    done = run(tools / "python", "-I", HERE / "read_tiles.py", folder, *log.signer.verifier_keys)
+    return done.stdout if done.returncode == 0 else ""
 
 
 def test_a_tile_reader_checks_our_files(tools: Path, log: Log, tmp_path: Path) -> None:
-    assert read_tiles(tools, log.write(tmp_path), log) == 0
+    assert read_tiles(tools, log.write(tmp_path), log) == f"entries 0 to {SIZE - 1}\n"
+
+
+def test_a_tile_reader_checks_what_lives_after_a_cut_and_says_what_is_gone(
+    tools: Path, pruned: Log, tmp_path: Path
+) -> None:
+    """Whole tiles go: of the one in which the cut lies, the older entries' commitments stay."""
+    first = OLD // tile_path.TILE_WIDTH * tile_path.TILE_WIDTH
+    assert read_tiles(tools, pruned.write(tmp_path), pruned) == f"entries {first} to {SIZE_AFTER - 1}\n"
+    gone = run(tools / "tlog-tiles", "get-leaf", "--check", tmp_path, str(first - 1))
+    assert gone.returncode != 0
+    assert "could not get tile" in gone.stderr
+
+
+def test_a_tile_reader_refuses_a_hole_in_what_lives(tools: Path, pruned: Log, tmp_path: Path) -> None:
+    (pruned.write(tmp_path) / "tile/0/200").unlink()
+    assert read_tiles(tools, tmp_path, pruned) == ""
+
+
+def refused(tools: Path, log: Log, folder: Path, name: str, at: int = -20) -> bool:
+    """Whether the reader refuses a file with one bit flipped."""
+    file = log.write(folder) / name
+    content = bytearray(file.read_bytes())
+    content[at] ^= 1
+    file.write_bytes(content)
+    return read_tiles(tools, folder, log) == ""
 
 
 @pytest.mark.parametrize(
@@ -151,22 +184,42 @@ def test_a_tile_reader_checks_our_files(tools: Path, log: Log, tmp_path: Path) -
         "tile/1/000",
         "tile/1/001.p/1",
         "tile/2/000.p/1",
-        "tile/entries/9",
+        "tile/entries/009",
+        "tile/entries/257.p/208",
     ],
 )
 def test_a_tile_reader_refuses_our_files_with_a_flipped_byte(tools: Path, log: Log, tmp_path: Path, name: str) -> None:
-    file = log.write(tmp_path) / name.replace("/9", "/009")
-    content = bytearray(file.read_bytes())
-    content[len(content) - 20] ^= 1
-    file.write_bytes(content)
-    assert read_tiles(tools, tmp_path, log) != 0
+    assert refused(tools, log, tmp_path, name)
 
 
-def test_a_tile_reader_makes_the_proofs_that_we_write(tools: Path, log: Log, tmp_path: Path) -> None:
-    log.write(tmp_path)
-    for index in (0, LEAF, SIZE - 1):
-        made = run(tools / "tlog-tiles", "gen-proof", tmp_path, str(index))
-        assert made.stdout == log.proof(index)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "checkpoint",
+        "tile/0/175",
+        "tile/0/259.p/196",
+        "tile/1/000",
+        "tile/1/001.p/3",
+        "tile/2/000.p/1",
+        "tile/entries/175",
+        "tile/entries/259.p/196",
+    ],
+)
+def test_a_tile_reader_refuses_a_flipped_byte_after_a_cut(tools: Path, pruned: Log, tmp_path: Path, name: str) -> None:
+    assert refused(tools, pruned, tmp_path, name)
+
+
+def test_a_tile_reader_refuses_a_flipped_byte_in_the_hash_of_what_is_gone(
+    tools: Path, pruned: Log, tmp_path: Path
+) -> None:
+    assert refused(tools, pruned, tmp_path, "tile/1/000", 0)
+
+
+def test_a_tile_reader_makes_the_proofs_that_we_write(tools: Path, log: Log, pruned: Log, tmp_path: Path) -> None:
+    for one, name in ((log, "whole"), (pruned, "pruned")):
+        folder = one.write(tmp_path / name)
+        for index, proof in one.proofs.items():
+            assert run(tools / "tlog-tiles", "gen-proof", folder, str(index)).stdout == proof
 
 
 def judge(tools: Path, questions: list[tuple[str, list[Any]]]) -> list[bool]:
@@ -178,7 +231,7 @@ def judge(tools: Path, questions: list[tuple[str, list[Any]]]) -> list[bool]:
 
 def test_another_verifier_accepts_our_checkpoints_and_passes_over_the_second_signature(tools: Path, log: Log) -> None:
     places = (0, len(ORIGIN) + 1, 40, log.checkpoint.index("— ") + len(ORIGIN) + 20)
-    asked = [log.checkpoint, log.signer.sign(log.text), *(flipped(log.checkpoint, at) for at in places)]
+    asked = [log.checkpoint, log.note, *(flipped(log.checkpoint, at) for at in places)]
     answers = judge(tools, [("checkpoint", [note, [log.signer.verifier_key]]) for note in asked])
     assert answers == [True, True, False, False, False, False]
 
