@@ -7,24 +7,27 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from igstats_audit.logs import Logs
 from igstats_audit.model import Log, NewEntry
 from igstats_audit.monitor.heads import Keys
 from igstats_audit.monitor.look import Looker
 from igstats_audit.monitor.memory import Memory
 from igstats_audit.monitor.store import SqlRows
+from igstats_audit.store import PARTITIONED
 from igstats_audit.tables import CALL_DAYS, DECLARATIONS, EVIDENCE_DAYS
 from igstats_audit.tiles import TileReader
 from igstats_kit.errors import DomainError, Reason
 from igstats_kit.seal import Sealer
 from igstats_kit.subjects import Case, Subjects
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from tests.integration.audit.conftest import TOKENS, World, call, entry, signer
 
 DAYS = {Log.EVIDENCE: EVIDENCE_DAYS, Log.ACCESS: CALL_DAYS}
 ERASED = "acc_2"
 HASH = 32
-
+DIVIDED = {name for tables in PARTITIONED.values() for name in tables}
 
 MISSING = {Reason.LOG_FILE_NOT_FOUND, Reason.ENTRY_CUT}
 
@@ -59,10 +62,13 @@ class Site:
         """Appends evidence of two producers, and calls of three accounts."""
         async with self.world.writing(self.world.open()) as logs:
             await logs.cut.make_days()
-            await logs.evidence.sequencer.append([self.entry(("stats", "privacy")[at % 2]) for at in range(count)])
+            await self.evidence(count, logs)
             await self.world.call(*[self.call(f"acc_{at % 3}") for at in range(count)], logs=logs)
             for one in (logs.evidence, logs.access):
                 await one.files.publish()
+
+    async def evidence(self, count: int, logs: Logs) -> None:
+        await logs.evidence.sequencer.append([self.entry(("stats", "privacy")[at % 2]) for at in range(count)])
 
     def entry(self, producer: str, sequence: int = 0) -> NewEntry:
         self.numbers[producer] = number = sequence or self.numbers[producer] + 1
@@ -100,14 +106,27 @@ class Site:
             for part in command.split(";"):
                 await connection.execute(text(part), binds)
 
+    async def changed(self, command: str) -> bool:
+        """Whether the database let somebody change a row."""
+        try:
+            async with self.database.transaction() as connection:
+                return bool((await connection.execute(text(command))).rowcount)
+        except IntegrityError:
+            return False
+
     @contextlib.asynccontextmanager
     async def restored(self, *tables: str) -> AsyncIterator[None]:
-        """Puts tables back when the block ends."""
+        """Puts tables back when the block ends; meanwhile days that nobody has made have room, too."""
+        divided = [table for table in tables if table in DIVIDED]
+        for table in divided:
+            await self.tell(f"CREATE TABLE other_{table} PARTITION OF {table} DEFAULT")
         for table in tables:
             await self.tell(f"CREATE TABLE saved_{table} AS SELECT * FROM {table}")  # noqa: S608 - own names
         try:
             yield
         finally:
+            for table in divided:
+                await self.tell(f"DELETE FROM {table}; DROP TABLE other_{table}")  # noqa: S608 - own names
             for table in tables:
                 await self.tell(f"DELETE FROM {table}")  # noqa: S608 - own names
                 await self.tell(f"INSERT INTO {table} SELECT * FROM saved_{table}")  # noqa: S608 - own names

@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from igstats_audit.model import Log
 from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.findings import Findings
@@ -74,6 +72,7 @@ EXCHANGE = (
     "UPDATE evidence_entries a SET sealed = b.sealed, key_id = b.key_id FROM evidence_entries b"
     " WHERE a.index IN (20, 30) AND b.index = 50 - a.index"
 )
+PAYLOAD_600, LEAF_600 = "access PAYLOAD_CHANGED entry 600", "access LEAF_CHANGED entry 600"
 STATEMENTS = [
     (
         "heads",
@@ -121,7 +120,7 @@ STATEMENTS = [
     (
         "evidence_entries",
         "UPDATE evidence_entries SET request_id = 'req_x' WHERE index = 3",
-        ["evidence PAYLOAD_CHANGED entry 3"],
+        ["evidence PAYLOAD_CHANGED entry 3", "evidence LEAF_CHANGED entry 3"],
     ),
     (
         "evidence_entries",
@@ -140,6 +139,33 @@ STATEMENTS = [
         "log_days",
         "DELETE FROM log_days WHERE log = 'access'",  # nor does the service find entries without it
         ["access HEAD_CHANGED head", "access TILE_CHANGED tile/0/002", "access TILE_CHANGED tile/entries/002"],
+    ),
+    ("access_entries", "UPDATE access_entries SET key_id = '', sealed = '' WHERE index = 600", [PAYLOAD_600]),
+    ("access_entries", "UPDATE access_entries SET key_id = key_id || 'x' WHERE index = 600", [PAYLOAD_600]),
+    (
+        "evidence_entries",
+        "UPDATE evidence_entries SET day = day + 1 WHERE index = 17",
+        ["evidence LEAF_CHANGED entry 17"],
+    ),
+    ("entry_ids", "DELETE FROM entry_ids WHERE index = 17", ["evidence LEAF_CHANGED entry 17"]),
+    ("entry_ids", "UPDATE entry_ids SET request_id = 'req_x' WHERE index = 17", ["evidence LEAF_CHANGED entry 17"]),
+    (
+        "entry_ids",
+        "UPDATE entry_ids SET index = 18 WHERE index = 17",
+        ["evidence LEAF_CHANGED entry 17", "evidence LEAF_CHANGED entry 18"],
+    ),
+    (
+        "entry_ids",
+        "INSERT INTO entry_ids VALUES ('made up', 17, '2026-11-23', '')",
+        ["evidence LEAF_CHANGED entry 17"],
+    ),
+    ("calls", "DELETE FROM calls WHERE index = 600", [LEAF_600]),
+    ("calls", "UPDATE calls SET subject_token = 'x' WHERE index = 600", [LEAF_600]),
+    ("calls", "UPDATE calls SET status = status + 1 WHERE index = 600", [LEAF_600]),
+    (
+        "calls",
+        "INSERT INTO calls SELECT 'made up', day, subject_token, index, called_at, status FROM calls WHERE index = 600",
+        [LEAF_600],
     ),
     (
         "tiles",
@@ -229,45 +255,6 @@ async def test_a_smaller_tree_that_is_signed_again_is_a_fork(site: Site) -> None
         )
         assert await site.found() == [f"evidence FORK checkpoint {last}"]
         assert await site.found(whole=False) == [f"evidence FORK checkpoint {last}"]
-
-
-PLACES = st.sampled_from(
-    [
-        ("evidence_entries", "leaf", "index", "true", "evidence LEAF_CHANGED entry"),
-        ("evidence_entries", "sealed", "index", "true", "evidence PAYLOAD_CHANGED entry"),
-        ("access_entries", "leaf", "index", "true", "access LEAF_CHANGED entr"),
-        (
-            "access_entries",
-            "sealed",
-            "index",
-            "key_id IN (SELECT key_id FROM data_keys)",
-            "access PAYLOAD_CHANGED entry",
-        ),
-        ("tiles", "hashes", "log || level", "level = 1", "TILE_CHANGED tile/1/000"),
-        ("heads", "root", "log", "true", "HEAD_CHANGED head"),
-        ("heads", "compact_range", "log", "true", "HEAD_CHANGED head"),
-    ]
-)
-
-
-@given(PLACES, st.integers(0, 10_000), st.integers(0, 10_000), st.integers(1, 255))
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-async def test_any_changed_byte_is_found_where_it_stands(
-    site: Site, place: tuple[str, str, str, str, str], row: int, at: int, mask: int
-) -> None:
-    table, column, key, where, words = place
-    query = f"SELECT {key}, length({column}) FROM {table} WHERE {where} ORDER BY 1"  # noqa: S608 - own names
-    keys = await site.world.ask(query)
-    chosen, length = keys[row % len(keys)]
-    at %= length
-    async with site.restored(table):
-        flip = f"set_byte({column}, {at}, get_byte({column}, {at}) # {mask})"
-        update = f"UPDATE {table} SET {column} = {flip} WHERE {key} = :chosen"  # noqa: S608 - own names
-        await site.tell(update, chosen=chosen)
-        (found,) = await site.found()
-        assert words in found
-        if words.endswith("entry"):
-            assert found == f"{words} {chosen}"
 
 
 async def test_producers_numbers_that_are_dropped_or_repeated_are_told(database: MakeDatabase, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from igstats_audit.leaf import SIZE
+from igstats_audit.monitor.indexes import check_leads, misplaced
 from igstats_audit.monitor.leaves import Block, content, doubles, hashes_of, numbered, rebuilt
 from igstats_audit.monitor.model import EntryRow, FindingKind, Opening
 from igstats_audit.monitor.scene import Scene
@@ -38,6 +39,8 @@ async def _check_block(scene: Scene, place: int) -> None:
         found = content(scene.rows.log, row, opening)
         # Where the leaf is wrong, what contradicts it is not.
         scene.found += [one for one in found if one.kind is FindingKind.LEAF_CHANGED or one.place not in wrong]
+    scene.found += misplaced(scene, rows)
+    await check_leads(scene, rows, openings)
     _count(scene, rows)
     for size in scene.remembered(first, end):
         if size % TILE_WIDTH and size >= scene.since:
@@ -50,6 +53,7 @@ async def _check_leaves(scene: Scene, block: Block, rows: Sequence[EntryRow], op
         block = await _with_witnesses(scene, block, rows, openings)
     found = list(block.check())
     scene.found += found
+    scene.absent += block.absent
     proved = block.proved()
     if proved is not None:
         scene.known.tiles[0, block.place] = list(proved)

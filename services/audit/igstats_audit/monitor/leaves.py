@@ -62,10 +62,16 @@ class Block:
     served: Hashes = ()
     rebuilt: Mapping[int, bytes] = field(default_factory=dict)
 
+    @property
+    def absent(self) -> list[range]:
+        """Entries without a row."""
+        missing = runs([at for at, one in enumerate(self.hashes) if one is None])
+        return [range((self.place << 8) + run[0], (self.place << 8) + run[-1] + 1) for run in missing]
+
     def check(self) -> Iterator[Observation]:
         """Compares the leaves with their tile, and names those that are wrong as exactly as can be."""
         missing = [at for at, one in enumerate(self.hashes) if one is None]
-        yield from map(self._missing, _runs(missing))
+        yield from map(self._missing, runs(missing))
         if not holds(self.hashes, self.claims):
             named = [at for at in self._named() if at not in missing]
             for at in named:
@@ -119,7 +125,7 @@ class Block:
         )
 
 
-def _runs(places: Sequence[int]) -> list[list[int]]:
+def runs(places: Sequence[int]) -> list[list[int]]:
     """Neighbours together."""
     found: list[list[int]] = []
     for place in places:

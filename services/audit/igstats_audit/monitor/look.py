@@ -10,6 +10,7 @@ from datetime import datetime
 from igstats_audit.monitor import heads
 from igstats_audit.monitor.blocks import check_blocks
 from igstats_audit.monitor.heads import Keys
+from igstats_audit.monitor.indexes import check_strays
 from igstats_audit.monitor.memory import Memory, Stand
 from igstats_audit.monitor.model import Files, FindingKind, HeadRow, Observation, Rows
 from igstats_audit.monitor.scene import CautiousFiles, Scene
@@ -106,6 +107,7 @@ class Looker:
             await check_blocks(scene)
         if whole:
             await check_shapes(scene)
+            await check_strays(scene)
         for index in await self._rows.beyond(size):
             scene.tell(FindingKind.LEAF_CHANGED, f"entry {index}", "its row stands beyond the tree")
 

@@ -1,6 +1,6 @@
 """What the monitor works with: rows as they stand, unbelieved, and what it finds wrong with them."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -81,6 +81,39 @@ class EntryRow:
     producer: str | None = None
     request_id: str | None = None
     occurred_at: datetime | None = None
+    day: date | None = None
+    entry_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """A row that leads to an entry: of entry_ids by the entry's id, of calls by the call's. A call has no request."""
+
+    name: str
+    index: int
+    day: date
+    request_id: str | None = None
+    subject: str | None = None
+    called_at: datetime | None = None
+    status: int | None = None
+
+
+class StrayState(StrEnum):
+    """What is wrong with a row of an index that leads to no entry, or to one that it must not lead to."""
+
+    MISSING = "there is none"
+    ANOTHER = "it is another one"
+    DOUBLE = "so does another row"
+    DROPPED = "its content was dropped"
+    ERASED = "its data key is gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Stray:
+    """A row of an index that does not fit the entry that it leads to."""
+
+    index: int
+    state: StrayState
 
 
 class OpeningState(StrEnum):
@@ -91,6 +124,7 @@ class OpeningState(StrEnum):
     WITHHELD = "it has no content"
     DAMAGED = "it does not open"
     MOVED = "it is sealed for another request"
+    MISFILED = "its data key is filed elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +170,22 @@ class Rows(Protocol):
 
     async def open(self, rows: Sequence[EntryRow]) -> Sequence[Opening]:
         """Opens entries."""
+        ...
+
+    def day(self, index: int) -> date | None:
+        """The day in which an entry should stand; None when it is earlier than all that log_days knows."""
+        ...
+
+    async def leading(self, names: Sequence[str], days: Collection[date]) -> Sequence[IndexRow]:
+        """Rows of the index by name; those of calls on these days only."""
+        ...
+
+    async def standing(self, key_ids: Collection[str]) -> Mapping[str, str]:
+        """The subjects of those data keys that exist, and whose persons are not erased."""
+        ...
+
+    def strays(self) -> AsyncIterator[Stray]:
+        """Rows of the index that lead to no entry, or to one that they must not lead to."""
         ...
 
 

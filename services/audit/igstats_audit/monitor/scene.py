@@ -68,6 +68,7 @@ class Scene:
     counter: Counter
     found: list[Observation] = field(default_factory=list)
     extends: bool = False
+    absent: list[range] = field(default_factory=list)
 
     def tell(self, kind: FindingKind, place: str, detail: str) -> None:
         """Adds something that is wrong."""

@@ -4,10 +4,12 @@ It only reads, and believes nothing: what the writer of the log checks on readin
 """
 
 import json
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import date
-from typing import Any, Protocol
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
 
 from igstats_kit.seal import SealError
 from igstats_kit.sql import Database
@@ -20,6 +22,7 @@ from igstats_audit.errors import KeyDamagedError, KeyLostError
 from igstats_audit.events import CALLS
 from igstats_audit.leaf import SALT_SIZE, SIZE
 from igstats_audit.model import CUT_ID, LOG_CUT, DataKey, Log
+from igstats_audit.monitor.index_store import SqlIndexes
 from igstats_audit.monitor.model import EntryRow, HeadRow, Opening, OpeningState
 from igstats_audit.tree import HASH_SIZE
 
@@ -42,15 +45,17 @@ _MISSHAPEN = text(
 _MOST_MISSHAPEN = 1_000
 _TILES = text("SELECT place, hashes FROM tiles WHERE log = :log AND level = :level AND place = ANY(:places)")
 _DAYS = text("SELECT first_index, day FROM log_days WHERE log = :log ORDER BY first_index")
-_SUBJECTS = text("SELECT key_id, subject FROM data_keys WHERE key_id = ANY(CAST(:key_ids AS text[]))")
+_SUBJECTS = text(
+    "SELECT key_id, log, subject, subject_token AS token FROM data_keys WHERE key_id = ANY(CAST(:key_ids AS text[]))"
+)
 _ANNOUNCEMENT = text(
     "SELECT e.index, e.leaf, e.key_id, e.sealed, e.sequence, e.kind, e.producer, e.request_id, e.occurred_at"
     " FROM entry_ids i JOIN evidence_entries e ON e.index = i.index AND e.day = i.day"
     " WHERE i.entry_id = :entry_id AND e.kind = :kind"
 )
 _OWN = {
-    Log.EVIDENCE: "index, leaf, key_id, sealed, sequence, kind, producer, request_id, occurred_at",
-    Log.ACCESS: "index, leaf, key_id, sealed, sequence",
+    Log.EVIDENCE: "index, day, entry_id, leaf, key_id, sealed, sequence, kind, producer, request_id, occurred_at",
+    Log.ACCESS: "index, day, leaf, key_id, sealed, sequence",
 }
 _ROWS = {
     log: f"SELECT {columns} FROM {TABLES[log]} WHERE index >= :start AND index < :end"  # noqa: S608 - own names
@@ -75,14 +80,28 @@ class FindKeys(Protocol):
         ...
 
 
-class SqlRows:
+class _Filed(NamedTuple):
+    """Where a data key is filed: for which log and whom. A call has no request, its subject is a token."""
+
+    log: str
+    subject: str
+    token: bytes | None
+
+    def state(self, log: Log, row: EntryRow) -> OpeningState:
+        """Whether an entry that opens is sealed for whom it should be."""
+        if row.request_id is not None and self.subject != row.request_id:
+            return OpeningState.MOVED
+        token = self.token.hex() if self.token is not None else ""
+        whole = token == (self.subject if log is Log.ACCESS else "")
+        return OpeningState.OPENED if whole and self.log == log else OpeningState.MISFILED
+
+
+class SqlRows(SqlIndexes):
     """Reads the rows of one log."""
 
     def __init__(self, database: Database, log: Log, keys: FindKeys) -> None:
-        self._database = database
-        self._log = log
+        super().__init__(database, log)
         self._keys = keys
-        self._days: list[tuple[int, date]] = []
 
     @property
     def log(self) -> Log:
@@ -148,11 +167,9 @@ class SqlRows:
         key_ids = sorted({row.key_id for row in rows if row.key_id})
         async with self._database.read() as connection:
             keys = await self._found(connection, key_ids)
-            subjects: dict[str, str] = {}
-            if self._log is Log.EVIDENCE and key_ids:
-                found = await connection.execute(_SUBJECTS, {"key_ids": key_ids})
-                subjects = {row.key_id: row.subject for row in found}
-        return [self._opened(row, keys, subjects) for row in rows]
+            found = await connection.execute(_SUBJECTS, {"key_ids": key_ids})
+            filed = {row.key_id: _Filed(*row[1:]) for row in found}
+        return [self._opened(row, keys, filed) for row in rows]
 
     async def _found(self, connection: AsyncConnection, key_ids: Sequence[str]) -> Mapping[str, DataKey | None]:
         """The keys that exist; None for one that is damaged."""
@@ -160,7 +177,7 @@ class SqlRows:
             return {}
         try:
             return await self._keys.find(connection, key_ids)
-        except (KeyDamagedError, KeyLostError):
+        except (KeyDamagedError, KeyLostError, ValueError):  # the last of a key of no log that we know
             if len(key_ids) == 1:
                 return {key_ids[0]: None}
             found: dict[str, DataKey | None] = {}
@@ -168,10 +185,10 @@ class SqlRows:
                 found |= await self._found(connection, [key_id])
             return found
 
-    def _opened(self, row: EntryRow, keys: Mapping[str, DataKey | None], subjects: Mapping[str, str]) -> Opening:
+    def _opened(self, row: EntryRow, keys: Mapping[str, DataKey | None], filed: Mapping[str, _Filed]) -> Opening:
         if not row.key_id and not row.sealed:
             return Opening(OpeningState.WITHHELD)
-        if row.key_id and row.key_id not in keys:
+        if row.key_id and row.key_id not in keys.keys() & filed.keys():
             return Opening(OpeningState.ERASED)
         key = keys.get(row.key_id)
         if key is None:
@@ -180,15 +197,19 @@ class SqlRows:
             plain = key.sealer.open(row.sealed, seal_context(self._log, row.key_id))
         except SealError:
             return Opening(OpeningState.DAMAGED)
-        if row.request_id is not None and subjects.get(row.key_id) != row.request_id:
-            return Opening(OpeningState.MOVED)
-        return Opening(OpeningState.OPENED, plain[:SALT_SIZE], plain[SALT_SIZE:])
+        state = filed[row.key_id].state(self._log, row)
+        return Opening(state, plain[:SALT_SIZE], plain[SALT_SIZE:]) if state is OpeningState.OPENED else Opening(state)
+
+    def day(self, index: int) -> date | None:
+        """The day in which an entry should stand; None when it is earlier than all that log_days knows."""
+        days = self._between(index, index + 1)
+        return days[0] if days else None
 
     def _between(self, start: int, end: int) -> tuple[date, date] | None:
         """The days in which entries should stand."""
-        before = [day for first, day in self._days if first <= start]
-        until = [day for first, day in self._days if first < end]
-        return (before[-1], until[-1]) if before else None
+        first = bisect_right(self._days, start, key=itemgetter(0))
+        last = bisect_right(self._days, end - 1, key=itemgetter(0))
+        return (self._days[first - 1][1], self._days[last - 1][1]) if first else None
 
 
 def _entry(row: Row[Any]) -> EntryRow:

@@ -1,9 +1,9 @@
 """A log in memory, row by row, that a test may change as somebody with the database could."""
 
 import bisect
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -13,7 +13,7 @@ from igstats_audit.model import Log
 from igstats_audit.monitor.heads import Keys
 from igstats_audit.monitor.look import Looker
 from igstats_audit.monitor.memory import Memory
-from igstats_audit.monitor.model import EntryRow, HeadRow, Opening, OpeningState
+from igstats_audit.monitor.model import EntryRow, HeadRow, IndexRow, Opening, OpeningState, Stray
 from igstats_audit.note import Checkpoint, NoteSigner
 from igstats_audit.tile_path import bundle, parse
 from igstats_audit.tree import HASH_SIZE, Range, grow, leaf_hash
@@ -44,6 +44,9 @@ class World:
         self.minimum = 0
         self.epoch = 0
         self.position = 0
+        self.leads: dict[str, IndexRow] = {}
+        self.erased: set[str] = set()
+        self.strayed: list[Stray] = []
         self.shapeless: list[tuple[int, int]] = []
         self.cuts: set[int] = set()
         self.numbers = dict.fromkeys(PRODUCERS, 0)
@@ -140,6 +143,19 @@ class World:
 
     async def open(self, rows: Sequence[EntryRow]) -> list[Opening]:
         return [self.openings.get(row.index, Opening(OpeningState.OPENED, SALT, row.sealed)) for row in rows]
+
+    def day(self, index: int) -> date | None:
+        return START.date() if index >= self.minimum else None
+
+    async def leading(self, names: Sequence[str], _days: Collection[date]) -> Sequence[IndexRow]:
+        return [self.leads[name] for name in names if name in self.leads]
+
+    async def standing(self, key_ids: Collection[str]) -> dict[str, str]:
+        return {key_id: "" for key_id in key_ids if key_id not in self.erased}
+
+    async def strays(self) -> AsyncIterator[Stray]:
+        for stray in self.strayed:
+            yield stray
 
     async def file(self, path: str) -> bytes | None:
         if path in self.made:
