@@ -8,7 +8,7 @@ from typing import Protocol
 from igstats_audit.checks.calls import AnsweredCall, Hour
 from igstats_audit.model import Entry, Place
 
-BATCH = 1_000
+BATCH = 250  # nothing else runs while one is opened
 
 
 class CallIndex(Protocol):
