@@ -20,10 +20,11 @@ from igstats_kit.errors import DomainError, Reason, Violation
 
 from igstats_audit import manual, proof_file, summary
 from igstats_audit.evidence import Evidence
-from igstats_audit.model import RECEIPT_ISSUED, REQUEST_CLOSED, Acknowledgement, Entry, RequestEvidence
+from igstats_audit.model import RECEIPT_ISSUED, REQUEST_CLOSED, Acknowledgement, Entry, Log, RequestEvidence
 from igstats_audit.note import NoteSigner, read_checkpoint
 from igstats_audit.statements import Closing, Statement
 from igstats_audit.story import Exhibit, HolderKey, Story
+from igstats_audit.tile_path import CHECKPOINT
 
 SCHEMA = "igstats/evidence/v1"
 PIECE_BYTES = 64 * 1024
@@ -53,14 +54,18 @@ class Archives:
         """The archive of a request in pieces.
 
         Raises:
-            DomainError: As `Evidence.of`; FIELD_INVALID: a holder's name cannot be a file name.
+            DomainError: As `Evidence.of`; FIELD_INVALID: a holder's name cannot be a file name; LOG_FILE_LOST: what
+                stands as checkpoint of the log is not what it has signed.
         """
         keys = [HolderKey(holder, raw) for holder, found in holder_keys.items() for raw in found]
         if any(not _HOLDER.fullmatch(key.holder) for key in keys):
             raise DomainError(Reason.FIELD_INVALID, violations=[Violation("holder_keys", "names no holder")])
         found = await self._evidence.of(request_id)
         story = tell(request_id, found, keys, self._readers)
-        checkpoint = self._signer.cosign(_text(found.checkpoint)) + found.cosignatures
+        try:
+            checkpoint = self._signer.complete(found.checkpoint) + found.cosignatures
+        except ValueError:
+            raise DomainError(Reason.LOG_FILE_LOST, log=Log.EVIDENCE, path=CHECKPOINT) from None
         whole = packed(files(story, checkpoint, self._signer.verifier_keys), story.closing.closed_at)
         return [whole[start : start + PIECE_BYTES] for start in range(0, len(whole), PIECE_BYTES)]
 

@@ -124,6 +124,17 @@ class NoteSigner:
             raise ValueError("the text of a note ends with a newline")
         return f"{text}\n{self._line(self._public, self._key.sign(text.encode()))}"
 
+    def complete(self, note: str) -> str:
+        """A note that this key has signed, with every signature. A row of a database is not signed on its word.
+
+        Raises:
+            ValueError: This key has not signed it.
+        """
+        text = note.partition("\n\n")[0] + "\n"
+        if self.sign(text) != note:
+            raise ValueError("the note is not signed by this key")
+        return self.cosign(text)
+
     def cosign(self, text: str) -> str:
         """Signs the text of a checkpoint into a note with every key; the ML-DSA-44 signature names the time."""
         note = self.sign(text)

@@ -16,6 +16,7 @@ from igstats_audit.model import Head, LogStore, TreeStore
 from igstats_audit.note import NoteSigner
 from igstats_audit.tile_disk import TileDisk
 from igstats_audit.tile_path import (
+    CHECKPOINT,
     KEYS,
     TILE_HEIGHT,
     TILE_WIDTH,
@@ -192,10 +193,16 @@ class TileReader:
             raise DomainError(Reason.ENTRY_CUT, log=self._store.log, minimum_index=str(head.minimum_index))
 
     def checkpoint(self, head: Head) -> str:
-        """The checkpoint of a head with all signatures of the log; the dear one is made once a head."""
+        """The checkpoint of a head with all signatures of the log; the dear one is made once a head.
+
+        Raises:
+            DomainError: LOG_FILE_LOST: what stands in the head is not what this log has signed.
+        """
         if self._checkpoint[0] != head.checkpoint:
-            text = head.checkpoint.partition("\n\n")[0] + "\n"
-            self._checkpoint = (head.checkpoint, self._signer.cosign(text))
+            try:
+                self._checkpoint = (head.checkpoint, self._signer.complete(head.checkpoint))
+            except ValueError:
+                raise DomainError(Reason.LOG_FILE_LOST, log=self._store.log, path=CHECKPOINT) from None
         return self._checkpoint[1]
 
     def attach(self, head: Head, cosignatures: Sequence[str]) -> None:

@@ -129,6 +129,15 @@ async def test_the_archive_of_the_real_log_verifies_and_names_both_signatures(lo
     assert [one.holder for one in verdict.statements] == list(HOLDERS)
 
 
+async def test_an_archive_bears_no_signature_under_what_somebody_wrote_into_the_head(log: Log) -> None:
+    deletion = Deletion()
+    await logged(log, deletion, *HOLDERS)
+    await log.world.tell("UPDATE heads SET checkpoint = replace(checkpoint, '617', '618') WHERE log = 'evidence'")
+    with pytest.raises(DomainError) as refused:
+        await whole(log, deletion)
+    assert refused.value.reason is Reason.LOG_FILE_LOST
+
+
 async def test_a_closing_that_another_service_wrote_is_not_in_the_archive(log: Log) -> None:
     deletion = Deletion()
     (closing,) = events.closings(deletion.closed())

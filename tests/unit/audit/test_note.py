@@ -110,6 +110,15 @@ def test_the_second_key_has_a_verifier_key_of_its_own_type() -> None:
     assert BOTH.verifier_keys[0] == BOTH.verifier_key
 
 
+def test_a_note_is_completed_only_if_this_key_has_signed_it() -> None:
+    note = BOTH.sign(CHECKPOINT.text)
+    completed = BOTH.complete(note)
+    assert (completed.startswith(note), completed.count("\n")) == (True, note.count("\n") + 1)
+    for other in (note.replace("\n\n", "\nmore\n\n"), CHECKPOINT.text, "", completed):
+        with pytest.raises(ValueError, match="not signed by this key"):
+            BOTH.complete(other)
+
+
 def test_without_a_second_key_cosigning_is_signing() -> None:
     assert SIGNER.cosign(CHECKPOINT.text) == SIGNER.sign(CHECKPOINT.text)
     assert SIGNER.verifier_keys == [SIGNER.verifier_key]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 from igstats_audit.errors import TileMissingError
 from igstats_audit.model import NewEntry
-from igstats_audit.note import NoteSigner
+from igstats_audit.note import Checkpoint, NoteSigner
 from igstats_audit.proofs import Proofs
 from igstats_audit.sequencer import Sequencer
 from igstats_audit.tile_disk import TileDisk
@@ -179,6 +180,17 @@ async def test_a_lost_part_of_the_tree_is_named_as_that(memory_log: Log, note_si
         await TileReader(memory_log, Tiles(memory_log), note_signer).file("tile/1/000.p/2")
     assert refused.value.reason == "LOG_FILE_LOST"
     assert refused.value.metadata["path"] == "tile/1/000.p/2"
+
+
+async def test_a_checkpoint_that_somebody_wrote_into_the_head_is_not_signed(
+    memory_log: Log, note_signer: NoteSigner
+) -> None:
+    await grown(memory_log, note_signer, 2)
+    text = Checkpoint(note_signer.name, 3, bytes(32)).text
+    memory_log.newest = replace(memory_log.newest, checkpoint=f"{text}\n— nobody AAAA\n")
+    with pytest.raises(DomainError) as refused:
+        await TileReader(memory_log, Tiles(memory_log), note_signer).file("checkpoint")
+    assert refused.value.reason == "LOG_FILE_LOST"
 
 
 async def test_a_cosignature_stands_under_its_checkpoint_until_the_log_grows(

@@ -29,7 +29,7 @@ async def _check_block(scene: Scene, place: int) -> None:
     rows = await scene.rows.entries(low, end)
     openings = await scene.rows.open(rows)
     scene.found += doubles(scene.rows.log, rows)
-    hashes = [*await _cut(scene, place, low - first), *hashes_of(rows, low, end - low)]
+    hashes = [*await cut_hashes(scene, place, low - first), *hashes_of(rows, low, end - low)]
     claims = scene.known.claims(0, place)
     wrong: set[str] = set()
     if claims is not None:
@@ -91,7 +91,7 @@ def _bundled(served: bytes, expected: Collection[Hashes]) -> str:
     return "" if right else "the served file is not that of the tree's leaves"
 
 
-async def _cut(scene: Scene, place: int, width: int) -> Hashes:
+async def cut_hashes(scene: Scene, place: int, width: int) -> Hashes:
     """Hashes of the leaves of a block that are cut; a tile keeps those, because living ones stand beside them."""
     if not width:
         return []

@@ -14,6 +14,7 @@ from igstats_audit.monitor.indexes import check_strays
 from igstats_audit.monitor.memory import Memory, Stand
 from igstats_audit.monitor.model import Files, FindingKind, HeadRow, Observation, Rows
 from igstats_audit.monitor.scene import CautiousFiles, Scene
+from igstats_audit.monitor.served import judge, shown
 from igstats_audit.monitor.tiling import Known, leaf_hashes
 from igstats_audit.monitor.towers import check_shapes, check_tiles
 from igstats_audit.note import Checkpoint
@@ -45,11 +46,13 @@ class Looker:
                 self.complete = False
                 return await self._headless()
             scene, checkpoint = await self._scene(row, now, whole=whole)
+            served = await shown(scene, self._keys)
             await self._check(scene, whole=whole)
             again = await self._rows.head()
             if again is None or again.minimum_index == row.minimum_index:  # else a cut took what was just looked at
                 self._remember(scene, row, checkpoint, whole=whole)
                 self._compare(scene, row)
+                await judge(scene, served, checkpoint.size if checkpoint else None)
                 self.complete = scene.files.complete
                 return list(dict.fromkeys(scene.found))
 
@@ -96,7 +99,6 @@ class Looker:
         if size < last:
             words = f"the log was seen with {last} entries and says now that it has {size}"
             scene.tell(FindingKind.FORK, f"checkpoint {last}", words)
-        await self._check_served_checkpoint(scene)
         scene.extends = not last
         if size == last:
             scene.extends = known.tree.root == memory.tree.root
@@ -110,28 +112,6 @@ class Looker:
             await check_strays(scene)
         for index in await self._rows.beyond(size):
             scene.tell(FindingKind.LEAF_CHANGED, f"entry {index}", "its row stands beyond the tree")
-
-    async def _check_served_checkpoint(self, scene: Scene) -> None:
-        shown = await scene.files.file("checkpoint")
-        if shown.content is None:
-            scene.files.stop()  # whoever cannot show its checkpoint has no other file either
-            if (
-                shown.fault
-                and not scene.has(FindingKind.HEAD_CHANGED)
-                and not scene.has(FindingKind.CHECKPOINT_INVALID)
-            ):
-                scene.tell(FindingKind.CHECKPOINT_INVALID, "checkpoint", f"as it is served: {shown.fault}")
-            return
-        try:
-            served = self._keys.open(shown.content.decode())
-        except ValueError as error:
-            scene.tell(FindingKind.CHECKPOINT_INVALID, "checkpoint", f"as it is served: {error}")
-            return
-        pairs = [(one.size, one.root) for one in scene.memory.checkpoints]
-        pairs.append((scene.known.tree.size, scene.known.tree.root))
-        if any(size == served.size and root != served.root for size, root in pairs):
-            words = "the served checkpoint has another root"
-            scene.tell(FindingKind.FORK, f"checkpoint {served.size}", words)
 
     def _remember(self, scene: Scene, row: HeadRow, checkpoint: Checkpoint | None, *, whole: bool) -> None:
         """A tree is remembered when it is signed, and continues the one that was remembered last."""

@@ -1,6 +1,7 @@
 """What the monitor remembers, in files of its own: whoever can change the database cannot change them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from igstats_audit.monitor.numbers import Counter, Gap, Numbers
 from igstats_audit.tree import Range
 
 _MOST_CHECKPOINTS = 128
+_MOST_SHOWN = 16
 _FORM = 1
 
 
@@ -61,7 +63,11 @@ class Stand:
 
 @dataclass(slots=True)
 class Memory:
-    """What is known of one log: the newest tree that was checked, older checkpoints, sizes by day, and numbers."""
+    """What is known of one log: the newest tree that was checked, older checkpoints, sizes by day, and numbers.
+
+    `shown` are checkpoints that the service has shown and that are not known to be of this tree; `mark` is a size that
+    the shown one has to reach, and `behind` how many looks it has not.
+    """
 
     log: Log
     counter: Counter
@@ -71,6 +77,9 @@ class Memory:
     sizes: dict[date, int] = field(default_factory=dict)
     audited_at: datetime | None = None
     stand: Stand | None = None
+    shown: list[Seen] = field(default_factory=list)
+    mark: int = 0
+    behind: int = 0
 
     @classmethod
     def new(cls, log: Log) -> "Memory":
@@ -85,6 +94,10 @@ class Memory:
             half = _MOST_CHECKPOINTS // 2
             self.checkpoints[:half] = self.checkpoints[:half:2]
         self.tree = tree
+
+    def note_shown(self, doubtful: Sequence[Seen]) -> None:
+        """Remembers checkpoints that were shown: of many the first ones, which prove most, and the newest."""
+        self.shown = [*doubtful[: _MOST_SHOWN - 1], *doubtful[_MOST_SHOWN - 1 :][-1:]]
 
     def note_day(self, day: date, size: int, days: int) -> None:
         """Remembers the size at the first look of a day, for as long as the log keeps its entries."""
@@ -127,7 +140,10 @@ def _written(memory: Memory) -> dict[str, Any]:
         "size": memory.tree.size,
         "hashes": [one.hex() for one in memory.tree.hashes],
         "minimum_index": memory.minimum_index,
-        "checkpoints": [{"size": one.size, "root": one.root.hex(), "note": one.note} for one in memory.checkpoints],
+        "checkpoints": list(map(_noted, memory.checkpoints)),
+        "shown": list(map(_noted, memory.shown)),
+        "mark": memory.mark,
+        "behind": memory.behind,
         "sizes": {day.isoformat(): size for day, size in memory.sizes.items()},
         "audited_at": memory.audited_at.isoformat() if memory.audited_at else None,
         "stand": memory.stand.written() if memory.stand else None,
@@ -159,8 +175,19 @@ def _read(log: Log, said: dict[str, Any]) -> Memory:
         counter=Counter(log, said["whole"], producers),
         tree=Range(said["size"], tuple(map(bytes.fromhex, said["hashes"]))),
         minimum_index=said["minimum_index"],
-        checkpoints=[Seen(one["size"], bytes.fromhex(one["root"]), one["note"]) for one in said["checkpoints"]],
+        checkpoints=list(map(_seen, said["checkpoints"])),
         sizes={date.fromisoformat(day): size for day, size in said["sizes"].items()},
         audited_at=datetime.fromisoformat(said["audited_at"]) if said["audited_at"] else None,
         stand=Stand.read(said.get("stand")),
+        shown=list(map(_seen, said.get("shown", []))),
+        mark=said.get("mark", 0),
+        behind=said.get("behind", 0),
     )
+
+
+def _noted(seen: Seen) -> dict[str, Any]:
+    return {"size": seen.size, "root": seen.root.hex(), "note": seen.note}
+
+
+def _seen(said: dict[str, Any]) -> Seen:
+    return Seen(said["size"], bytes.fromhex(said["root"]), said["note"])

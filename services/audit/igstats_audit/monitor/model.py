@@ -20,6 +20,7 @@ class FindingKind(StrEnum):
     HEAD_CHANGED = "HEAD_CHANGED"
     SEQUENCE_GAP = "SEQUENCE_GAP"
     SEQUENCE_REPEATED = "SEQUENCE_REPEATED"
+    CHECKPOINT_STALE = "CHECKPOINT_STALE"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from igstats_audit.model import Log
-from igstats_audit.monitor.memory import Memory, MemoryDamagedError, MemoryFiles
+from igstats_audit.monitor.memory import Memory, MemoryDamagedError, MemoryFiles, Seen
 from igstats_audit.tree import Range, grow, leaf_hash
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -22,6 +22,8 @@ def test_a_memory_comes_back_as_it_was(tmp_path: Path) -> None:
     memory.note_day(NOW.date(), 70, 30)
     memory.audited_at = NOW
     memory.minimum_index = 3
+    memory.note_shown([Seen(71, bytes(32), "shown")])
+    memory.mark, memory.behind = 70, 2
     assert list(memory.counter.take([(0, "gateway", 7)], NOW)) == []
     files.save(memory)
     assert files.load(Log.ACCESS) == memory

@@ -68,6 +68,8 @@ class _FindingKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """A producer's numbers leave one out."""
     FINDING_KIND_SEQUENCE_REPEATED: _FindingKind.ValueType  # 8
     """A producer's number stands in two leaves."""
+    FINDING_KIND_CHECKPOINT_STALE: _FindingKind.ValueType  # 9
+    """The service goes on showing an old checkpoint."""
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What is wrong with a log."""
@@ -90,6 +92,8 @@ FINDING_KIND_SEQUENCE_GAP: FindingKind.ValueType  # 7
 """A producer's numbers leave one out."""
 FINDING_KIND_SEQUENCE_REPEATED: FindingKind.ValueType  # 8
 """A producer's number stands in two leaves."""
+FINDING_KIND_CHECKPOINT_STALE: FindingKind.ValueType  # 9
+"""The service goes on showing an old checkpoint."""
 global___FindingKind = FindingKind
 
 class _Severity:
