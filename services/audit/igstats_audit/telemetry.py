@@ -13,6 +13,7 @@ DAY_KEYS_DESTROYED = Counter("igstats_day_keys_destroyed_total", "Keys of the da
 SECURITY_FINDINGS = Gauge("igstats_security_findings", "Findings of the last security audit", ["severity"])
 SECURITY_CHECKS = Counter("igstats_security_checks_total", "Checks of security audits that ended", ["check", "outcome"])
 FINDINGS_RAISED = Counter("igstats_log_findings_total", "Things found wrong with a log", ["log", "kind"])
+FINDINGS_LEFT = Gauge("igstats_log_findings_left", "Things found by the last look at a log that were too many", ["log"])
 WITNESSED = Counter(
     "igstats_log_witness_answers_total", "Answers of the witness to checkpoints of a log", ["log", "answer"]
 )

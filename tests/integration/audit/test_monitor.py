@@ -300,3 +300,42 @@ async def test_a_finding_becomes_one_entry_of_the_evidence_log(database: MakeDat
     assert [row.subject for row in rows] == ["igstats.audit.v1.record.made"]
     told = json.loads(bytes(rows[0].data)[bytes(rows[0].data).index(b"{") :].partition(b"}")[0] + b"}")
     assert (told["kind"], told["log"], told["place"]) == ("PAYLOAD_CHANGED", "evidence", "entry 2")
+
+
+PLANTED = (
+    "INSERT INTO findings VALUES ('fnd_planted', 'evidence', 'PAYLOAD_CHANGED', 'entry 2', 'nothing', now(), now()),"
+    " ('fnd_other', 'access', 'FORK', 'checkpoint 1', 'nothing', now(), now())"
+)
+EXCHANGED = (
+    "CREATE TEMPORARY TABLE ids ON COMMIT DROP AS SELECT finding_id FROM findings WHERE place = 'entry 2';"
+    " DELETE FROM findings WHERE place = 'entry 2';"
+    " UPDATE findings SET finding_id = (SELECT finding_id FROM ids) WHERE place = 'checkpoint 1'"
+)
+
+CHANGED = "UPDATE findings SET finding_id = 'fnd_x', found_at = now(), seen_at = now() + interval '1 year'"
+
+
+async def test_the_list_of_findings_follows_the_monitor_whatever_somebody_writes_into_it(
+    database: MakeDatabase, tmp_path: Path
+) -> None:
+    made = Site(World(await database("audit"), tmp_path))
+    await made.append(5)
+    await made.tell(PLANTED)
+    await made.tell("UPDATE evidence_entries SET sealed = 'x' WHERE index = 2")
+    files, findings = MemoryFiles(tmp_path / "memory"), Findings(SqlFindings(made.database))
+    lookers = [made.looker(Log.EVIDENCE, files.load(Log.EVIDENCE))]
+    watch = Watch(lookers, files, findings, made.world.clock, grace=timedelta(0))
+    assert await watch.look() == 1
+    assert len(await made.world.ask("SELECT event_id FROM outbox")) == 1
+    (ours,) = [one for one in (await findings.page(10, "")).findings if one.observation.place == "entry 2"]
+    for written in ("DELETE FROM findings WHERE place = 'entry 2'", EXCHANGED, CHANGED):
+        await made.tell(written)
+        made.world.clock.advance(timedelta(days=2))
+        assert await watch.look() == 0
+        (kept,) = [one for one in (await findings.page(10, "")).findings if one.observation.place == "entry 2"]
+        assert (kept.finding_id, kept.found_at, kept.seen_at) == (
+            ours.finding_id,
+            ours.found_at,
+            made.world.clock.now(),
+        )
+    assert len(await made.world.ask("SELECT event_id FROM outbox")) == 1

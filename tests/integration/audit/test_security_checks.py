@@ -26,6 +26,7 @@ from igstats_audit.config import AuditConfig
 from igstats_audit.looks import endpoints, unnamed, watched
 from igstats_audit.model import CallRecord, Log
 from igstats_audit.monitor.finding_store import SqlFindings
+from igstats_audit.monitor.model import Finding as Seen
 from igstats_audit.monitor.model import FindingKind, Observation
 from igstats_audit.tables import calls, entry_ids
 from igstats_kit.clock import SystemClock
@@ -382,7 +383,8 @@ async def test_the_audit_knows_what_the_monitor_sees_and_when_it_looked_at_every
     assert concluded("x", await check()).outcome is Outcome.PASSED
     clock.advance(timedelta(hours=27))
     assert concluded("x", await check()).outcome is Outcome.NOT_POSSIBLE
-    await monitor.save([Observation(Log.EVIDENCE, FindingKind.PAYLOAD_CHANGED, "entry 2", "")], clock.now())
+    seen = Observation(Log.EVIDENCE, FindingKind.PAYLOAD_CHANGED, "entry 2", "")
+    await monitor.save([Seen("fnd_1", seen, clock.now(), clock.now())], [])
     for log in Log:
         await monitor.looked(log, clock.now())
     assert [found.place for found in (await check()).findings] == ["evidence log, entry 2"]

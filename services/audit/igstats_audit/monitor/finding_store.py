@@ -1,4 +1,4 @@
-"""The SQL of findings: each thing once, and told to the evidence log in the commit that first keeps it."""
+"""The SQL of findings: a list that says what the monitor knows, and tells the evidence log what is new."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -6,7 +6,6 @@ from datetime import datetime
 from igstats_kit.record import record
 from igstats_kit.sql import Database
 from sqlalchemy import RowMapping, select, text
-from ulid import ULID
 
 from igstats_audit.finding_tables import findings
 from igstats_audit.model import Log
@@ -14,12 +13,19 @@ from igstats_audit.monitor.model import Finding, FindingKind, Observation
 
 RAISED = "finding.raised"
 
+_SEEN = (
+    "unnest(CAST(:ids AS text[]), CAST(:logs AS text[]), CAST(:kinds AS text[]), CAST(:places AS text[]),"
+    " CAST(:details AS text[]), CAST(:found AS timestamptz[]), CAST(:seen AS timestamptz[]))"
+    " AS n (finding_id, log, kind, place, detail, found_at, seen_at)"
+)
+_ALIENS = text(
+    f"DELETE FROM findings f USING {_SEEN} WHERE f.finding_id = n.finding_id"  # noqa: S608 - own words
+    " AND (f.log, f.kind, f.place) <> (n.log, n.kind, n.place)"
+)
 _SAVE = text(
-    "INSERT INTO findings AS f (finding_id, log, kind, place, detail, found_at, seen_at)"
-    " SELECT n.*, CAST(:now AS timestamptz), CAST(:now AS timestamptz) FROM unnest(CAST(:ids AS text[]),"
-    " CAST(:logs AS text[]), CAST(:kinds AS text[]), CAST(:places AS text[]), CAST(:details AS text[])) AS n"
-    " ON CONFLICT (log, kind, place) DO UPDATE SET seen_at = greatest(f.seen_at, excluded.seen_at),"
-    " detail = excluded.detail RETURNING f.*"
+    "INSERT INTO findings (finding_id, log, kind, place, detail, found_at, seen_at)"  # noqa: S608 - own words
+    f" SELECT * FROM {_SEEN} ON CONFLICT (log, kind, place) DO UPDATE SET finding_id = excluded.finding_id,"
+    " detail = excluded.detail, found_at = excluded.found_at, seen_at = excluded.seen_at"
 )
 _LOOKED = text(
     "INSERT INTO monitor_looks AS l (log, looked_at) VALUES (:log, :now)"
@@ -33,29 +39,28 @@ class SqlFindings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def save(self, observations: Collection[Observation], now: datetime) -> Sequence[Finding]:
-        """Keeps what was seen, each thing once, and puts the new ones on their way to the evidence log.
+    async def save(self, seen: Collection[Finding], new: Collection[Finding]) -> None:
+        """Has the list say what was seen, each thing once, and puts what is new on its way to the evidence log.
 
-        Returns the new ones.
+        The list follows the monitor: whatever somebody else has written there under a name or an id of ours goes.
         """
-        distinct = sorted(dict.fromkeys(observations), key=lambda one: (one.log, one.kind, one.place))
-        if not distinct:
-            return []
-        ids = [f"fnd_{ULID()}".lower() for _ in distinct]
+        if not seen:
+            return
+        places = [one.observation for one in seen]
         binds = {
-            "now": now,
-            "ids": ids,
-            "logs": [one.log.value for one in distinct],
-            "kinds": [one.kind.value for one in distinct],
-            "places": [one.place for one in distinct],
-            "details": [one.detail for one in distinct],
+            "ids": [one.finding_id for one in seen],
+            "logs": [one.log.value for one in places],
+            "kinds": [one.kind.value for one in places],
+            "places": [one.place for one in places],
+            "details": [one.detail for one in places],
+            "found": [one.found_at for one in seen],
+            "seen": [one.seen_at for one in seen],
         }
         async with self._database.transaction() as connection:
-            rows = (await connection.execute(_SAVE, binds)).mappings()
-            new = [_finding(row) for row in rows if row["finding_id"] in ids]
+            await connection.execute(_ALIENS, binds)
+            await connection.execute(_SAVE, binds)
             for finding in new:
-                await record(connection, "audit", RAISED, _told(finding), now=now)
-        return new
+                await record(connection, "audit", RAISED, _told(finding), now=finding.found_at)
 
     async def looked(self, log: Log, now: datetime) -> None:
         """Notes that all of a log was looked at, for the security audit, which cannot read the monitor's memory."""

@@ -1,15 +1,15 @@
 """What the monitor remembers, in files of its own: whoever can change the database cannot change them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from igstats_audit.durable import replace
 from igstats_audit.model import Log
-from igstats_audit.monitor.model import HeadRow
+from igstats_audit.monitor.model import FindingKind, HeadRow, Observation
 from igstats_audit.monitor.numbers import Counter, Gap, Numbers
 from igstats_audit.tree import Range
 
@@ -61,6 +61,17 @@ class Stand:
         return cls(size, epoch, date.fromisoformat(day), position, seen)
 
 
+class Told(NamedTuple):
+    """A finding that was told and, as far as we know, is still so."""
+
+    finding_id: str
+    found_at: datetime
+
+
+Thing = tuple[FindingKind, str]
+"""What makes it the same finding in one log: kind and place."""
+
+
 @dataclass(slots=True)
 class Memory:
     """What is known of one log: the newest tree that was checked, older checkpoints, sizes by day, and numbers.
@@ -80,6 +91,7 @@ class Memory:
     shown: list[Seen] = field(default_factory=list)
     mark: int = 0
     behind: int = 0
+    told: dict[Thing, Told] = field(default_factory=dict)
 
     @classmethod
     def new(cls, log: Log) -> "Memory":
@@ -98,6 +110,11 @@ class Memory:
     def note_shown(self, doubtful: Sequence[Seen]) -> None:
         """Remembers checkpoints that were shown: of many the first ones, which prove most, and the newest."""
         self.shown = [*doubtful[: _MOST_SHOWN - 1], *doubtful[_MOST_SHOWN - 1 :][-1:]]
+
+    def forget_mended(self, found: Iterable[Observation]) -> None:
+        """Forgets what was told and a whole look does not see any more: seen again, it is told again."""
+        seen = {one.thing for one in found}
+        self.told = {thing: one for thing, one in self.told.items() if thing in seen}
 
     def note_day(self, day: date, size: int, days: int) -> None:
         """Remembers the size at the first look of a day, for as long as the log keeps its entries."""
@@ -153,9 +170,11 @@ def _written(memory: Memory) -> dict[str, Any]:
                 "start": one.start,
                 "highest": one.highest,
                 "gaps": [[gap.first, gap.last, gap.since.isoformat()] for gap in one.gaps],
+                "repeats": list(one.repeats.items()),
             }
             for name, one in memory.counter.producers.items()
         },
+        "told": [[*thing, one.finding_id, one.found_at.isoformat()] for thing, one in memory.told.items()],
     }
 
 
@@ -167,6 +186,7 @@ def _read(log: Log, said: dict[str, Any]) -> Memory:
             one["start"],
             one["highest"],
             [Gap(first, last, datetime.fromisoformat(since)) for first, last, since in one["gaps"]],
+            dict(one.get("repeats", [])),
         )
         for name, one in said["producers"].items()
     }
@@ -182,6 +202,10 @@ def _read(log: Log, said: dict[str, Any]) -> Memory:
         shown=list(map(_seen, said.get("shown", []))),
         mark=said.get("mark", 0),
         behind=said.get("behind", 0),
+        told={
+            (FindingKind(kind), place): Told(finding_id, datetime.fromisoformat(found_at))
+            for kind, place, finding_id, found_at in said.get("told", [])
+        },
     )
 
 

@@ -32,6 +32,11 @@ class Observation:
     place: str
     detail: str = field(compare=False)
 
+    @property
+    def thing(self) -> tuple[FindingKind, str]:
+        """What makes it the same thing in its log."""
+        return self.kind, self.place
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -205,11 +210,8 @@ class Files(Protocol):
 class FindingStore(Protocol):
     """Where findings are kept."""
 
-    async def save(self, observations: Collection[Observation], now: datetime) -> Sequence[Finding]:
-        """Keeps what was seen, each thing once, and puts the new ones on their way to the evidence log.
-
-        Returns the new ones.
-        """
+    async def save(self, seen: Collection[Finding], new: Collection[Finding]) -> None:
+        """Has the list say what was seen, each thing once, and puts what is new on its way to the evidence log."""
         ...
 
     async def looked(self, log: Log, now: datetime) -> None:

@@ -10,6 +10,8 @@ from datetime import datetime, timedelta
 from igstats_audit.model import Log
 from igstats_audit.monitor.model import FindingKind, Observation
 
+_MOST_REPEATS = 1_000  # of one producer; further ones are told when they come
+
 
 @dataclass(frozen=True, slots=True)
 class Gap:
@@ -32,11 +34,15 @@ class Gap:
 
 @dataclass(slots=True)
 class Numbers:
-    """The numbers of one producer in one log: the highest, and the gaps below it. Those up to `start` are unknown."""
+    """The numbers of one producer in one log: the highest, the gaps below it, and those that came again.
+
+    Those up to `start` are unknown. Of a number that came again the entry is kept that had it last.
+    """
 
     start: int = 0
     highest: int = 0
     gaps: list[Gap] = field(default_factory=list)
+    repeats: dict[int, int] = field(default_factory=dict)
 
     def take(self, number: int, now: datetime) -> bool:
         """Takes a number; False when it was there before."""
@@ -70,8 +76,20 @@ class Counter:
                 start = 0 if self.whole else number - 1
                 numbers = self.producers[producer] = Numbers(start, start)
             if not numbers.take(number, now):
-                detail = f"entry {index} has a number that another entry has"
-                yield Observation(self.log, FindingKind.SEQUENCE_REPEATED, f"producer {producer} {number}", detail)
+                if len(numbers.repeats) < _MOST_REPEATS:
+                    numbers.repeats[number] = index
+                yield self._repeat(producer, number, index)
+
+    def repeats(self, minimum_index: int) -> Iterator[Observation]:
+        """Tells repeats again, as long as the entries are there."""
+        for producer, numbers in self.producers.items():
+            numbers.repeats = {number: at for number, at in numbers.repeats.items() if at >= minimum_index}
+            for number, index in numbers.repeats.items():
+                yield self._repeat(producer, number, index)
+
+    def _repeat(self, producer: str, number: int, index: int) -> Observation:
+        detail = f"entry {index} has a number that another entry has"
+        return Observation(self.log, FindingKind.SEQUENCE_REPEATED, f"producer {producer} {number}", detail)
 
     @property
     def missing(self) -> int:

@@ -9,7 +9,7 @@ from igstats_kit.clock import Clock
 from igstats_kit.errors import DomainError
 from igstats_kit.log import get_logger
 
-from igstats_audit.monitor.findings import Findings
+from igstats_audit.monitor.findings import Findings, Telling
 from igstats_audit.monitor.look import Looker
 from igstats_audit.monitor.memory import MemoryFiles
 from igstats_audit.telemetry import LOOKS
@@ -46,16 +46,21 @@ class Watch:
         results = [await self._look_at(looker, now, whole=whole) for looker in self._lookers]
         if whole and None not in results:
             complete = all(looker.complete for looker in self._lookers)
-            self._due = now + (_WHOLE_EVERY if complete else _AGAIN_AFTER)
-        return sum(result or 0 for result in results)
+            all_told = not any(result and result.goes_on for result in results)
+            self._due = now + (_WHOLE_EVERY if complete and all_told else _AGAIN_AFTER)
+        return sum(result.new for result in results if result)
 
-    async def _look_at(self, looker: Looker, now: datetime, *, whole: bool) -> int | None:
+    async def _look_at(self, looker: Looker, now: datetime, *, whole: bool) -> Telling | None:
         """Looks at one log; None when that was not possible. What could not be told is not remembered as seen."""
         log, before = looker.memory.log, copy.deepcopy(looker.memory)
         try:
             found = await looker.look(now, whole=whole)
             found += looker.memory.counter.gaps(now, self._grace)
-            new = await self._findings.tell(found, now)
+            if whole:
+                found += looker.memory.counter.repeats(looker.memory.minimum_index)
+                if looker.complete:
+                    looker.memory.forget_mended(found)
+            telling = await self._findings.tell(found, looker.memory, now)
             if whole and looker.memory.audited_at is not None:
                 await self._findings.looked(log, looker.memory.audited_at)
         except DomainError as error:
@@ -65,7 +70,7 @@ class Watch:
         else:
             await asyncio.to_thread(self._files.save, looker.memory)
             self._note(looker, len(found), whole=whole)
-            return new
+            return telling
         looker.memory = before
         LOOKS.labels(log=log, outcome="failed").inc()
         return None

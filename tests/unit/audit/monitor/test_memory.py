@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 from igstats_audit.model import Log
-from igstats_audit.monitor.memory import Memory, MemoryDamagedError, MemoryFiles, Seen
+from igstats_audit.monitor.memory import Memory, MemoryDamagedError, MemoryFiles, Seen, Told
+from igstats_audit.monitor.model import FindingKind
 from igstats_audit.tree import Range, grow, leaf_hash
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
@@ -25,6 +26,8 @@ def test_a_memory_comes_back_as_it_was(tmp_path: Path) -> None:
     memory.note_shown([Seen(71, bytes(32), "shown")])
     memory.mark, memory.behind = 70, 2
     assert list(memory.counter.take([(0, "gateway", 7)], NOW)) == []
+    assert len(list(memory.counter.take([(1, "gateway", 7)], NOW))) == 1
+    memory.told[FindingKind.FORK, "checkpoint 70"] = Told("fnd_1", NOW)
     files.save(memory)
     assert files.load(Log.ACCESS) == memory
     assert files.load(Log.EVIDENCE) == Memory.new(Log.EVIDENCE)
