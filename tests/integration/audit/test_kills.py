@@ -19,7 +19,7 @@ KILLS = int(os.environ.get("IGSTATS_KILLS", str(DEFAULT_KILLS)))
 SEED = int(os.environ.get("IGSTATS_SEED", str(random.SystemRandom().randrange(1 << 32))))
 
 
-@pytest.mark.timeout(100 + 2 * KILLS)
+@pytest.mark.timeout(100 + 4 * KILLS)
 async def test_killing_writers_loses_nothing_acknowledged_and_forks_nothing(tmp_path: Path) -> None:
     outcome = await survive(tmp_path, KILLS, SEED)
     assert outcome.findings == Findings(), f"seed {SEED}"

@@ -6,8 +6,6 @@ same calls, and comes again until it is in the log, and sometimes after that. Wh
 
 import asyncio
 import multiprocessing
-import os
-import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection
@@ -139,7 +137,7 @@ class Writer:
 
     def end(self) -> list[Word]:
         """Kills it if it still runs; answers what was heard of it."""
-        os.kill(self._process.pid or 0, signal.SIGKILL)
+        self._process.kill()
         self._process.join()
         return self._heard
 
