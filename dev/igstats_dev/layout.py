@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from igstats_audit.note import NoteSigner
 from igstats_kit.permissions import users
 from igstats_kit.testing import environment
 from igstats_kit.testing.certificates import Authority, Certificate
@@ -138,10 +139,22 @@ class Layout:
         return made | {name: os.environ[name] for name in _TUNABLE if name in os.environ}
 
     def monitor_environment(self, audit: Mapping[str, str]) -> dict[str, str]:
-        """What the monitor of the logs is told: all that audit is told, with listeners of its own."""
+        """What the monitor of the logs is told: what audit is told, but the keys of the logs, and its own listeners."""
         faces = {"LISTEN": "rpc", "HEALTH_LISTEN": "health", "METRICS_LISTEN": "metrics"}
         own = {f"IGSTATS_AUDIT_{name}": self.address(f"monitor-{face}") for name, face in faces.items()}
-        return {**audit, **own}
+        private = ("_LOG_KEY", "_LOG_MLDSA_KEY")
+        own["IGSTATS_AUDIT_LOG_VERIFIER_KEYS"] = str(self._verifier_keys(audit))
+        return {name: value for name, value in audit.items() if not name.endswith(private)} | own
+
+    def _verifier_keys(self, audit: Mapping[str, str]) -> Path:
+        """Writes the public keys of both logs, as the command `verifier-keys` prints them."""
+        file, lines = self.secrets.directory / "log.vkeys", list[str]()
+        for log in ("evidence", "access"):
+            keys = (audit[f"IGSTATS_AUDIT_{log.upper()}_LOG_{kind}"] for kind in ("KEY", "MLDSA_KEY"))
+            pem, mldsa_pem = (Path(key).read_bytes() for key in keys)
+            lines += NoteSigner(f"{audit['IGSTATS_AUDIT_LOG_ORIGIN']}/{log}", pem, mldsa_pem).verifier_keys
+        write_private(file, "".join(f"{line}\n" for line in lines).encode())
+        return file
 
     def write_environments(self) -> None:
         """Leaves `<service>.env` for a person who runs a service by hand: `set -a; . .igstats/stats.env`."""

@@ -178,9 +178,10 @@ def test_the_monitor_is_audit_with_another_argument_and_a_memory_of_its_own() ->
     (watching,) = [found for found in DEPLOYMENTS if found["metadata"]["name"] == MONITOR]
     (server_of,) = [found for found in DEPLOYMENTS if found["metadata"]["name"] == "audit"]
     told, folder = environment(watching, MANIFESTS), "IGSTATS_AUDIT_MONITOR_DIRECTORY"
+    own = {folder, "IGSTATS_AUDIT_LOG_VERIFIER_KEYS"}
     assert container(watching)["args"] == ["monitor"]
     assert container(watching)["image"] == container(server_of)["image"]
-    assert {name: value for name, value in told.items() if name != folder} == environment(server_of, MANIFESTS)
+    assert {name: value for name, value in told.items() if name not in own} == environment(server_of, MANIFESTS)
     assert watching["spec"]["replicas"] == 1
     assert watching["spec"]["strategy"] == {"type": "Recreate"}
     (mount,) = [one for one in container(watching)["volumeMounts"] if told[folder].startswith(one["mountPath"])]

@@ -1,4 +1,4 @@
-"""Runs the audit service: python -m igstats_audit {serve | monitor | migrate | check | rename-logs}."""
+"""Runs the audit service: python -m igstats_audit {serve | monitor | migrate | check | rename-logs | verifier-keys}."""
 
 import sys
 

@@ -52,4 +52,10 @@ async def _append(evidence: OneLog, entries: list[NewEntry]) -> None:
             await writer
 
 
-BY_HAND = {"rename-logs": rename_logs}
+async def verifier_keys() -> None:
+    """Prints the public keys of both logs, one a line: what the monitor is given, and whoever verifies."""
+    signers = note_signers(AuditConfig.load()).values()
+    sys.stdout.write("".join(f"{key}\n" for signer in signers for key in signer.verifier_keys))
+
+
+BY_HAND = {"rename-logs": rename_logs, "verifier-keys": verifier_keys}

@@ -10,24 +10,30 @@ from pydantic_settings import SettingsConfigDict
 _HOST = r"(\[[0-9a-fA-F:]+\]|[^\s:/,@\[\]]+)"
 
 
-class AuditConfig(ServiceConfig):
-    """Settings of the audit service."""
+class MonitorConfig(ServiceConfig):
+    """Settings that the monitor reads, which is given no private key of the logs."""
 
     model_config = SettingsConfigDict(env_prefix="IGSTATS_AUDIT_")
     service: ClassVar[str] = "audit"
+
+    log_origin: str
+    key_directory: Path
+    log_verifier_keys: FilePath | None = None
+    monitor_directory: Path | None = None
+    monitor_seconds: float = Field(default=10.0, gt=0)
+    monitor_grace_seconds: float = Field(default=900.0, gt=0)
+
+
+class AuditConfig(MonitorConfig):
+    """Settings of the audit service."""
 
     access_seal_key: FilePath = shared("ACCESS_SEAL_KEY")
     evidence_log_key: FilePath
     evidence_log_mldsa_key: FilePath
     access_log_key: FilePath
     access_log_mldsa_key: FilePath
-    log_origin: str
-    key_directory: Path
     tile_directory: Path
     tile_megabytes: int = Field(default=768, ge=0)
-    monitor_directory: Path | None = None
-    monitor_seconds: float = Field(default=10.0, gt=0)
-    monitor_grace_seconds: float = Field(default=900.0, gt=0)
     witness_url: str = ""
     witness_keys: FilePath | None = None
     gateway_address: Address = shared("GATEWAY_ADDRESS", default="gateway-internal:7443")

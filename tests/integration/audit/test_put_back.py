@@ -14,6 +14,10 @@ from igstats_audit.keystore import FileKeyStore
 from igstats_audit.last_signed import LastSigned
 from igstats_audit.logs import Logs, note_signers, one_log
 from igstats_audit.model import Log
+from igstats_audit.monitor.heads import Keys
+from igstats_audit.monitor.memory import Memory
+from igstats_audit.monitor.store import SqlRows
+from igstats_audit.monitor.trust import trusted
 from igstats_audit.note import NoteSigner
 from igstats_audit.renaming import NameTakenError, announcement, rename
 from igstats_audit.store import SqlLog
@@ -171,6 +175,19 @@ async def test_a_name_does_not_change_its_key_and_a_log_that_is_written_to_does_
         await rename(heads, renamed(world)[0])
 
 
+async def believed(settings: AuditConfig, memories: dict[Log, Memory]) -> None:
+    """The monitor takes the new keys without having lost its memory."""
+    database = Database(settings.database_url)
+    keys = DataKeys(FileKeyStore(settings.key_directory), DataKeyTable(database), SystemClock())
+    for log, key in note_signers(settings).items():
+        rows, given = SqlRows(database, log, keys), Keys.of(key.verifier_keys)
+        assert await trusted(rows, memories[log], given) == (given, [])
+        other = Keys.of(NoteSigner("igstats.test/elsewhere", new_pem()).verifier_keys)
+        assert [one.kind for one in (await trusted(rows, memories[log], other))[1]] == ["KEYS_CHANGED"]
+        assert memories[log].keys == key.verifier_keys
+    await database.close()
+
+
 async def test_the_command_renames_both_logs_and_says_so_once(
     config: MakeConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,6 +198,9 @@ async def test_the_command_renames_both_logs_and_says_so_once(
         keys = DataKeys(FileKeyStore(settings.key_directory), DataKeyTable(logs), SystemClock())
         await one_log(log, logs, keys, key, SystemClock(), tmp_path).sequencer.open()
     await logs.close()
+    memories = {log: Memory.new(log) for log in Log}
+    for log, key in note_signers(settings).items():
+        memories[log].keys = key.verifier_keys
     monkeypatch.setenv("IGSTATS_AUDIT_LOG_ORIGIN", "igstats.test/after")
     said = []
     for attempt in range(2):
@@ -189,3 +209,8 @@ async def test_the_command_renames_both_logs_and_says_so_once(
         said.append([json.loads(line) for line in program.log.read_text().splitlines()])
     assert [line["name"] for line in said[0]] == ["igstats.test/after/evidence", "igstats.test/after/access"]
     assert said[1] == []
+    await believed(AuditConfig.load(), memories)
+    program = Program("audit", [sys.executable, "-m", "igstats_audit", "verifier-keys"], tmp_path / "keys")
+    assert await (await Child.start(program)).wait() == 0
+    signers = note_signers(AuditConfig.load()).values()
+    assert program.log.read_text().split() == [key for one in signers for key in one.verifier_keys]

@@ -10,11 +10,12 @@ from igstats_kit.lifecycle import Lifecycle
 from igstats_kit.server import RpcServer
 from igstats_kit.sql import Database
 
-from igstats_audit.config import AuditConfig
+from igstats_audit.config import MonitorConfig
 from igstats_audit.key_store import DataKeyTable
 from igstats_audit.keys import DataKeys
 from igstats_audit.keystore import FileKeyStore
-from igstats_audit.logs import DAYS, note_signers
+from igstats_audit.logs import DAYS, origin
+from igstats_audit.model import Log
 from igstats_audit.monitor.files import ServedFiles
 from igstats_audit.monitor.finding_store import SqlFindings
 from igstats_audit.monitor.findings import Findings
@@ -30,9 +31,13 @@ _NICE = 10  # it looks at everything again and again: on a machine that it share
 
 async def monitor() -> None:
     """Runs the monitor until it is told to stop. It serves nothing but its health."""
-    config = AuditConfig.load()
+    config = MonitorConfig.load()
     if config.monitor_directory is None:
         raise SystemExit("IGSTATS_AUDIT_MONITOR_DIRECTORY says where the monitor remembers what it has seen")
+    if config.log_verifier_keys is None:
+        raise SystemExit("IGSTATS_AUDIT_LOG_VERIFIER_KEYS names the file that `verifier-keys` prints")
+    vkeys = config.log_verifier_keys.read_text(encoding="utf-8")
+    keys = {name: Keys.among(vkeys, origin(config.log_origin, name)) for name in Log}
     os.nice(_NICE)
     log.configure(config.service)
     clock = SystemClock()
@@ -43,9 +48,9 @@ async def monitor() -> None:
     memories = MemoryFiles(config.monitor_directory)
 
     lookers = []
-    for name, signer in note_signers(config).items():
+    for name in Log:
         rows, files = SqlRows(database, name, data_keys), ServedFiles(channel, name)
-        lookers.append(Looker(rows, files, Keys.of(signer.verifier_keys), memories.load(name), DAYS[name]))
+        lookers.append(Looker(rows, files, keys[name], memories.load(name), DAYS[name]))
     grace = timedelta(seconds=config.monitor_grace_seconds)
     watch = Watch(lookers, memories, Findings(SqlFindings(database)), clock, grace=grace)
 

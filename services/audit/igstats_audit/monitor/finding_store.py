@@ -7,7 +7,7 @@ from igstats_kit.record import record
 from igstats_kit.sql import Database
 from sqlalchemy import RowMapping, select, text
 
-from igstats_audit.finding_tables import findings
+from igstats_audit.finding_tables import findings, monitor_looks
 from igstats_audit.model import Log
 from igstats_audit.monitor.model import Finding, FindingKind, Observation
 
@@ -66,6 +66,12 @@ class SqlFindings:
         """Notes that all of a log was looked at, for the security audit, which cannot read the monitor's memory."""
         async with self._database.transaction() as connection:
             await connection.execute(_LOOKED, {"log": log.value, "now": now})
+
+    async def looked_at(self, log: Log) -> datetime | None:
+        """When all of a log was last looked at."""
+        wanted = select(monitor_looks.c.looked_at).where(monitor_looks.c.log == log)
+        async with self._database.read() as connection:
+            return (await connection.execute(wanted)).scalar_one_or_none()
 
     async def page(self, before: str, limit: int) -> Sequence[Finding]:
         """Findings, the newest first, older than the one with an id if one is given."""

@@ -83,6 +83,18 @@ class Findings:
         """
         await self._store.looked(log, now)
 
+    async def lost(self, memory: Memory) -> list[Observation]:
+        """An empty memory of a log that was looked at before.
+
+        Raises:
+            DomainError: DEPENDENCY_UNAVAILABLE.
+        """
+        before = await self._store.looked_at(memory.log) if memory.empty else None
+        if before is None:
+            return []
+        words = f"the log was looked at on {before:%F %T} UTC, and nothing of that is remembered"
+        return [Observation(memory.log, FindingKind.MEMORY_LOST, "memory", words)]
+
     async def page(self, page_size: int, page_token: str) -> FindingPage:
         """Findings, newest first.
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 from igstats_audit.model import Log
 from igstats_audit.monitor.memory import Memory, Stand
 from igstats_audit.monitor.model import FindingKind, HeadRow, Observation
-from igstats_audit.note import ED25519, Checkpoint, cosigned_message, key_id, read_checkpoint
+from igstats_audit.note import ED25519, Checkpoint, cosigned_message, key_id, read_checkpoint, verifier_key
 from igstats_audit.tree import HASH_SIZE, Range
 
 _ID_SIZE = 4
@@ -32,6 +32,23 @@ class Keys:
         """Reads vkeys, that of Ed25519 first."""
         parts = [key.split("+", 2) for key in verifier_keys]
         return cls(parts[0][0], [base64.b64decode(encoded) for _, _, encoded in parts])
+
+    @classmethod
+    def among(cls, lines: str, name: str) -> "Keys":
+        """The keys of this name among vkeys, one a line.
+
+        Raises:
+            ValueError: There is no Ed25519 key of this name, or one of its lines is no vkey.
+        """
+        found = cls.of([line for line in lines.splitlines() if line.startswith(f"{name}+")] or [f"{name}++"])
+        if found.public[0][:1] != ED25519 or not set(found.verifier_keys) <= set(lines.splitlines()):
+            raise ValueError(f"there is no Ed25519 key of {name} among the verifier keys, or a line is none")
+        return found
+
+    @property
+    def verifier_keys(self) -> list[str]:
+        """The vkeys, that of Ed25519 first."""
+        return [verifier_key(self.origin, public) for public in self.public]
 
     def open(self, note: str) -> Checkpoint:
         """The checkpoint of a note that the log has signed.

@@ -17,6 +17,7 @@ from igstats_audit.monitor.scene import CautiousFiles, Scene
 from igstats_audit.monitor.served import judge, shown
 from igstats_audit.monitor.tiling import Known, leaf_hashes
 from igstats_audit.monitor.towers import check_shapes, check_tiles
+from igstats_audit.monitor.trust import trusted
 from igstats_audit.note import Checkpoint
 from igstats_audit.tree import Range, grow
 
@@ -30,7 +31,7 @@ class Looker:
         self.memory = memory
         self._rows = rows
         self._files = files
-        self._keys = keys
+        self._keys = self._given = keys
         self._days = days
         self.complete = True
 
@@ -45,7 +46,9 @@ class Looker:
             if row is None:
                 self.complete = False
                 return await self._headless()
+            self._keys, changed = await trusted(self._rows, self.memory, self._given)
             scene, checkpoint = await self._scene(row, now, whole=whole)
+            scene.found += changed
             served = await shown(scene, self._keys)
             await self._check(scene, whole=whole)
             again = await self._rows.head()

@@ -77,7 +77,7 @@ class Memory:
     """What is known of one log: the newest tree that was checked, older checkpoints, sizes by day, and numbers.
 
     `shown` are checkpoints that the service has shown and that are not known to be of this tree; `mark` is a size that
-    the shown one has to reach, and `behind` how many looks it has not.
+    the shown one has to reach, and `behind` how many looks it has not. `keys` are the verifier keys of the log.
     """
 
     log: Log
@@ -92,11 +92,17 @@ class Memory:
     mark: int = 0
     behind: int = 0
     told: dict[Thing, Told] = field(default_factory=dict)
+    keys: list[str] = field(default_factory=list)
 
     @classmethod
     def new(cls, log: Log) -> "Memory":
         """Of a log that was never seen."""
         return cls(log, Counter(log))
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was ever seen."""
+        return not self.tree.size and self.audited_at is None
 
     def adopt(self, tree: Range, note: str) -> None:
         """Remembers a checkpoint that extends the last one. Old ones are thinned out, not forgotten."""
@@ -174,6 +180,7 @@ def _written(memory: Memory) -> dict[str, Any]:
             }
             for name, one in memory.counter.producers.items()
         },
+        "keys": memory.keys,
         "told": [[*thing, one.finding_id, one.found_at.isoformat()] for thing, one in memory.told.items()],
     }
 
@@ -202,6 +209,7 @@ def _read(log: Log, said: dict[str, Any]) -> Memory:
         shown=list(map(_seen, said.get("shown", []))),
         mark=said.get("mark", 0),
         behind=said.get("behind", 0),
+        keys=list(said.get("keys", [])),
         told={
             (FindingKind(kind), place): Told(finding_id, datetime.fromisoformat(found_at))
             for kind, place, finding_id, found_at in said.get("told", [])

@@ -21,6 +21,8 @@ class FindingKind(StrEnum):
     SEQUENCE_GAP = "SEQUENCE_GAP"
     SEQUENCE_REPEATED = "SEQUENCE_REPEATED"
     CHECKPOINT_STALE = "CHECKPOINT_STALE"
+    KEYS_CHANGED = "KEYS_CHANGED"
+    MEMORY_LOST = "MEMORY_LOST"
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,10 @@ class Rows(Protocol):
         """Whether the evidence log says that this log was cut up to there. Its own look checks that it truly does."""
         ...
 
+    async def renamed(self, name: str) -> str:
+        """The last checkpoint under the old name, if the evidence log says that this log goes on as `name`."""
+        ...
+
     async def beyond(self, size: int) -> Sequence[int]:
         """Indexes of rows beyond this size and that of the head, some of them if they are many."""
         ...
@@ -216,6 +222,10 @@ class FindingStore(Protocol):
 
     async def looked(self, log: Log, now: datetime) -> None:
         """Notes that all of a log was looked at, and that what was found is kept."""
+        ...
+
+    async def looked_at(self, log: Log) -> datetime | None:
+        """When all of a log was last looked at."""
         ...
 
     async def page(self, before: str, limit: int) -> Sequence[Finding]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from igstats_kit.seal import SealError
 from igstats_kit.sql import Database
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from igstats_audit.batch import seal_context
@@ -24,6 +24,7 @@ from igstats_audit.leaf import SALT_SIZE, SIZE
 from igstats_audit.model import CUT_ID, LOG_CUT, DataKey, Log
 from igstats_audit.monitor.index_store import SqlIndexes
 from igstats_audit.monitor.model import EntryRow, HeadRow, Opening, OpeningState
+from igstats_audit.renaming import LOG_RENAMED
 from igstats_audit.tree import HASH_SIZE
 
 _HEAD = text(
@@ -48,11 +49,12 @@ _DAYS = text("SELECT first_index, day FROM log_days WHERE log = :log ORDER BY fi
 _SUBJECTS = text(
     "SELECT key_id, log, subject, subject_token AS token FROM data_keys WHERE key_id = ANY(CAST(:key_ids AS text[]))"
 )
-_ANNOUNCEMENT = text(
+_ANNOUNCED = (
     "SELECT e.index, e.leaf, e.key_id, e.sealed, e.sequence, e.kind, e.producer, e.request_id, e.occurred_at"
-    " FROM entry_ids i JOIN evidence_entries e ON e.index = i.index AND e.day = i.day"
-    " WHERE i.entry_id = :entry_id AND e.kind = :kind"
+    " FROM entry_ids i JOIN evidence_entries e ON e.index = i.index AND e.day = i.day WHERE e.kind = :kind AND "
 )
+_ANNOUNCEMENT = text(f"{_ANNOUNCED} i.entry_id = :entry_id")
+_RENAMINGS = text(f"{_ANNOUNCED} starts_with(i.entry_id, :prefix) ORDER BY e.index DESC")
 _OWN = {
     Log.EVIDENCE: "index, day, entry_id, leaf, key_id, sealed, sequence, kind, producer, request_id, occurred_at",
     Log.ACCESS: "index, day, leaf, key_id, sealed, sequence",
@@ -150,17 +152,26 @@ class SqlRows(SqlIndexes):
     async def announced(self, minimum_index: int) -> bool:
         """Whether the evidence log says that this log was cut up to there. Its own look checks that it truly does."""
         binds = {"entry_id": f"{CUT_ID}{self._log}/{minimum_index}", "kind": LOG_CUT}
+        said = await self._announcements(_ANNOUNCEMENT, binds)
+        return any(one.get("log") == self._log and one.get("to") == minimum_index for one in said)
+
+    async def renamed(self, name: str) -> str:
+        """The last checkpoint under the old name, if the evidence log says that this log goes on as `name`."""
+        said = await self._announcements(_RENAMINGS, {"prefix": f"renamed/{name}/", "kind": LOG_RENAMED})
+        named = [one for one in said if one.get("log") == self._log and one.get("name") == name]
+        return str(named[0].get("last_checkpoint", "")) if named else ""
+
+    async def _announcements(self, query: TextClause, binds: Mapping[str, str]) -> Sequence[Mapping[str, object]]:
+        """What entries of the evidence log say; whatever stands in their place announces nothing."""
         async with self._database.read() as connection:
-            row = (await connection.execute(_ANNOUNCEMENT, binds)).one_or_none()
-        if row is None:
-            return False
-        (opening,) = await SqlRows(self._database, Log.EVIDENCE, self._keys).open([_entry(row)])
-        if opening.state is not OpeningState.OPENED:
-            return False
-        with suppress(ValueError, KeyError, TypeError):  # whatever stands there instead announces nothing
-            said = json.loads(opening.payload)
-            return bool(said["log"] == self._log and said["to"] == minimum_index)
-        return False
+            rows = [_entry(row) for row in await connection.execute(query, binds)]
+        openings = await SqlRows(self._database, Log.EVIDENCE, self._keys).open(rows)
+        found = []
+        for opening in openings:
+            if opening.state is OpeningState.OPENED:
+                with suppress(ValueError):
+                    found.append(json.loads(opening.payload))
+        return [one for one in found if isinstance(one, dict)]
 
     async def open(self, rows: Sequence[EntryRow]) -> Sequence[Opening]:
         """Opens entries."""

@@ -54,7 +54,8 @@ class Watch:
         """Looks at one log; None when that was not possible. What could not be told is not remembered as seen."""
         log, before = looker.memory.log, copy.deepcopy(looker.memory)
         try:
-            found = await looker.look(now, whole=whole)
+            found = await self._findings.lost(looker.memory)
+            found += await looker.look(now, whole=whole)
             found += looker.memory.counter.gaps(now, self._grace)
             if whole:
                 found += looker.memory.counter.repeats(looker.memory.minimum_index)

@@ -23,8 +23,8 @@ SALT = b"s" * 32
 PRODUCERS = ("stats", "privacy", "gateway")
 
 
-def signer(origin: str) -> NoteSigner:
-    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+def signer(origin: str, first: int = 0) -> NoteSigner:
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(first, first + 32)))
     return NoteSigner(origin, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
 
 
@@ -49,6 +49,7 @@ class World:
         self.strayed: list[Stray] = []
         self.shapeless: list[tuple[int, int]] = []
         self.cuts: set[int] = set()
+        self.renamings: dict[str, str] = {}
         self.numbers = dict.fromkeys(PRODUCERS, 0)
         self.memory = Memory.new(self.log)
         self.sign()
@@ -127,6 +128,9 @@ class World:
 
     async def announced(self, minimum_index: int) -> bool:
         return minimum_index in self.cuts
+
+    async def renamed(self, name: str) -> str:
+        return self.renamings.get(name, "")
 
     async def beyond(self, size: int) -> list[int]:
         return [row.index for row in self.rows if self.row and row.index >= max(size, self.row.size)]

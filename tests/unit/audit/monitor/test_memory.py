@@ -28,6 +28,7 @@ def test_a_memory_comes_back_as_it_was(tmp_path: Path) -> None:
     assert list(memory.counter.take([(0, "gateway", 7)], NOW)) == []
     assert len(list(memory.counter.take([(1, "gateway", 7)], NOW))) == 1
     memory.told[FindingKind.FORK, "checkpoint 70"] = Told("fnd_1", NOW)
+    memory.keys = ["a log+00000000+AQ=="]
     files.save(memory)
     assert files.load(Log.ACCESS) == memory
     assert files.load(Log.EVIDENCE) == Memory.new(Log.EVIDENCE)

@@ -30,6 +30,9 @@ class Shelf:
         self.looks: dict[Log, datetime] = {}
         self.told: list[str] = []
 
+    async def looked_at(self, log: Log) -> datetime | None:
+        return self.looks.get(log)
+
     async def looked(self, log: Log, now: datetime) -> None:
         self.looks[log] = now
 
@@ -231,6 +234,15 @@ async def test_a_repeated_number_is_wrong_until_its_entry_is_cut(world: World, s
     assert "SEQUENCE_REPEATED producer stats 5" in {
         f"{one.observation.kind} {one.observation.place}" for one in shelf.kept.values() if one.seen_at < clock.now()
     }
+
+
+async def test_a_monitor_that_has_lost_its_memory_says_so_once(world: World, shelf: Shelf, tmp_path: Path) -> None:
+    assert await watch(world, shelf, tmp_path, FakeClock()).look() == 0
+    assert await watch(world, shelf, tmp_path, FakeClock()).look() == 0
+    (tmp_path / "evidence.json").unlink()
+    assert await watch(world, shelf, tmp_path, FakeClock()).look() == 1
+    assert await watch(world, shelf, tmp_path, FakeClock()).look() == 0
+    assert shelf.told == ["MEMORY_LOST memory"]
 
 
 def seen_at(kind: FindingKind, count: int) -> list[Observation]:

@@ -70,6 +70,10 @@ class _FindingKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """A producer's number stands in two leaves."""
     FINDING_KIND_CHECKPOINT_STALE: _FindingKind.ValueType  # 9
     """The service goes on showing an old checkpoint."""
+    FINDING_KIND_KEYS_CHANGED: _FindingKind.ValueType  # 10
+    """The monitor is given other keys of the log than before, and the log does not say that it has another name."""
+    FINDING_KIND_MEMORY_LOST: _FindingKind.ValueType  # 11
+    """The monitor has looked before and remembers nothing of it."""
 
 class FindingKind(_FindingKind, metaclass=_FindingKindEnumTypeWrapper):
     """What is wrong with a log."""
@@ -94,6 +98,10 @@ FINDING_KIND_SEQUENCE_REPEATED: FindingKind.ValueType  # 8
 """A producer's number stands in two leaves."""
 FINDING_KIND_CHECKPOINT_STALE: FindingKind.ValueType  # 9
 """The service goes on showing an old checkpoint."""
+FINDING_KIND_KEYS_CHANGED: FindingKind.ValueType  # 10
+"""The monitor is given other keys of the log than before, and the log does not say that it has another name."""
+FINDING_KIND_MEMORY_LOST: FindingKind.ValueType  # 11
+"""The monitor has looked before and remembers nothing of it."""
 global___FindingKind = FindingKind
 
 class _Severity:
