@@ -24,7 +24,7 @@ from igstats_audit.monitor.model import (
 )
 from igstats_audit.monitor.scene import Scene
 
-MOST_STRAYS = 1_000
+MOST_STRAYS = 20_000  # more than are told at the same time, so that it is said how many are left
 _TABLES = {Log.EVIDENCE: "entry_ids", Log.ACCESS: "calls"}
 _CONTENT = frozenset({StrayState.DROPPED, StrayState.ERASED})
 
@@ -47,7 +47,7 @@ async def check_leads(scene: Scene, rows: Sequence[EntryRow], openings: Sequence
 
 
 async def check_strays(scene: Scene) -> None:
-    """Checks that each row of the index leads to an entry that it may lead to; of a great many the first thousand.
+    """Checks that each row of the index leads to an entry that it may lead to; of a great many the first.
 
     Whoever leads to an entry whose own row is missing is right. In a forked log everything leads to another history.
     """

@@ -43,7 +43,7 @@ _MISSHAPEN = text(
     " <> CAST(:hash AS integer) * greatest(0, least(256, (h.size >> (8 * t.level)) - (t.place << 8)))"
     " ELSE true END ORDER BY t.level, t.place LIMIT :limit"
 )
-_MOST_MISSHAPEN = 1_000
+_MOST_MISSHAPEN = 20_000
 _TILES = text("SELECT place, hashes FROM tiles WHERE log = :log AND level = :level AND place = ANY(:places)")
 _DAYS = text("SELECT first_index, day FROM log_days WHERE log = :log ORDER BY first_index")
 _SUBJECTS = text(
