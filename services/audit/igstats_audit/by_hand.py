@@ -1,4 +1,4 @@
-"""What an operator does beside the servers on their database: both logs go on under another name."""
+"""What an operator does beside the servers: both logs go on under another name, and their public keys are shown."""
 
 import asyncio
 import contextlib
