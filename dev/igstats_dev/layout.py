@@ -199,7 +199,7 @@ class Layout:
             "IGSTATS_GATEWAY_DROP_API_KEY": str(self.secrets.directory / f"{_DROP_KEY}.password"),
             "IGSTATS_GATEWAY_DROP_PULL_DAYS": _TEN_MINUTES,
             "IGSTATS_GATEWAY_DROP_LOOK_SECONDS": "1",
-            "IGSTATS_GATEWAY_DROP_CLOSED": "",
+            "IGSTATS_GATEWAY_DROP_CLOSED": "never",
         }
 
     def _privacy(self) -> dict[str, str]:

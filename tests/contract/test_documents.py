@@ -77,6 +77,14 @@ def test_the_page_of_a_service_names_its_tables_and_settings(service: str) -> No
     assert ({table.name for table in metadata.sorted_tables} | settings) - words == set()
 
 
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_setting_with_a_default_means_something_when_it_is_empty(service: str) -> None:
+    """An empty variable counts as one that is not set (`env_ignore_empty`): the default would come instead."""
+    page = text(f"services/{service}/README.md")
+    rows = re.findall(r"^\| `([A-Z_]+)`[^|]*\| ([^|]*) \|([^|]*)\|", page, re.MULTILINE)
+    assert [name for name, default, words in rows if default.strip() not in {"", "empty"} and "empty" in words] == []
+
+
 def test_the_page_of_the_kit_names_every_setting_that_all_services_have() -> None:
     fields = ServiceConfig.model_fields.items()
     settings = {str(field.validation_alias or name).upper().removeprefix("IGSTATS_") for name, field in fields}

@@ -136,9 +136,10 @@ async def nats(nats_server: Nats, certificates: Authority) -> Nats:
 def _config_class(service: str) -> type[ServiceConfig]:
     """The settings class of the service; of a service that only a test knows, the shared settings."""
     if find_spec(f"igstats_{service}") and find_spec(f"igstats_{service}.config"):
-        for one in vars(import_module(f"igstats_{service}.config")).values():
-            if isinstance(one, type) and issubclass(one, ServiceConfig) and one is not ServiceConfig:
-                return one
+        module = import_module(f"igstats_{service}.config")
+        found: type[ServiceConfig] | None = getattr(module, f"{service.capitalize()}Config", None)
+        if found is not None:
+            return found
     prefix = SettingsConfigDict(env_prefix=f"IGSTATS_{service.upper()}_")
     return type("TestConfig", (ServiceConfig,), {"model_config": prefix, "service": service, "__module__": __name__})
 

@@ -7,6 +7,7 @@ from pydantic import Field, FilePath
 from pydantic_settings import SettingsConfigDict
 
 DEAREST_METHOD = 10  # units; a smaller allowance would make some methods uncallable
+_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
 
 
 class GatewayConfig(ServiceConfig):
@@ -42,5 +43,5 @@ class GatewayConfig(ServiceConfig):
     drop_url: str = "https://api.drop.privacy.ca.gov"
     drop_pull_days: float = Field(default=30, gt=0, le=45)
     drop_look_seconds: float = Field(default=60.0, gt=0)
-    drop_closed: str = Field(default="01:00-03:00", pattern=r"^(([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d)?$")
+    drop_closed: str = Field(default="01:00-03:00", pattern=rf"^({_OF_DAY}-{_OF_DAY}|never)$")
     partners: FilePath | None = None

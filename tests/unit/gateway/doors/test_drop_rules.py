@@ -101,6 +101,10 @@ def test_the_platform_is_closed_from_one_to_three_in_the_morning_in_california(n
     assert Rhythm(LONGEST).opens_in(now) == timedelta(hours=hours)
 
 
+def test_it_may_never_be_closed() -> None:
+    assert Rhythm(LONGEST, closed="never").opens_in(datetime(2026, 11, 29, 9, 30, tzinfo=UTC)) == timedelta()
+
+
 @given(st.integers(0, 2 * 365 * 24 * 60))
 def test_it_is_never_closed_for_more_than_three_hours(minutes: int) -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)

@@ -38,7 +38,7 @@ _PACIFIC = ZoneInfo("America/Los_Angeles")
 class Rhythm:
     """How often the lists are pulled, how often requests under way are looked at, and when DROP is closed every day.
 
-    `closed` is "HH:MM-HH:MM", Pacific Time, within one day; "" when it never is.
+    `closed` is "HH:MM-HH:MM", Pacific Time, within one day, or "never".
     """
 
     every: timedelta
@@ -52,9 +52,11 @@ class Rhythm:
 
     def opens_in(self, now: datetime) -> timedelta:
         """How long DROP is closed from now on; zero while it is open."""
+        if self.closed == "never":
+            return timedelta()
         closes, _, opens = self.closed.partition("-")
         here = now.astimezone(_PACIFIC)
-        if not closes or not time.fromisoformat(closes) <= here.time() < time.fromisoformat(opens):
+        if not time.fromisoformat(closes) <= here.time() < time.fromisoformat(opens):
             return timedelta()
         until = datetime.combine(here.date(), time.fromisoformat(opens), _PACIFIC)
         return until.astimezone(now.tzinfo) - now
