@@ -12,6 +12,7 @@ from igstats_kit.errors import DomainError, Reason, Violation
 from igstats_kit.log import get_logger
 from ulid import ULID
 
+from igstats_audit.errors import KeyDamagedError, KeyLostError
 from igstats_audit.model import (
     CUT_ID,
     LOG_CUT,
@@ -77,9 +78,10 @@ class Evidence:
             DomainError: EVIDENCE_NOT_READY: the closing or a receipt is still on its way. For good: EVIDENCE_LOST: what
                 some entries say cannot be opened. ENTRY_CUT: the log has cut what is missing, or all of it.
                 ENTRY_NOT_FOUND: the log has never heard of the request; privacy knows whether it will.
+                DEPENDENCY_UNAVAILABLE: a key is damaged, or the key store lacks one: that may be mended.
         """
         head = await self._store.head()
-        here = [entry for entry in await self._store.entries_of(request_id) if entry.index < head.tree.size]
+        here = [entry for entry in await self._entries(request_id) if entry.index < head.tree.size]
         entries = list(filter(_is_own_word, here))
         if len(entries) < len(here):
             _log.error("entries speak for others", request_id=request_id, count=len(here) - len(entries))
@@ -94,6 +96,13 @@ class Evidence:
             Acknowledgement(entry.entry_id, entry.index, found) for entry, found in zip(entries, paths, strict=True)
         ]
         return RequestEvidence(entries, proved, seal.checkpoint, seal.cosignatures)
+
+    async def _entries(self, request_id: str) -> Sequence[Entry]:
+        try:
+            return await self._store.entries_of(request_id)
+        except (KeyDamagedError, KeyLostError) as error:
+            _log.exception("evidence cannot be opened: see the runbook on audit keys", request_id=request_id)
+            raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="keys") from error
 
     def _complete(self, entries: Sequence[Entry]) -> bool:
         closings = [entry for entry in entries if entry.kind == REQUEST_CLOSED]

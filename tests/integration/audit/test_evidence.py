@@ -44,6 +44,16 @@ async def test_after_an_accepted_loss_of_keys_a_person_hears_what_is_lost(log: L
     assert error.metadata == {"lost": lost, "entries": "17"}, "what opens does not hide what is lost"
 
 
+async def test_a_damaged_key_is_not_taken_for_lost_evidence(log: Log) -> None:
+    deletion = Deletion()
+    await logged(log, deletion, *HOLDERS)
+    await log.world.tell("UPDATE data_keys SET wrapped = set_byte(wrapped, 0, get_byte(wrapped, 0) # 1)")
+    error = await refusal(log, deletion)
+    assert (error.reason, error.metadata) == (Reason.DEPENDENCY_UNAVAILABLE, {"dependency": "keys"})
+    await log.world.tell("UPDATE data_keys SET wrapped = set_byte(wrapped, 0, get_byte(wrapped, 0) # 1)")
+    assert verify(archive_file.parse(await whole(log, deletion))).ok
+
+
 async def test_what_the_log_has_cut_is_not_waited_for(log: Log) -> None:
     deletion, clock = Deletion(), log.world.clock
     async with log.writer() as writer:
