@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import functools
+import itertools
 import os
 import secrets
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,13 +129,16 @@ def free_port() -> int:
     """A free TCP port on 127.0.0.1, below those that the kernel gives to outgoing connections.
 
     Each worker of a test run, and what it starts, draws from a share of its own: nobody takes a port between another's
-    choice and its use.
+    choice and its use. For the same reason no port comes again before all others have.
     """
-    share = own_share(os.environ.get("PYTEST_XDIST_WORKER", ""))
-    while True:
-        port = secrets.choice(share)
-        if port_is_free(port):
-            return port
+    return next(filter(port_is_free, _rounds(os.environ.get("PYTEST_XDIST_WORKER", ""))))
+
+
+@functools.cache
+def _rounds(worker: str) -> Iterator[int]:
+    """The ports of a worker over and over, in an order of this process's own."""
+    share = own_share(worker)
+    return itertools.cycle(secrets.SystemRandom().sample(share, len(share)))
 
 
 def own_share(worker: str) -> range:
