@@ -146,10 +146,18 @@ def _config_class(service: str) -> type[ServiceConfig]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def config(
-    database_url: Urls, nats: Nats, certificates: Authority, key_folder: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: Urls,
+    nats: Nats,
+    certificates: Authority,
+    key_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> MakeConfig:
     """Gives a service's settings, read from an environment that is set for this test."""
     secrets = Secrets(key_folder)
+    # What audit keeps of its logs in folders goes with the database, and each test has a new one.
+    folders = ("KEY_DIRECTORY", "MONITOR_DIRECTORY", "TILE_DIRECTORY")
+    beside_database = {f"IGSTATS_AUDIT_{name}": str(tmp_path / f"audit-{name.lower()}") for name in folders}
 
     async def make(service: str) -> ServiceConfig:
         certificate = certificates.issue(service)
@@ -157,6 +165,7 @@ async def config(
             environment.shared(nats, certificates.certificate, secrets, {})
             | environment.own(service, await database_url(service), environment.Listeners(), certificate, secrets)
             | environment.special(service, certificate, secrets)
+            | beside_database
         )
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
