@@ -248,7 +248,8 @@ def looks(read: ReadHistory, monitor: ReadWatched | None, clock: Clock) -> Mappi
         looked_at = watched.looked_at
         silent = looked_at is None or clock.now() - looked_at > LATEST_LOOK
         since = f"what came after {looked_at:%Y-%m-%dT%H:%MZ}" if looked_at is not None else "the logs"
-        blind = [f"{since}: the monitor has not looked; start it"] if silent else []
+        words = "the monitor has not looked at all of it; start it, or see in its log why not"
+        blind = [f"{since}: {words}"] if silent else []
         return Looked("open findings of the monitor", list(open_findings(watched.findings)), blind)
 
     return {"log.consistency": of_growth, "log.findings": of_findings}

@@ -16,6 +16,8 @@ from igstats_audit.telemetry import LOOKS
 
 _WHOLE_EVERY = timedelta(days=1)
 _AGAIN_AFTER = timedelta(hours=1)
+_SOON = timedelta(minutes=1)
+"""When a whole look comes again that the service did not answer: it starts together with the monitor, and soon does."""
 
 _log = get_logger()
 
@@ -32,6 +34,7 @@ class Watch:
         self._clock = clock
         self._grace = grace
         self._due: datetime | None = None
+        self._patience = _SOON
 
     async def run(self, pause: float) -> None:
         """Looks until cancelled."""
@@ -45,10 +48,16 @@ class Watch:
         whole = self._due is None or now >= self._due
         results = [await self._look_at(looker, now, whole=whole) for looker in self._lookers]
         if whole and None not in results:
-            complete = all(looker.complete for looker in self._lookers)
-            all_told = not any(result and result.goes_on for result in results)
-            self._due = now + (_WHOLE_EVERY if complete and all_told else _AGAIN_AFTER)
+            self._due = now + self._rest(goes_on=any(result and result.goes_on for result in results))
         return sum(result.new for result in results if result)
+
+    def _rest(self, *, goes_on: bool) -> timedelta:
+        """How long after a whole look the next one comes: twice as long each time that the service did not answer."""
+        if all(looker.complete for looker in self._lookers):
+            self._patience = _SOON
+            return _AGAIN_AFTER if goes_on else _WHOLE_EVERY
+        rest, self._patience = self._patience, min(self._patience * 2, _AGAIN_AFTER)
+        return rest
 
     async def _look_at(self, looker: Looker, now: datetime, *, whole: bool) -> Telling | None:
         """Looks at one log; None when that was not possible. What could not be told is not remembered as seen."""

@@ -56,6 +56,11 @@ def looks(outcome: str) -> float:
     return float(LOOKS.labels(log=Log.EVIDENCE, outcome=outcome)._value.get())
 
 
+async def unavailable(_path: str) -> bytes | None:
+    """A file of a service that does not answer."""
+    raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="audit")
+
+
 @pytest.fixture
 def shelf() -> Shelf:
     return Shelf()
@@ -133,36 +138,35 @@ async def test_a_rewritten_log_is_noticed_after_a_restart(world: World, shelf: S
 async def test_a_silent_service_does_not_keep_the_rows_from_being_checked(
     world: World, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def unavailable(_path: str) -> bytes | None:
-        raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="audit")
-
     monkeypatch.setattr(world, "file", unavailable)
     world.change(3, sealed=b"another")
     assert await watch(world, shelf, tmp_path, FakeClock()).look() == 1
 
 
-async def test_a_look_without_files_is_not_taken_for_a_whole_one_and_comes_again_within_the_hour(
+async def test_a_look_without_files_is_not_taken_for_a_whole_one_and_comes_again_when_the_service_may_answer(
     world: World, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, good = FakeClock(), world.file
-
-    async def unavailable(_path: str) -> bytes | None:
-        raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="audit")
-
     before = looks("partial")
-    monkeypatch.setattr(world, "file", unavailable)
     watching = watch(world, shelf, tmp_path, clock)
-    assert await watching.look() == 0
-    assert shelf.looks == {}
-    assert looks("partial") == before + 1
-    monkeypatch.setattr(world, "file", good)
-    clock.advance(timedelta(minutes=59))
-    assert await watching.look() == 0
-    assert shelf.looks == {}
-    clock.advance(timedelta(minutes=1))
+    for minutes in (1, 2, 4, 8, 16, 32, 60, 60):
+        monkeypatch.setattr(world, "file", unavailable)
+        assert await watching.look() == 0
+        monkeypatch.setattr(world, "file", good)
+        clock.advance(timedelta(minutes=minutes, seconds=-1))
+        assert await watching.look() == 0
+        assert shelf.looks == {}, "that was no look at the whole log"
+        clock.advance(timedelta(seconds=1))
+    assert looks("partial") == before + 8
     assert await watching.look() == 0
     assert shelf.looks == {Log.EVIDENCE: clock.now()}
-    assert looks("partial") == before + 1
+    monkeypatch.setattr(world, "file", unavailable)
+    clock.advance(timedelta(days=1))
+    assert await watching.look() == 0
+    monkeypatch.setattr(world, "file", good)
+    clock.advance(timedelta(minutes=1))
+    assert await watching.look() == 0
+    assert shelf.looks == {Log.EVIDENCE: clock.now()}, "patience begins anew"
 
 
 async def test_a_log_that_cannot_be_looked_at_does_not_keep_the_other_from_it(
@@ -197,9 +201,6 @@ async def test_a_look_that_could_not_see_everything_takes_nothing_for_mended(
     world: World, shelf: Shelf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, good = FakeClock(), world.file
-
-    async def unavailable(_path: str) -> bytes | None:
-        raise DomainError(Reason.DEPENDENCY_UNAVAILABLE, dependency="audit")
 
     world.made["tile/entries/001"] = b"another"
     watching = watch(world, shelf, tmp_path, clock)
